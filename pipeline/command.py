@@ -1,0 +1,22 @@
+"""From the command line to a stage's main."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+
+from segbench.errors import InputError
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with its keyword arguments from the command line: --model unet --out data/weights.
+
+    A user's mistake ends the program with its one clear line and exit code 1.
+    """
+    parser = argparse.ArgumentParser(description=inspect.getdoc(main))
+    for name, parameter in inspect.signature(main).parameters.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=parameter.annotation, required=True)
+    try:
+        main(**vars(parser.parse_args()))
+    except InputError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,99 @@
+"""Metrics of all models -> the benchmark table and the qualitative figure. Nothing is computed anew."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.command import run
+from segbench import params
+from segbench.datasets.prepared import Prepared
+from segbench.files import read_json, read_label_map, replacing
+from segbench.report.figures import write_grid
+from segbench.report.table import BenchmarkRow, markdown, write_csv
+
+SCORES = {"aAcc": "pixel_accuracy", "mAcc": "mean_accuracy", "mIoU": "mean_iou", "mDice": "mean_dice"}
+
+
+def main(*, dataset: str, prepared: Path, predictions: Path, results: Path, csv: Path, markdown_page: Path, figure: Path) -> None:  # noqa: E501  # fmt: skip
+    """Compare the models of one dataset."""
+    parameters = params.load()
+    data = Prepared.open(prepared)
+    models = parameters.benchmark.models
+    found = {model: {path.stem: read_json(path) for path in (results / model).glob("*.json")} for model in models}
+    rows = [_row(model, crf, found[model]) for model in models for crf in ("off", "on")]
+    write_csv(csv, rows)
+    page = markdown(
+        rows,
+        title=f"Benchmark on {dataset}",
+        protocol=_protocol(dataset, data, [found[model]["training"] for model in models]),
+        notes=[_crf_note(model, found[model]["crf"]) for model in models],
+    )
+    with replacing(markdown_page) as temporary:
+        temporary.write_text(page)
+
+    test = data.split("test")
+    shown = np.linspace(0, len(test) - 1, min(parameters.compare.figure_images, len(test))).astype(int)
+    write_grid(
+        figure,
+        [
+            [data.image(row), data.classes.colorize(data.label_map(row))]
+            + [data.classes.colorize(read_label_map(predictions / model / f"{row.name}.png")) for model in models]
+            for row in (test[index] for index in shown)
+        ],
+        headers=["image", "truth", *models],
+        classes=data.classes,
+        cell_width_px=240,
+    )
+
+
+def _row(model: str, crf: str, found: dict[str, Any]) -> BenchmarkRow:
+    scores, training = found["metrics"][f"crf_{crf}"], found["training"]
+    crf_latency_ms = found["crf"]["latency_ms"] if crf == "on" else 0
+    return BenchmarkRow(
+        model=model,
+        crf=crf,
+        **{short: scores[name] for short, name in SCORES.items()},
+        num_classes_averaged=scores["num_classes_averaged"],
+        parameters=training["parameters"],
+        latency_ms=found["prediction"]["latency_ms"] + crf_latency_ms,
+        training_seconds=training["training_seconds"],
+        deviations=", ".join(f"{name} {value}" for name, value in training["deviations"].items()),
+    )
+
+
+def _crf_note(model: str, crf: dict[str, Any]) -> str:
+    gain = max((score for _, score in crf["candidates"]), default=crf["score_without"]) - crf["score_without"]
+    if crf["chosen"] is None:
+        return f"- {model}: the CRF was left out, since the best candidate changed {crf['objective']} by {100 * gain:+.2f} points on validation"
+    chosen = ", ".join(f"{name} {value:g}" for name, value in crf["chosen"].items())
+    return f"- {model}: CRF {chosen}; {100 * gain:+.2f} points of {crf['objective']} on {crf['num_images']} validation images"
+
+
+def _protocol(dataset: str, data: Prepared, trainings: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+    """What all rows have in common, as the stages wrote it."""
+    settings = trainings[0]["settings"]
+    samples, schedule, backbone = settings["samples"], settings["train"], settings["backbone"]
+    test = data.split("test")
+    sizes = sorted({f"{row.width_px}x{row.height_px}" for row in test})
+    return [
+        ("dataset", f"{dataset}, fingerprint {data.fingerprint}"),
+        ("images", ", ".join(f"{split} {len(data.split(split))}" for split in ("train", "val", "test"))),
+        ("scored", f"test split at {', '.join(sizes)}, whole images, no test-time augmentation"),
+        (
+            "network input",
+            f"images at {samples['scale']:g} times their size; training crops {samples['crop_px'][1]}x{samples['crop_px'][0]}",
+        ),
+        ("backbone", f"{backbone['name']}, weights {backbone['weights']}"),
+        (
+            "schedule",
+            f"{schedule['epochs']} epochs, batch {schedule['batch_size']}, {schedule['optimizer']}, lr {schedule['lr']:g} (backbone x {schedule['backbone_lr_factor']:g})",
+        ),
+        ("seed", schedule["seed"]),
+        ("machine", "; ".join(sorted({training["machine"] for training in trainings}))),
+        ("versions", "; ".join(sorted({", ".join(f"{n} {v}" for n, v in t["versions"].items()) for t in trainings}))),
+    ]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,77 @@
+"""Label maps, plain and refined -> a confusion matrix an image, and the metrics of the split."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.command import run
+from segbench import metrics
+from segbench.datasets.prepared import Prepared
+from segbench.files import read_json, read_label_map, replacing, write_image, write_json
+
+TRACKED_IMAGES = 8
+
+
+def main(
+    *, dataset: str, model: str, prepared: Path, predicted: Path, refined: Path, training: Path, costs: Path,
+    choice: Path, confusions: Path, out: Path,
+) -> None:  # fmt: skip
+    """Score one model on the test split of one dataset, and complete its MLflow run."""
+    data = Prepared.open(prepared)
+    rows = data.split("test")
+    per_image, report = {}, {}
+    for name, folder in (("crf_off", predicted), ("crf_on", refined)):
+        per_image[name] = np.stack(
+            [
+                metrics.confusion_matrix(
+                    truth=data.label_map(row),
+                    predicted=read_label_map(folder / f"{row.name}.png"),
+                    num_classes=len(data.classes),
+                )
+                for row in rows
+            ]
+        )
+        report[name] = metrics.scores(per_image[name].sum(axis=0)).as_report(data.classes.names)
+    with replacing(confusions) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, names=[row.name for row in rows], **per_image)
+    write_json(out, report)
+    _track(dataset=dataset, model=model, data=data, report=report, per_image=per_image, predicted=predicted,
+           training_key=read_json(training)["training_key"], files=[costs, choice, out])  # fmt: skip
+
+
+def _track(
+    *, dataset: str, model: str, data: Prepared, report: dict[str, Any], per_image: dict[str, metrics.Counts],
+    predicted: Path, training_key: str, files: list[Path],
+) -> None:  # fmt: skip
+    """Metrics, costs, the CRF's choice, confusion matrices and overlays of the first test images, all in one run."""
+    from segbench import tracking
+    from segbench.report.figures import overlay, write_confusion
+
+    with (
+        tracking.evaluation_run(dataset=dataset, model=model, key=training_key) as tracked,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        tracked.log_metrics({f"test.{name}": value for name, value in tracking.numbers(report)})
+        for file in files:
+            tracked.log_metrics({f"{file.stem}.{name}": value for name, value in tracking.numbers(read_json(file))})
+            tracked.log_file(file)
+        for name, confusions in per_image.items():
+            figure = Path(folder) / f"confusion_{name}.png"
+            write_confusion(figure, confusions.sum(axis=0), data.classes, title=f"{model}, {dataset}, {name}")
+            tracked.log_file(figure)
+        for row in data.split("test")[:TRACKED_IMAGES]:
+            image, label_map = data.image(row), read_label_map(predicted / f"{row.name}.png")
+            picture = Path(folder) / f"{row.name}.png"
+            pictures = (
+                image,
+                overlay(image, data.label_map(row), data.classes),
+                overlay(image, label_map, data.classes),
+            )
+            write_image(picture, np.concatenate(pictures, axis=1))
+            tracked.log_file(picture, "image_truth_prediction")
+
+
+if __name__ == "__main__":
+    run(main)

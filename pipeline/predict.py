@@ -1,0 +1,45 @@
+"""A model's weights -> one indexed PNG a test image, and what a prediction costs."""
+
+import statistics
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline.command import run
+from segbench import params, zoo
+from segbench.datasets.prepared import Prepared
+from segbench.files import replacing, write_json, write_label_map
+from segbench.inference import Predictor, timed
+from segbench.machine import describe_machine, peak_memory_mib
+
+
+def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, costs: Path) -> None:
+    """Predict the test split of one dataset with one model."""
+    parameters = params.load()
+    data = Prepared.open(prepared)
+    network = zoo.restore(
+        parameters.model(model), backbone=parameters.backbone, num_classes=len(data.classes), path=weights
+    )
+    predictor = Predictor(network, scale=parameters.dataset(dataset).input.scale)
+    rows = data.split("test")
+    predictor.warm_up(data.image(rows[0]))
+    latencies_ms = []
+    with replacing(out) as folder:
+        for row in tqdm(rows, desc=f"predict {model}", unit="image", disable=None):
+            label_map, latency_ms = timed(predictor.label_map, data.image(row))
+            latencies_ms.append(latency_ms)
+            write_label_map(folder / f"{row.name}.png", label_map, data.classes)
+    write_json(
+        costs,
+        {
+            "latency_ms": round(statistics.median(latencies_ms), 2),
+            "peak_memory_mib": round(peak_memory_mib()),
+            "num_images": len(rows),
+            "device": predictor.device.type,
+            "machine": describe_machine(),
+        },
+    )
+
+
+if __name__ == "__main__":
+    run(main)

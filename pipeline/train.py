@@ -1,0 +1,89 @@
+"""Augmented samples -> a model's weights and learning curves."""
+
+import csv
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.command import run
+from segbench import fitting, params, tracking, zoo
+from segbench.datasets.prepared import Prepared
+from segbench.files import replacing, write_json
+from segbench.machine import describe_machine, package_versions, peak_memory_mib
+from segbench.models.color_clusters import ColorClusters
+from segbench.resume import checkpoint_folder, training_key
+from segbench.samples import AugmentedSamples, WholeImages
+
+
+def main(
+    *, dataset: str, model: str, prepared: Path, augmented: Path, weights: Path, training: Path, curves: Path
+) -> None:
+    """Train one model on one dataset; a killed training continues where it was."""
+    parameters = params.load()
+    entry, schedule = parameters.dataset(dataset), parameters.train_for(model)
+    data = Prepared.open(prepared)
+    samples = AugmentedSamples(augmented, data)
+    validation = WholeImages(data, "val", scale=entry.input.scale)
+    network = zoo.build(parameters.model(model), backbone=parameters.backbone, num_classes=len(data.classes))
+    settings = {
+        "dataset": dataset,
+        "dataset_fingerprint": data.fingerprint,
+        "model": {"name": model, **parameters.model(model).model_dump()},
+        "backbone": parameters.backbone.model_dump(),
+        "train": {**schedule.model_dump(), "epochs": entry.epochs},
+        "samples": asdict(samples.recipe),
+    }
+    key = training_key(settings)
+    checkpoints = checkpoint_folder(key)
+    with tracking.training_run(dataset=dataset, model=model, key=key, checkpoints=checkpoints) as tracked:
+        tracked.log_parameters(settings)
+        tracked.set_tags({"machine": describe_machine(), "dataset_fingerprint": data.fingerprint, **package_versions()})
+        start = time.perf_counter()
+        if isinstance(network, ColorClusters):
+            network.fit(*samples.pixels(), seed=schedule.seed)
+            rows, seconds = [], time.perf_counter() - start
+        else:
+            rows = fitting.fit(
+                network,
+                samples,
+                validation,
+                schedule=schedule,
+                epochs=entry.epochs,
+                weights=fitting.class_weights(
+                    schedule.class_weights, np.array([row.class_pixels for row in data.split("train")])
+                ),
+                num_classes=len(data.classes),
+                checkpoints=checkpoints,
+                on_epoch=lambda row: tracked.log_metrics(row.metrics(), step=row.epoch),
+            )
+            seconds = sum(row.seconds for row in rows)
+        zoo.save(network, weights)
+        _write_curves(curves, rows)
+        summary = {
+            "training_key": key,
+            "training_seconds": round(seconds, 1),
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "peak_memory_mib": round(peak_memory_mib()),
+            "machine": describe_machine(),
+            "versions": package_versions(),
+            "deviations": parameters.model(model).train,
+            "settings": settings,
+        }
+        write_json(training, summary)
+        tracked.log_metrics({name: summary[name] for name in ("training_seconds", "parameters")})
+        tracked.log_file(curves)
+    shutil.rmtree(checkpoints)
+
+
+def _write_curves(path: Path, rows: list[fitting.Epoch]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fitting.Epoch.__dataclass_fields__, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+if __name__ == "__main__":
+    run(main)

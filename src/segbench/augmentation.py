@@ -1,0 +1,140 @@
+"""Random transforms of training images, by albumentations' names and arguments.
+
+Augmented samples form one endless stream: sample `epoch * num_images + index` is a version of training image `index`.
+Each depends on nothing but its position and the seed: not on the model, on workers or on a restart.
+"""
+
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
+from segbench.files import RGBImage, read_json, scale_image, write_json
+from segbench.labels import IGNORE_INDEX, LabelMap, resize_label_map
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks the network for a newer version
+_had_torch = "torch" in sys.modules
+if not _had_torch:
+    sys.modules["torch"] = None  # type: ignore[assignment]  # it would import torch: seconds, for one unused transform
+import albumentations as A  # noqa: E402, N812
+
+if not _had_torch:
+    del sys.modules["torch"]
+
+cv2.setNumThreads(1)  # images are small: threads cost more than they save, and processes share the cores
+
+
+class Augmentation:
+    """A validated recipe: scale, the named transforms, then padding and a random crop.
+
+    transforms: one {name: arguments} each, in order. Borders that a transform makes are IGNORE_INDEX.
+    Raises InputError for a name or argument that albumentations does not know.
+    """
+
+    def __init__(
+        self, transforms: Sequence[dict[str, dict[str, Any]]], *, scale: float, crop_px: tuple[int, int]
+    ) -> None:
+        self.scale = scale
+        self.crop_px = crop_px
+        height, width = crop_px
+        self._compose = A.Compose(
+            [
+                *(_build(index, *next(iter(entry.items()))) for index, entry in enumerate(transforms)),
+                A.PadIfNeeded(height, width, position="random", fill=127, fill_mask=IGNORE_INDEX),
+                A.RandomCrop(height, width),
+            ]
+        )
+
+    def __call__(self, image: RGBImage, label_map: LabelMap, *, seed: int) -> tuple[RGBImage, LabelMap]:
+        """One sample, (crop height, crop width, 3) and (crop height, crop width): the same for the same seed."""
+        image = scale_image(image, scale=self.scale)
+        label_map = resize_label_map(label_map, height_px=image.shape[0], width_px=image.shape[1])
+        self._compose.set_random_seed(seed)
+        sample = self._compose(image=image, mask=label_map)
+        return np.ascontiguousarray(sample["image"]), np.ascontiguousarray(sample["mask"])
+
+    def serialised(self) -> dict[str, Any]:
+        """The transforms with every default spelt out, as albumentations writes and reads them."""
+        return A.to_dict(self._compose)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that the stream of samples depends on, beside the training images. copies: epochs that are stored."""
+
+    seed: int
+    copies: int
+    scale: float
+    crop_px: tuple[int, int]
+    transforms: list[dict[str, dict[str, Any]]]
+
+    def augmentation(self) -> Augmentation:
+        """The transforms, validated. InputError for a name or argument that albumentations does not know."""
+        return Augmentation(self.transforms, scale=self.scale, crop_px=self.crop_px)
+
+    def sample(self, position: int, *, prepared: Prepared, augmentation: Augmentation) -> tuple[RGBImage, LabelMap]:
+        """The stream's sample at a position."""
+        rows = prepared.split("train")
+        row = rows[position % len(rows)]
+        seed = int(np.random.SeedSequence([self.seed, position]).generate_state(1)[0])
+        return augmentation(prepared.image(row), prepared.label_map(row), seed=seed)
+
+
+def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
+    """Write the recipe, and the stream's first `copies` epochs as packed arrays that need no decoding.
+
+    images.npy: (copies * num_images, crop height, crop width, 3) uint8; label_maps.npy: the same without the 3.
+    """
+    augmentation = recipe.augmentation()
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**asdict(recipe), "albumentations": augmentation.serialised()}
+    write_json(folder / "recipe.json", content)
+    if not recipe.copies:
+        return
+    num_images = len(prepared.split("train"))
+    shape = (recipe.copies * num_images, *recipe.crop_px)
+    images = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=(*shape, 3))
+    label_maps = open_memmap(folder / "label_maps.npy", mode="w+", dtype=np.uint8, shape=shape)
+    for position in tqdm(range(shape[0]), desc="augment", unit="sample", disable=None):
+        images[position], label_maps[position] = recipe.sample(position, prepared=prepared, augmentation=augmentation)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe that `write_augmented` wrote."""
+    content = read_json(folder / "recipe.json")
+    content.pop("albumentations")
+    return Recipe(**{**content, "crop_px": tuple(content["crop_px"])})
+
+
+def _build(index: int, name: str, arguments: dict[str, Any]) -> A.BasicTransform:
+    where = f"params.yaml: augment.transforms.{index}.{name}"
+    transform = getattr(A, name, None)
+    if not (inspect.isclass(transform) and issubclass(transform, A.BasicTransform)):
+        raise InputError(f"{where}: albumentations {A.__version__} has no such transform")
+    if not issubclass(transform, A.DualTransform | A.ImageOnlyTransform):
+        raise InputError(f"{where}: it transforms neither images nor label maps")
+    known = inspect.signature(transform).parameters
+    if unknown := [key for key in arguments if key not in known]:
+        raise InputError(f"{where} has no argument {unknown[0]}; it has {', '.join(known)}")
+    if "mask_interpolation" in arguments and arguments["mask_interpolation"] != cv2.INTER_NEAREST:
+        raise InputError(f"{where}.mask_interpolation: label maps are resized by nearest neighbour only")
+    if "fill_mask" in known and known["fill_mask"].default is not None:
+        arguments = {"fill_mask": IGNORE_INDEX, **arguments}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return transform(**arguments)
+    except (ValueError, TypeError, UserWarning) as error:
+        reason = " ".join(line.strip() for line in str(error).splitlines() if "visit http" not in line)
+        raise InputError(f"{where}: {reason}") from None

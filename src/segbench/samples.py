@@ -1,0 +1,96 @@
+"""torch Datasets over the augmented samples that all networks see, and over whole images for validation."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from segbench.augmentation import Recipe, read_recipe
+from segbench.datasets.prepared import Prepared
+from segbench.files import RGBImage, scale_image
+from segbench.labels import LabelMap
+
+MOST_PIXEL_IMAGES = 500
+
+
+class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
+    """The stream of augmented samples: (3, H, W) uint8 images and (H, W) uint8 label maps.
+
+    folder: the augment stage's output. Stored samples repeat after `recipe.copies` epochs; with no copies stored,
+    each is augmented when it is asked for.
+    """
+
+    def __init__(self, folder: Path, prepared: Prepared) -> None:
+        self.recipe = read_recipe(folder)
+        self.num_images = len(prepared.split("train"))
+        self._sample = _packed(folder) if self.recipe.copies else _on_the_fly(self.recipe, prepared)
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def pixels(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Pixels of up to MOST_PIXEL_IMAGES samples of the first epoch: (P, 3) RGB colours and (P,) classes."""
+        positions = np.linspace(0, len(self) - 1, min(len(self), MOST_PIXEL_IMAGES)).astype(int).tolist()
+        images, label_maps = zip(*map(self._sample, positions), strict=True)
+        return np.concatenate([image.reshape(-1, 3) for image in images]), np.stack(label_maps).ravel()
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
+        image, label_map = self._sample(position)
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label_map)
+
+
+def _packed(folder: Path) -> Callable[[int], tuple[RGBImage, LabelMap]]:
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    label_maps = np.load(folder / "label_maps.npy", mmap_mode="r")
+
+    def sample(position: int) -> tuple[RGBImage, LabelMap]:
+        return np.array(images[position % len(images)]), np.array(label_maps[position % len(label_maps)])
+
+    return sample
+
+
+def _on_the_fly(recipe: Recipe, prepared: Prepared) -> Callable[[int], tuple[RGBImage, LabelMap]]:
+    return partial(recipe.sample, prepared=prepared, augmentation=recipe.augmentation())
+
+
+class EpochSampler(Sampler[int]):
+    """Positions of an epoch in the stream, shuffled by seed and epoch alone, so that a restart changes nothing."""
+
+    def __init__(self, num_images: int, *, seed: int) -> None:
+        self.num_images = num_images
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_images)
+        return iter((self.epoch * self.num_images + order).tolist())
+
+
+class WholeImages(Dataset[tuple[Tensor, Tensor]]):
+    """A split's images, resized by `scale`: (3, H, W) uint8; label maps at their own size: (H', W') uint8."""
+
+    def __init__(self, prepared: Prepared, split: str, *, scale: float) -> None:
+        self.prepared = prepared
+        self.rows = prepared.split(split)
+        self.scale = scale
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        row = self.rows[index]
+        image = scale_image(self.prepared.image(row), scale=self.scale)
+        label_map = np.array(self.prepared.label_map(row))
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1), torch.from_numpy(label_map)

@@ -1,0 +1,139 @@
+"""MLflow: the memory of how results came to be. Nothing here is ever read back into a result.
+
+One experiment a dataset, one run for a model's whole chain of stages: `train` begins it, `evaluate` completes it.
+The store is mlflow.db in the project's root, or what MLFLOW_TRACKING_URI names.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from segbench.files import project_root
+from segbench.machine import git_commit
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new store tells of every table
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Metric, Param, RunTag  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+
+RUN_ID_FILE = "mlflow_run_id"
+KEY_TAG = "segbench.training_key"
+MOST_PARAMS_A_CALL = 100
+
+
+@dataclass(frozen=True)
+class Run:
+    """One MLflow run, open for logging."""
+
+    client: MlflowClient
+    run_id: str
+
+    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Nested sections become dotted names."""
+        params = [Param(name, str(value)) for name, value in flattened(parameters)]
+        for start in range(0, len(params), MOST_PARAMS_A_CALL):
+            self.client.log_batch(self.run_id, params=params[start : start + MOST_PARAMS_A_CALL])
+
+    def log_metrics(self, metrics: Mapping[str, float | None], *, step: int = 0) -> None:
+        """All in one call; None is left out."""
+        now_ms = int(time.time() * 1000)
+        entities = [Metric(name, float(value), now_ms, step) for name, value in metrics.items() if value is not None]
+        self.client.log_batch(self.run_id, metrics=entities)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Add or replace tags."""
+        self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Store a copy of a file."""
+        self.client.log_artifact(self.run_id, str(path), folder)
+
+
+@contextmanager
+def training_run(*, dataset: str, model: str, key: str, checkpoints: Path) -> Iterator[Run]:
+    """The run of a training; one that was killed is rejoined by the id that lies beside its checkpoints."""
+    client, experiment_id = _open(dataset)
+    id_file = checkpoints / RUN_ID_FILE
+    run_id = _rejoined(client, id_file) if id_file.exists() else None
+    if run_id is None:
+        run_id = _create(client, experiment_id, model=model, key=key)
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        id_file.write_text(run_id)
+    with _closing(client, run_id) as run:
+        yield run
+
+
+@contextmanager
+def evaluation_run(*, dataset: str, model: str, key: str) -> Iterator[Run]:
+    """The run of the training with that key; a new one if this store has none, as in a clone with pulled weights."""
+    client, experiment_id = _open(dataset)
+    found = client.search_runs(
+        [experiment_id], f"tags.`{KEY_TAG}` = '{key}'", order_by=["attributes.start_time DESC"], max_results=1
+    )
+    run_id = found[0].info.run_id if found else _create(client, experiment_id, model=model, key=key)
+    with _closing(client, run_id) as run:
+        yield run
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of every leaf."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def numbers(tree: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """(dotted name, value) of every leaf that is a number."""
+    return ((name, value) for name, value in flattened(tree) if isinstance(value, int | float))
+
+
+def _open(dataset: str) -> tuple[MlflowClient, str]:
+    """A client and the dataset's experiment, made if need be."""
+    root = project_root()
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    # Processes that create a store or an experiment at the same time break each other.
+    (root / "data").mkdir(exist_ok=True)
+    with FileLock(root / "data" / "mlflow.lock"):
+        client = MlflowClient(uri or f"sqlite:///{root / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name(dataset)
+        if experiment is not None:
+            return client, experiment.experiment_id
+        location = None if uri else (root / "mlartifacts" / dataset).as_uri()
+        return client, client.create_experiment(dataset, artifact_location=location)
+
+
+def _create(client: MlflowClient, experiment_id: str, *, model: str, key: str) -> str:
+    tags = {KEY_TAG: key, "mlflow.source.name": "dvc repro", "mlflow.source.git.commit": git_commit()}
+    for variable in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+        if variable in os.environ:
+            tags[variable.lower()] = os.environ[variable]
+    return client.create_run(experiment_id, run_name=model, tags=tags).info.run_id
+
+
+def _rejoined(client: MlflowClient, id_file: Path) -> str | None:
+    try:
+        return client.get_run(id_file.read_text()).info.run_id
+    except MlflowException:  # another store by now
+        return None
+
+
+@contextmanager
+def _closing(client: MlflowClient, run_id: str) -> Iterator[Run]:
+    client.update_run(run_id, status="RUNNING")
+    try:
+        yield Run(client, run_id)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
