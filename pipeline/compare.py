@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
+from segbench.datasets.source import SPLITS
 from segbench.files import read_json, read_label_map, replacing
 from segbench.report.figures import write_grid
 from segbench.report.table import BenchmarkRow, markdown, write_csv
@@ -63,35 +64,37 @@ def _row(model: str, crf: str, found: dict[str, Any]) -> BenchmarkRow:
 
 
 def _crf_note(model: str, crf: dict[str, Any]) -> str:
-    gain = max((score for _, score in crf["candidates"]), default=crf["score_without"]) - crf["score_without"]
+    """What the search on validation images found: the CRF's parameters and gain, or that none helps."""
+    objective, num_images = crf["objective"], crf["num_images"]
+    gain = 100 * (max(score for _, score in crf["candidates"]) - crf["score_without"])
+    searched = f"{gain:+.2f} points of {objective} on {num_images} validation images"
     if crf["chosen"] is None:
-        return f"- {model}: the CRF was left out, since the best candidate changed {crf['objective']} by {100 * gain:+.2f} points on validation"
+        return f"- {model}: CRF left out, since its best candidate gave {searched}"
     chosen = ", ".join(f"{name} {value:g}" for name, value in crf["chosen"].items())
-    return f"- {model}: CRF {chosen}; {100 * gain:+.2f} points of {crf['objective']} on {crf['num_images']} validation images"
+    return f"- {model}: CRF gave {searched}, with {chosen}"
 
 
 def _protocol(dataset: str, data: Prepared, trainings: list[dict[str, Any]]) -> list[tuple[str, Any]]:
     """What all rows have in common, as the stages wrote it."""
-    settings = trainings[0]["settings"]
+    settings = next((t for t in trainings if not t["deviations"]), trainings[0])["settings"]
     samples, schedule, backbone = settings["samples"], settings["train"], settings["backbone"]
-    test = data.split("test")
-    sizes = sorted({f"{row.width_px}x{row.height_px}" for row in test})
+    sizes = ", ".join(sorted({f"{row.width_px}x{row.height_px}" for row in data.split("test")}))
+    crop_height, crop_width = samples["crop_px"]
+    optimizer = f"{schedule['optimizer']}, lr {schedule['lr']:g} (backbone {schedule['backbone_lr_factor']:g} of it)"
+    versions = {", ".join(f"{name} {number}" for name, number in t["versions"].items()) for t in trainings}
     return [
         ("dataset", f"{dataset}, fingerprint {data.fingerprint}"),
-        ("images", ", ".join(f"{split} {len(data.split(split))}" for split in ("train", "val", "test"))),
-        ("scored", f"test split at {', '.join(sizes)}, whole images, no test-time augmentation"),
-        (
-            "network input",
-            f"images at {samples['scale']:g} times their size; training crops {samples['crop_px'][1]}x{samples['crop_px'][0]}",
-        ),
+        ("images", ", ".join(f"{split} {len(data.split(split))}" for split in SPLITS)),
+        ("scores", f"test split at {sizes}, one confusion matrix, whole images, no test-time augmentation"),
+        ("network input", f"images at {samples['scale']:g} of their size, training crops {crop_width}x{crop_height}"),
         ("backbone", f"{backbone['name']}, weights {backbone['weights']}"),
-        (
-            "schedule",
-            f"{schedule['epochs']} epochs, batch {schedule['batch_size']}, {schedule['optimizer']}, lr {schedule['lr']:g} (backbone x {schedule['backbone_lr_factor']:g})",
-        ),
+        ("schedule", f"{schedule['epochs']} epochs, batch {schedule['batch_size']}, {optimizer}"),
+        ("class weights", schedule["class_weights"]),
+        ("checkpoint", schedule["checkpoint"]),
+        ("precision", f"training {schedule['precision']}, prediction float32"),
         ("seed", schedule["seed"]),
         ("machine", "; ".join(sorted({training["machine"] for training in trainings}))),
-        ("versions", "; ".join(sorted({", ".join(f"{n} {v}" for n, v in t["versions"].items()) for t in trainings}))),
+        ("versions", "; ".join(sorted(versions))),
     ]
 
 

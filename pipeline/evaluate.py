@@ -35,7 +35,9 @@ def main(
         )
         report[name] = metrics.scores(per_image[name].sum(axis=0)).as_report(data.classes.names)
     with replacing(confusions) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, names=[row.name for row in rows], **per_image)
+        np.savez_compressed(
+            file, names=[row.name for row in rows], crf_off=per_image["crf_off"], crf_on=per_image["crf_on"]
+        )
     write_json(out, report)
     _track(dataset=dataset, model=model, data=data, report=report, per_image=per_image, predicted=predicted,
            training_key=read_json(training)["training_key"], files=[costs, choice, out])  # fmt: skip

@@ -3,6 +3,7 @@
 import csv
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,56 +25,61 @@ def main(
     """Train one model on one dataset; a killed training continues where it was."""
     parameters = params.load()
     entry, schedule = parameters.dataset(dataset), parameters.train_for(model)
+    precision = fitting.choose_precision(schedule.precision, fitting.device_type(schedule.accelerator))
     data = Prepared.open(prepared)
     samples = AugmentedSamples(augmented, data)
-    validation = WholeImages(data, "val", scale=entry.input.scale)
-    network = zoo.build(parameters.model(model), backbone=parameters.backbone, num_classes=len(data.classes))
     settings = {
         "dataset": dataset,
         "dataset_fingerprint": data.fingerprint,
         "model": {"name": model, **parameters.model(model).model_dump()},
         "backbone": parameters.backbone.model_dump(),
-        "train": {**schedule.model_dump(), "epochs": entry.epochs},
+        "train": {**schedule.model_dump(), "epochs": entry.epochs, "precision": precision},
         "samples": asdict(samples.recipe),
     }
+    fitting.seed_everything(schedule.seed)
+    network = zoo.build(parameters.model(model), backbone=parameters.backbone, num_classes=len(data.classes))
     key = training_key(settings)
     checkpoints = checkpoint_folder(key)
-    with tracking.training_run(dataset=dataset, model=model, key=key, checkpoints=checkpoints) as tracked:
-        tracked.log_parameters(settings)
-        tracked.set_tags({"machine": describe_machine(), "dataset_fingerprint": data.fingerprint, **package_versions()})
-        start = time.perf_counter()
+
+    def train(on_epoch: Callable[[fitting.Epoch], None]) -> list[fitting.Epoch]:
         if isinstance(network, ColorClusters):
             network.fit(*samples.pixels(), seed=schedule.seed)
-            rows, seconds = [], time.perf_counter() - start
-        else:
-            rows = fitting.fit(
-                network,
-                samples,
-                validation,
-                schedule=schedule,
-                epochs=entry.epochs,
-                weights=fitting.class_weights(
-                    schedule.class_weights, np.array([row.class_pixels for row in data.split("train")])
-                ),
-                num_classes=len(data.classes),
-                checkpoints=checkpoints,
-                on_epoch=lambda row: tracked.log_metrics(row.metrics(), step=row.epoch),
-            )
-            seconds = sum(row.seconds for row in rows)
-        zoo.save(network, weights)
-        _write_curves(curves, rows)
-        summary = {
-            "training_key": key,
+            return []
+        class_pixels = np.array([row.class_pixels for row in data.split("train")])
+        return fitting.fit(
+            network,
+            samples,
+            WholeImages(data, "val", scale=entry.input.scale),
+            schedule=schedule,
+            epochs=entry.epochs,
+            precision=precision,
+            weights=fitting.class_weights(schedule.class_weights, class_pixels),
+            num_classes=len(data.classes),
+            checkpoints=checkpoints,
+            on_epoch=on_epoch,
+        )
+
+    if not fitting.is_first_process():
+        train(lambda row: None)
+        return
+    machine, versions = describe_machine(), package_versions()
+    with tracking.training_run(dataset=dataset, model=model, key=key, checkpoints=checkpoints) as tracked:
+        tracked.log_parameters(settings)
+        tracked.set_tags({"machine": machine, "dataset_fingerprint": data.fingerprint, **versions})
+        start = time.perf_counter()
+        rows = train(lambda row: tracked.log_metrics(row.metrics(), step=row.epoch))
+        seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
+        costs = {
             "training_seconds": round(seconds, 1),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "peak_memory_mib": round(peak_memory_mib()),
-            "machine": describe_machine(),
-            "versions": package_versions(),
-            "deviations": parameters.model(model).train,
-            "settings": settings,
         }
-        write_json(training, summary)
-        tracked.log_metrics({name: summary[name] for name in ("training_seconds", "parameters")})
+        zoo.save(network, weights)
+        _write_curves(curves, rows)
+        provenance = {"training_key": key, "machine": machine, "versions": versions}
+        deviations = parameters.model(model).train
+        write_json(training, {**costs, **provenance, "deviations": deviations, "settings": settings})
+        tracked.log_metrics({name: costs[name] for name in ("training_seconds", "parameters")})
         tracked.log_file(curves)
     shutil.rmtree(checkpoints)
 

@@ -27,7 +27,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks the network
 _had_torch = "torch" in sys.modules
 if not _had_torch:
     sys.modules["torch"] = None  # type: ignore[assignment]  # it would import torch: seconds, for one unused transform
-import albumentations as A  # noqa: E402, N812
+import albumentations as A  # noqa: E402
 
 if not _had_torch:
     del sys.modules["torch"]

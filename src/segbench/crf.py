@@ -54,7 +54,7 @@ def refine(image: RGBImage, probabilities: Probabilities, parameters: CRFParamet
     field.addPairwiseBilateral(
         sxy=appearance_px,
         srgb=parameters.appearance_sigma_rgb,
-        rgbim=np.ascontiguousarray(image),
+        rgbim=np.array(image),  # a copy: it must be writable
         compat=parameters.appearance_weight,
     )
     return np.asarray(field.inference(parameters.steps), np.float32).reshape(probabilities.shape)

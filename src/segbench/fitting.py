@@ -1,14 +1,17 @@
 """Training: one schedule for all networks, on Lightning."""
 
+import logging
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning as L  # noqa: N812
+import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
@@ -19,9 +22,13 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from segbench import metrics, params
+from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX
 from segbench.machine import peak_memory_mib
 from segbench.samples import AugmentedSamples, EpochSampler, WholeImages
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips and devices
+warnings.filterwarnings("ignore", module="lightning.*")  # few workers, a folder with a checkpoint: both are meant
 
 Precision = Literal["float32", "bfloat16", "bfloat16_dense", "float16"]
 LIGHTNING_PRECISION: dict[Precision, Any] = {
@@ -51,13 +58,33 @@ class Epoch:
         return {name: value for name, value in asdict(self).items() if name != "epoch"}
 
 
-def choose_precision(requested: str, device: torch.device) -> Precision:
+def seed_everything(seed: int) -> None:
+    """Fix all random numbers, so that the same seed builds and trains the same network."""
+    L.seed_everything(seed, workers=True, verbose=False)
+
+
+def is_first_process() -> bool:
+    """Whether this process writes the results: on several devices, Lightning starts the stage once for each."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def device_type(accelerator: str) -> str:
+    """What training will run on: cuda, mps, xla or cpu. InputError if it is not there."""
+    available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True, "tpu": True}
+    if accelerator == "auto":
+        accelerator = next(name for name, is_there in available.items() if is_there)
+    if not available[accelerator]:
+        raise InputError(f"params.yaml: train.accelerator is {accelerator}; this machine has none, so use auto or cpu")
+    return {"gpu": "cuda", "tpu": "xla"}.get(accelerator, accelerator)
+
+
+def choose_precision(requested: str, device: str) -> Precision:
     """The number format for training, by hardware when `requested` is auto.
 
     CPUs with bfloat16 arithmetic (AMX or AVX-512) run dense convolutions 1.2 to 3 times faster in it, but the
     backward pass of depthwise ones up to 3.6 times slower: those stay in float32 (bfloat16_dense).
     """
-    match requested, device.type:
+    match requested, device:
         case ("auto", "cuda"):
             return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
         case ("auto", "cpu"):
@@ -66,6 +93,8 @@ def choose_precision(requested: str, device: torch.device) -> Precision:
             return "bfloat16_dense" if has_bfloat16 else "float32"
         case ("auto", _):
             return "float32"
+        case ("float16", "cpu"):
+            raise InputError("params.yaml: train.precision is float16; on a CPU it must be float32 or a bfloat16")
     return requested  # type: ignore[return-value]
 
 
@@ -132,12 +161,13 @@ class Task(L.LightningModule):
         weight = labelled.numel() if self.class_weights is None else self.class_weights[labelled].sum()
         return total / max(float(weight), 1e-6)
 
-    def on_train_epoch_start(self) -> None:
-        """Make dropout depend on the seed and the epoch alone, so that a resumed training equals an unbroken one."""
-        torch.manual_seed(self.schedule.seed + 1000 * (self.current_epoch + 1) + self.global_rank)
-
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """One step on (N, 3, H, W) uint8 images and (N, H, W) uint8 label maps."""
+        """One step on (N, 3, H, W) uint8 images and (N, H, W) uint8 label maps.
+
+        Its random numbers (dropout) depend on the seed and the step alone, so that a resumed training equals an
+        unbroken one.
+        """
+        torch.manual_seed(hash((self.schedule.seed, self.global_step, self.global_rank)))
         images, label_maps = batch
         loss = self.loss(self(images), label_maps)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
@@ -248,6 +278,7 @@ def fit(
     *,
     schedule: params.Train,
     epochs: int,
+    precision: Precision,
     weights: Tensor | None,
     num_classes: int,
     checkpoints: Path,
@@ -280,18 +311,32 @@ def fit(
     )
     curves = Curves(on_epoch)
     last = checkpoints / "last.ckpt"
-    callbacks: list[Callback] = [
-        curves,
-        ModelCheckpoint(
-            checkpoints, filename="last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
-        ),  # noqa: E501  # fmt: skip
-    ]
-    best = ModelCheckpoint(checkpoints, filename="best", monitor="val_mean_iou", mode="max", enable_version_counter=False)  # noqa: E501  # fmt: skip
+    keep = partial(ModelCheckpoint, checkpoints, enable_version_counter=False)
+    callbacks: list[Callback] = [curves, keep(filename="last", save_on_train_epoch_end=True)]
+    best = keep(filename="best", monitor="val_mean_iou", mode="max")
     if schedule.checkpoint == "best":
         callbacks.append(best)
-    if sys.stderr.isatty():
+    shows_progress = sys.stderr.isatty()
+    if shows_progress:
         callbacks.append(TQDMProgressBar(leave=False))
-    trainer = _trainer(schedule, epochs=epochs, callbacks=callbacks, root=checkpoints, model=model)
+    if precision == "bfloat16_dense":
+        keep_depthwise_in_float32(model)
+    trainer = L.Trainer(
+        accelerator=schedule.accelerator,
+        devices=schedule.devices,
+        precision=LIGHTNING_PRECISION[precision],
+        max_epochs=epochs,
+        gradient_clip_val=schedule.gradient_clip_norm,
+        check_val_every_n_epoch=schedule.validate_every_epochs,
+        callbacks=callbacks,
+        default_root_dir=checkpoints,
+        deterministic="warn",
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_progress_bar=shows_progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # the sampler divides the samples itself
+    )
     trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt  # Lightning keeps it to itself
@@ -299,28 +344,3 @@ def fit(
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         task.load_state_dict(state)
     return curves.rows
-
-
-def _trainer(
-    schedule: params.Train, *, epochs: int, callbacks: Sequence[Callback], root: Path, model: nn.Module
-) -> L.Trainer:
-    settings: dict[str, Any] = {"accelerator": schedule.accelerator, "devices": schedule.devices}
-    device = L.Trainer(**settings, logger=False, enable_checkpointing=False).strategy.root_device
-    precision = choose_precision(schedule.precision, device)
-    if precision == "bfloat16_dense":
-        keep_depthwise_in_float32(model)
-    return L.Trainer(
-        **settings,
-        precision=LIGHTNING_PRECISION[precision],
-        max_epochs=epochs,
-        gradient_clip_val=schedule.gradient_clip_norm,
-        check_val_every_n_epoch=schedule.validate_every_epochs,
-        callbacks=list(callbacks),
-        default_root_dir=root,
-        deterministic="warn",
-        benchmark=False,
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_progress_bar=any(isinstance(callback, TQDMProgressBar) for callback in callbacks),
-        enable_model_summary=False,
-    )

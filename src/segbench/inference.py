@@ -27,7 +27,7 @@ class Predictor:
 
     def __init__(self, model: nn.Module, *, scale: float) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.scale = scale
 
     @torch.inference_mode()

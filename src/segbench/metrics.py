@@ -28,7 +28,7 @@ def confusion_matrix(
     counted = truth != ignore_index
     true_classes, predicted_classes = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
     for kind, classes in (("true", true_classes), ("predicted", predicted_classes)):
-        if classes.size and not (0 <= classes.min() and classes.max() < num_classes):
+        if classes.size and not (classes.min() >= 0 and classes.max() < num_classes):
             wrong = classes[(classes < 0) | (classes >= num_classes)][0]
             raise InputError(f"{kind} label {wrong} is outside 0..{num_classes - 1}")
     pairs = num_classes * true_classes + predicted_classes
@@ -81,8 +81,8 @@ def scores(confusion: Counts) -> Scores:
     )
 
 
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.generic]) -> Fractions:
-    denominator = np.asarray(denominator, np.float64)
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[Any]) -> Fractions:
+    denominator = np.asarray(denominator)
     return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
 
 

@@ -90,7 +90,8 @@ class Dataset(Section):
             height, width = (round(size * self.input.scale) for size in (self.source.height_px, self.source.width_px))
             if self.input.crop_px[0] > height or self.input.crop_px[1] > width:
                 raise ValueError(
-                    f"input.crop_px is {list(self.input.crop_px)}; it must be at most [{height}, {width}], the scaled image"
+                    f"input.crop_px is {list(self.input.crop_px)}; "
+                    f"it must be at most [{height}, {width}], the scaled image"
                 )
         return self
 
@@ -288,9 +289,8 @@ def _keys_in(tree: Any, keys: list[str | int]) -> list[str | int]:
     kept: list[str | int] = []
     for position, key in enumerate(keys):
         is_last = position == len(keys) - 1
-        if isinstance(tree, dict) and key in tree:
-            tree = tree[key]
-        elif isinstance(tree, list) and isinstance(key, int) and key < len(tree):
+        in_list = isinstance(tree, list) and isinstance(key, int) and key < len(tree)
+        if in_list or (isinstance(tree, dict) and key in tree):
             tree = tree[key]
         elif not (is_last and isinstance(tree, dict)):
             continue

@@ -59,7 +59,10 @@ def _on_the_fly(recipe: Recipe, prepared: Prepared) -> Callable[[int], tuple[RGB
 
 
 class EpochSampler(Sampler[int]):
-    """Positions of an epoch in the stream, shuffled by seed and epoch alone, so that a restart changes nothing."""
+    """Positions of an epoch in the stream, shuffled by seed and epoch alone, so that a restart changes nothing.
+
+    Several training processes share them evenly.
+    """
 
     def __init__(self, num_images: int, *, seed: int) -> None:
         self.num_images = num_images
@@ -71,11 +74,20 @@ class EpochSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.num_images
+        return self.num_images // _processes()[1]
 
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_images)
-        return iter((self.epoch * self.num_images + order).tolist())
+        rank, num_processes = _processes()
+        own = order[rank::num_processes][: len(self)]
+        return iter((self.epoch * self.num_images + own).tolist())
+
+
+def _processes() -> tuple[int, int]:
+    """This training process's number, and how many there are."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
 
 
 class WholeImages(Dataset[tuple[Tensor, Tensor]]):

@@ -4,7 +4,6 @@ One experiment a dataset, one run for a model's whole chain of stages: `train` b
 The store is mlflow.db in the project's root, or what MLFLOW_TRACKING_URI names.
 """
 
-import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -20,10 +19,10 @@ from segbench.machine import git_commit
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
-logging.getLogger("mlflow").setLevel(logging.WARNING)  # a new store tells of every table
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Metric, Param, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # a new store would tell of every table
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 
 RUN_ID_FILE = "mlflow_run_id"
 KEY_TAG = "segbench.training_key"

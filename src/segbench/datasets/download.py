@@ -1,6 +1,5 @@
 """Downloads that show their progress, continue where they stopped, and are checked for size."""
 
-import os
 from pathlib import Path
 
 import requests
@@ -24,7 +23,8 @@ def download(url: str, path: Path) -> None:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
             # The partial file is as long as the whole, or the file has changed: only a new start can tell.
             partial.unlink()
-            return download(url, path)
+            download(url, path)
+            return
         response.raise_for_status()
         if response.status_code != requests.codes.partial_content:
             have_bytes = 0
@@ -32,7 +32,9 @@ def download(url: str, path: Path) -> None:
         total_bytes = have_bytes + int(length) if length else None
         with (
             partial.open("ab" if have_bytes else "wb") as file,
-            tqdm(desc=path.name, total=total_bytes, initial=have_bytes, unit="B", unit_scale=True, disable=None) as progress,
+            tqdm(
+                desc=path.name, total=total_bytes, initial=have_bytes, unit="B", unit_scale=True, disable=None
+            ) as progress,
         ):
             for chunk in response.iter_content(CHUNK_BYTES):
                 file.write(chunk)
@@ -40,4 +42,4 @@ def download(url: str, path: Path) -> None:
     got_bytes = partial.stat().st_size
     if total_bytes is not None and got_bytes != total_bytes:
         raise OSError(f"{url}: got {got_bytes} of {total_bytes} bytes")
-    os.replace(partial, path)
+    partial.replace(path)

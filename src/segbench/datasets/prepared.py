@@ -95,7 +95,9 @@ def prepare(source: Source, root: Path) -> Prepared:
     _check_names(source)
     with replacing(root) as temporary:
         rows, errors = [], []
-        for result in tqdm(_written(source, temporary), total=len(source.examples), desc="prepare", unit="image", disable=None):
+        for result in tqdm(
+            _written(source, temporary), total=len(source.examples), desc="prepare", unit="image", disable=None
+        ):
             if isinstance(result, Row):
                 rows.append(result)
             else:
@@ -150,7 +152,8 @@ def _write(example: Example, source: Source, root: Path) -> Row:
         height, width = image.shape[:2]
         label_height, label_width = raw_label_map.shape
         raise InputError(
-            f"{where}: the image is {width}x{height} but its label map {label_width}x{label_height}; sizes must be equal"
+            f"{where}: the image is {width}x{height}, its label map {label_width}x{label_height}; "
+            "they must be of one size"
         )
     num_classes = len(source.classes)
     check_label_range(raw_label_map, num_classes=num_classes, ignore_index=source.ignore_index, where=where)

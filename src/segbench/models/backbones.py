@@ -2,6 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -25,6 +26,9 @@ class Backbone(nn.Module):
     weights want it. Raises InputError for an unknown encoder, or weights that cannot be had or do not fit.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, name: str, *, weights: str, output_stride: int = 32) -> None:
         super().__init__()
         self.encoder = _create(name, output_stride=output_stride, pretrained=weights == "hub")
@@ -32,8 +36,9 @@ class Backbone(nn.Module):
             _load(self.encoder, _bundled_state(name), source=BUNDLED_PACKAGE)
         elif weights not in ("none", "hub"):
             _load(self.encoder, torch.load(weights, map_location="cpu", weights_only=True), source=weights)
-        info = self.encoder.feature_info
-        self.channels: dict[int, int] = dict(zip(info.reduction(), info.channels(), strict=True))
+        info: Any = self.encoder.feature_info
+        self.strides: list[int] = info.reduction()
+        self.channels: dict[int, int] = dict(zip(self.strides, info.channels(), strict=True))
         """Number of channels by stride."""
         config = timm.get_pretrained_cfg(name)
         mean, std = (config.mean, config.std) if config else ((0.5,) * 3, (0.5,) * 3)
@@ -46,7 +51,7 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Features:
         """Feature maps by stride."""
         features = self.encoder((images - self.mean) / self.std)
-        return dict(zip(self.encoder.feature_info.reduction(), features, strict=True))
+        return dict(zip(self.strides, features, strict=True))
 
 
 def _create(name: str, *, output_stride: int, pretrained: bool) -> nn.Module:
@@ -56,7 +61,7 @@ def _create(name: str, *, output_stride: int, pretrained: bool) -> nn.Module:
         return timm.create_model(name, features_only=True, output_stride=output_stride, pretrained=pretrained)
     except (RuntimeError, AttributeError, NotImplementedError, TypeError) as error:
         raise InputError(
-            f"params.yaml: backbone.name is {name}, which gives no feature maps at output stride {output_stride} ({error})"
+            f"params.yaml: backbone.name is {name}, which has no feature maps at stride {output_stride} ({error})"
         ) from None
     except OSError as error:
         raise InputError(

@@ -1,0 +1,39 @@
+# Each target sets up what it needs; a second call does no work that is already done.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.PHONY: help setup reproduce test bench ui clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(READY) ## make .venv with everything installed
+
+reproduce: $(READY) ## run the pipeline, print the benchmark table
+	$(IN_VENV) dvc repro
+	@$(IN_VENV) python -m pipeline.summary
+
+test: $(READY) ## lint, check types, run the tests
+	$(IN_VENV) ruff check
+	$(IN_VENV) ruff format --check
+	$(IN_VENV) mypy
+	$(IN_VENV) python -m pytest
+
+bench: $(READY) ## measure the speeds that the project promises
+	$(IN_VENV) python -m benchmarks.stages
+
+ui: $(READY) ## browse the runs in MLflow
+	$(IN_VENV) MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+		mlflow ui --workers 1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+clean: ## remove .venv and all that the pipeline and the tools made, but not reports
+	rm -rf $(VENV) data/* mlflow.db* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	git checkout -- data

@@ -1,0 +1,197 @@
+"""Preparation audits everything, writes one layout, and is all or nothing."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.source import Example, Source
+from segbench.errors import InputError
+from segbench.files import RGBImage, read_image, write_image
+from segbench.labels import IGNORE_INDEX, Classes
+
+CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180)), ("car", (64, 0, 128))])
+RAW_IGNORE_INDEX = 11
+LABEL_MAP = np.array([[0, 0, 1], [RAW_IGNORE_INDEX, 1, 1]], np.uint8)
+
+
+def image_of(name: str) -> RGBImage:
+    return np.random.default_rng(list(name.encode())).integers(0, 256, (2, 3, 3), np.uint8)
+
+
+def example(split: str, name: str, *, label_map: NDArray[np.uint8] = LABEL_MAP, group: str = "video") -> Example:
+    return Example(split=split, name=name, group=group, load=lambda: (image_of(name), label_map))
+
+
+def damaged(split: str, name: str, folder: Path) -> Example:
+    path = folder / f"{name}.png"
+    write_image(path, image_of(name))
+    path.write_bytes(path.read_bytes()[:40])
+    return Example(split=split, name=name, group="video", load=lambda: (read_image(path), LABEL_MAP))
+
+
+GOOD = [example("train", "a", group="first"), example("train", "b"), example("val", "a"), example("test", "c")]
+
+
+def source(examples: Sequence[Example]) -> Source:
+    return Source(classes=CLASSES, ignore_index=RAW_IGNORE_INDEX, examples=examples)
+
+
+def fingerprint(folder: Path, examples: Sequence[Example]) -> str:
+    return prepare(source(examples), folder / "prepared").fingerprint
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_image_has_its_row_in_order(tmp_path: Path) -> None:
+    prepared = prepare(source(GOOD), tmp_path / "prepared")
+    assert [(row.split, row.name) for row in prepared.rows] == [
+        ("train", "a"),
+        ("train", "b"),
+        ("val", "a"),
+        ("test", "c"),
+    ]
+    row = prepared.split("train")[0]
+    assert (row.group, row.height_px, row.width_px) == ("first", 2, 3)
+    assert row.class_pixels == (2, 3, 0)
+    assert row.ignored_pixels == 1
+    assert prepared.classes == CLASSES
+
+
+def test_images_keep_their_pixels_and_the_sources_ignore_index_becomes_ours(tmp_path: Path) -> None:
+    prepared = prepare(source(GOOD), tmp_path / "prepared")
+    for row in prepared.rows:
+        np.testing.assert_array_equal(prepared.image(row), image_of(row.name))
+        assert prepared.label_map(row).tolist() == [[0, 0, 1], [IGNORE_INDEX, 1, 1]]
+
+
+def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
+    prepare(source(GOOD), tmp_path)
+    assert set(files_in(tmp_path)) == {
+        "manifest.csv",
+        "dataset.json",
+        *(
+            f"{split}/{kind}/{name}.png"
+            for split, name in (("train", "a"), ("train", "b"), ("val", "a"), ("test", "c"))
+            for kind in ("images", "label_maps")
+        ),
+    }
+    header = (tmp_path / "manifest.csv").read_text().splitlines()[0]
+    assert header == "split,name,group,height_px,width_px,ignored_pixels,digest,pixels_road,pixels_sky,pixels_car"
+
+
+def test_what_was_prepared_opens_again(tmp_path: Path) -> None:
+    prepared = prepare(source(GOOD), tmp_path / "prepared")
+    assert Prepared.open(tmp_path / "prepared") == prepared
+
+
+def test_preparing_again_changes_no_byte_and_leaves_no_former_file(tmp_path: Path) -> None:
+    prepare(source([*GOOD, example("test", "former")]), tmp_path / "again")
+    prepare(source(GOOD), tmp_path / "again")
+    prepare(source(GOOD), tmp_path / "once")
+    assert files_in(tmp_path / "again") == files_in(tmp_path / "once")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param([example("train", "a", group="first", label_map=LABEL_MAP % 11), *GOOD[1:]], id="one label"),
+        pytest.param([dataclasses.replace(GOOD[0], load=GOOD[3].load), *GOOD[1:]], id="pixels"),
+        pytest.param([dataclasses.replace(GOOD[0], name="d"), *GOOD[1:]], id="name"),
+        pytest.param([dataclasses.replace(GOOD[0], group="second"), *GOOD[1:]], id="group"),
+        pytest.param([GOOD[0], dataclasses.replace(GOOD[1], split="test"), *GOOD[2:]], id="split"),
+        pytest.param([GOOD[1], GOOD[0], *GOOD[2:]], id="order"),
+        pytest.param([*GOOD, example("test", "d")], id="one more"),
+    ],
+)
+def test_the_fingerprint_tells_any_difference(tmp_path: Path, changed: list[Example]) -> None:
+    assert fingerprint(tmp_path, GOOD) == fingerprint(tmp_path, GOOD)
+    assert fingerprint(tmp_path, GOOD) != fingerprint(tmp_path, changed)
+
+
+def test_the_fingerprint_tells_one_pixel_and_a_classs_name(tmp_path: Path) -> None:
+    image = image_of("a")
+    image[1, 2, 0] ^= 1
+    one_pixel = dataclasses.replace(GOOD[0], load=lambda: (image, LABEL_MAP))
+    renamed = dataclasses.replace(source(GOOD), classes=dataclasses.replace(CLASSES, names=("road", "sky", "cart")))
+    fingerprints = {
+        fingerprint(tmp_path, GOOD),
+        fingerprint(tmp_path, [one_pixel, *GOOD[1:]]),
+        prepare(renamed, tmp_path / "prepared").fingerprint,
+    }
+    assert len(fingerprints) == 3
+
+
+@pytest.mark.parametrize(
+    ("label_map", "message"),
+    [
+        (np.array([[0, 0, 1], [11, 3, 1]], np.uint8), "label 3 is outside 0..2 and is not ignore_index 11"),
+        (np.array([[0, 0, 1], [255, 1, 1]], np.uint8), "label 255 is outside 0..2 and is not ignore_index 11"),
+        (np.zeros((3, 2), np.uint8), "the image is 3x2 but its label map 2x3; sizes must be equal"),
+    ],
+)
+def test_a_wrong_label_map_is_named(tmp_path: Path, label_map: NDArray[np.uint8], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(f'val/bad.png: {message}')}$"):
+        prepare(source([*GOOD, example("val", "bad", label_map=label_map)]), tmp_path / "prepared")
+
+
+def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"^{tmp_path}/bad\.png: not a readable image [^\n]*$"):
+        prepare(source([*GOOD, damaged("train", "bad", tmp_path)]), tmp_path / "prepared")
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ([], "the split train is empty; it must have at least one image"),
+        (GOOD[:2] + GOOD[3:], "the split val is empty; it must have at least one image"),
+        ([*GOOD, example("val", "a")], "val/a: named 2 times; a split names an image once"),
+    ],
+)
+def test_splits_have_images_and_each_of_them_once(tmp_path: Path, examples: list[Example], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        prepare(source(examples), tmp_path / "prepared")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("num_bad", "num_listed", "last"),
+    [(3, 3, "train/bad02.png"), (20, 20, "train/bad19.png"), (23, 20, "... and 3 more")],
+)
+def test_bad_files_are_listed_in_order_a_line_each(tmp_path: Path, num_bad: int, num_listed: int, last: str) -> None:
+    bad = [example("train", f"bad{index:02d}", label_map=LABEL_MAP + 3) for index in range(num_bad)]
+    with pytest.raises(InputError) as caught:
+        prepare(source([*GOOD[:2], *bad, *GOOD[2:]]), tmp_path / "prepared")
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines[:num_listed]] == [
+        f"train/bad{index:02d}.png" for index in range(num_listed)
+    ]
+    assert lines[-1].startswith(last)
+    assert len(lines) == min(num_bad, 21)
+
+
+def test_a_failure_leaves_the_former_dataset_byte_for_byte(tmp_path: Path) -> None:
+    prepare(source(GOOD), tmp_path / "prepared")
+    before = files_in(tmp_path)
+    with pytest.raises(InputError, match="label 3 is outside"):
+        prepare(
+            source([example("train", "new"), *GOOD, example("val", "bad", label_map=LABEL_MAP + 3)]),
+            tmp_path / "prepared",
+        )
+    assert files_in(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["prepared"]
+
+
+@pytest.mark.parametrize("missing", ["dataset.json", "manifest.csv"])
+def test_a_folder_that_holds_no_prepared_dataset_is_named(tmp_path: Path, missing: str) -> None:
+    prepare(source(GOOD), tmp_path / "prepared")
+    (tmp_path / "prepared" / missing).unlink()
+    with pytest.raises(InputError, match=rf"^{tmp_path}/prepared/{missing}: no such file"):
+        Prepared.open(tmp_path / "prepared")

@@ -1,0 +1,49 @@
+"""What dvc.yaml says, read as DVC reads it: stages, their commands, parameters and sources."""
+
+import importlib
+import inspect
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+STAGES: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+PER_MODEL = [name for name, stage in STAGES.items() if "matrix" in stage]
+PER_DATASET = [name for name, stage in STAGES.items() if "foreach" in stage]
+
+
+def body(stage: str) -> dict[str, Any]:
+    """A stage's cmd, deps, params and outs."""
+    content: dict[str, Any] = STAGES[stage].get("do", STAGES[stage])
+    return content
+
+
+def filled(text: str, *, dataset: str, model: str) -> str:
+    """A text of dvc.yaml with its ${item...} replaced."""
+    for name, value in {"item.dataset": dataset, "item.model": model, "item": dataset}.items():
+        text = text.replace(f"${{{name}}}", value)
+    return text
+
+
+def run_stage(stage: str, *, dataset: str = "scenes", model: str = "") -> None:
+    """Call a stage's main in this process, with the arguments of its command in dvc.yaml."""
+    _, _, module, *options = shlex.split(filled(body(stage)["cmd"], dataset=dataset, model=model))
+    main = importlib.import_module(module).main
+    types = {name: parameter.annotation for name, parameter in inspect.signature(main).parameters.items()}
+    names = [option.removeprefix("--").replace("-", "_") for option in options[::2]]
+    main(**{name: types[name](value) for name, value in zip(names, options[1::2], strict=True)})
+
+
+def tiny_parameters() -> dict[str, Any]:
+    """The project's params.yaml, with little to do: a few small scenes, two models, two epochs."""
+    parameters: dict[str, Any] = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    scenes = parameters["datasets"]["scenes"]
+    scenes["source"] |= {"width_px": 64, "height_px": 48, "num_train": 8, "num_val": 2, "num_test": 3}
+    scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64]}, "copies": 2, "epochs": 2}
+    parameters["benchmark"] = {"datasets": ["scenes"], "models": ["color_clusters", "fcn_8s"]}
+    parameters["train"]["batch_size"] = 4
+    parameters["crf"] |= {"appearance_weight": [2], "appearance_sigma_xy": [0.1], "tuning_images": 2}
+    parameters["compare"]["figure_images"] = 2
+    return parameters

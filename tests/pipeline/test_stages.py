@@ -1,0 +1,182 @@
+"""The seven stages in one process on tiny scenes: their outputs, their run, and what they read."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from mlflow import MlflowClient
+from PIL import Image
+
+from segbench import metrics, params
+from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
+from segbench.files import read_label_map
+from tests.pipeline.stages import PER_MODEL, STAGES, body, filled, run_stage, tiny_parameters
+
+Accessed = dict[tuple[str, str], set[str]]
+"""Paths of params.yaml that a stage's main read, by stage and model."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Accessed]]:
+    """A folder in which all stages have run, and what they read of params.yaml."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "params.yaml").write_text(yaml.safe_dump(tiny_parameters()))
+    accessed: Accessed = {}
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("DVC_ROOT", raising=False)
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            for stage in STAGES:
+                for model in tiny_parameters()["benchmark"]["models"] if stage in PER_MODEL else [""]:
+                    with pytest.MonkeyPatch.context() as spying:
+                        accessed[stage, model] = _spy(spying)
+                        run_stage(stage, model=model)
+        yield root, accessed
+    finally:
+        os.chdir(before)
+
+
+def _spy(patch: pytest.MonkeyPatch) -> set[str]:
+    """Note every field that is read of the parameters that `params.load` returns from now on."""
+    noted: set[str] = set()
+    paths: dict[int, str] = {}
+    alive: list[Any] = []
+    load = params.load
+
+    def name_sections(value: Any, path: str) -> None:
+        if isinstance(value, params.Section):
+            paths[id(value)] = path
+            for field in type(value).model_fields:
+                name_sections(getattr(value, field), f"{path}.{field}".lstrip("."))
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                name_sections(entry, f"{path}.{key}")
+
+    def spying_load(*arguments: Any) -> params.Params:
+        loaded = load(*arguments)
+        alive.append(loaded)
+        name_sections(loaded, "")
+        noted.clear()
+        return loaded
+
+    def getattribute(self: params.Section, name: str) -> Any:
+        if id(self) in paths and name in type(self).model_fields:
+            noted.add(f"{paths[id(self)]}.{name}".lstrip("."))
+        return object.__getattribute__(self, name)
+
+    patch.setattr(params, "load", spying_load)
+    patch.setattr(params.Section, "__getattribute__", getattribute, raising=False)
+    return noted
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "check"])
+def test_a_stage_reads_the_parameters_that_it_declares(stage: str, project: tuple[Path, Accessed]) -> None:
+    model = "fcn_8s" if stage in PER_MODEL else ""
+    declared = [filled(path, dataset="scenes", model=model) for path in body(stage).get("params", [])]
+    read = project[1][stage, model]
+
+    def is_under(path: str, parent: str) -> bool:
+        return path == parent or path.startswith(f"{parent}.")
+
+    for path in read:
+        # Reading `datasets` on the way to `datasets.scenes.epochs` is reading no value.
+        assert any(is_under(path, known) or is_under(known, path) for known in declared), f"{path} is not declared"
+    for known in declared:
+        assert any(is_under(path, known) or is_under(known, path) for path in read), f"{known} is declared in vain"
+
+
+def test_the_table_holds_what_the_metrics_say(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    with (root / "reports/scenes/benchmark.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["crf"]) for row in rows] == [
+        ("color_clusters", "off"), ("color_clusters", "on"), ("fcn_8s", "off"), ("fcn_8s", "on"),
+    ]  # fmt: skip
+    for row in rows:
+        scores = json.loads((root / f"reports/scenes/models/{row['model']}/metrics.json").read_text())
+        assert float(row["mIoU"]) == scores[f"crf_{row['crf']}"]["mean_iou"]
+        assert float(row["aAcc"]) == scores[f"crf_{row['crf']}"]["pixel_accuracy"]
+    page = (root / "reports/scenes/benchmark.md").read_text()
+    assert f"{100 * float(rows[2]['mIoU']):.1f}" in page
+    assert "tf_efficientnet_lite0, weights bundled" in page
+    assert int(rows[2]["parameters"]) > 3_000_000
+    assert int(rows[0]["parameters"]) == 0
+
+
+def test_metrics_are_those_of_the_predicted_pngs(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    data = Prepared.open(root / "data/prepared/scenes")
+    total = np.zeros((len(data.classes),) * 2, np.int64)
+    for row in data.split("test"):
+        predicted = read_label_map(root / f"data/predictions/scenes/fcn_8s/{row.name}.png")
+        total += metrics.confusion_matrix(truth=data.label_map(row), predicted=predicted, num_classes=len(data.classes))
+    report = json.loads((root / "reports/scenes/models/fcn_8s/metrics.json").read_text())
+    assert report["crf_off"] == metrics.scores(total).as_report(data.classes.names)
+    stored = np.load(root / "data/confusions/scenes/fcn_8s.npz")
+    assert np.array_equal(stored["crf_off"].sum(axis=0), total)
+    assert stored["names"].tolist() == [row.name for row in data.split("test")]
+
+
+def test_predictions_are_indexed_pngs_in_the_classes_colours(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    with Image.open(next((root / "data/predictions/scenes/fcn_8s").iterdir())) as image:
+        assert image.mode == "P"
+        assert image.size == (64, 48)
+
+
+def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("scenes")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert sorted(runs) == ["color_clusters", "fcn_8s"]
+    run = runs["fcn_8s"]
+    assert run.info.status == "FINISHED"
+    for curve in ("train_loss", "lr", "val_mean_iou", "images_per_second", "peak_memory_mib"):
+        assert [metric.step for metric in client.get_metric_history(run.info.run_id, curve)] == [1, 2], curve
+    assert run.data.params["train.lr"] == str(tiny_parameters()["train"]["lr"])
+    assert run.data.params["model.upsampling"] == "transposed"
+    assert {"machine", "dataset_fingerprint", "torch", "mlflow.source.git.commit"} <= run.data.tags.keys()
+    report = json.loads((root / "reports/scenes/models/fcn_8s/metrics.json").read_text())
+    assert run.data.metrics["test.crf_off.mean_iou"] == report["crf_off"]["mean_iou"]
+    files = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert {"confusion_crf_off.png", "confusion_crf_on.png", "metrics.json", "curves.csv"} <= files
+    assert len(client.list_artifacts(run.info.run_id, "image_truth_prediction")) == 3
+    assert not list((root / "data/checkpoints").iterdir())
+
+
+def test_pictures_have_the_expected_sizes(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    for name in ("images", "augmentation", "examples"):
+        with Image.open(root / f"reports/scenes/{name}.png") as image:
+            assert image.width > 500
+            assert len(image.convert("RGB").getcolors(1 << 24) or []) > 50
+
+
+@pytest.mark.parametrize("stage", PER_MODEL[:3])
+def test_a_model_that_is_not_in_params_is_refused(stage: str, project: tuple[Path, Accessed]) -> None:
+    with pytest.raises(InputError, match=r"params.yaml: models\.no_such is not there; known models: color_clusters"):
+        run_stage(stage, model="no_such")
+    assert not Path(f"{project[0]}/data/weights/scenes/no_such.pt").exists()
+
+
+def test_a_prediction_of_another_size_is_refused(project: tuple[Path, Accessed], tmp_path: Path) -> None:
+    root, _ = project
+    path = next((root / "data/predictions/scenes/fcn_8s").iterdir())
+    content = path.read_bytes()
+    Image.new("P", (10, 10)).save(path)
+    try:
+        with pytest.raises(InputError, match=r"must have the truth's shape \(48, 64\)"):
+            run_stage("evaluate", model="fcn_8s")
+    finally:
+        path.write_bytes(content)

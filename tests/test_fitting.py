@@ -1,0 +1,145 @@
+"""Training: the schedule's parts, and that a seed fixes the weights, also across a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from segbench import fitting
+from segbench.errors import InputError
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero() -> None:
+    factors = [fitting.learning_rate_factor(step, num_steps=100, warmup_steps=10, power=0.9) for step in range(101)]
+    assert factors[0] == pytest.approx(1 / 11)
+    assert all(a < b for a, b in pairwise(factors[:11]))
+    assert factors[10] == 1
+    assert factors[55] == pytest.approx(0.5**0.9)
+    assert factors[100] == 0
+
+
+def test_class_weights_by_hand() -> None:
+    # Two images of 100 pixels: class 0 has 150, class 1 has 50 (all in the second), class 2 has none.
+    class_pixels = np.array([[100, 0, 0], [50, 50, 0]])
+    inverse = fitting.class_weights("inverse_frequency", class_pixels)
+    median = fitting.class_weights("median_frequency", class_pixels)
+    assert inverse is not None and median is not None
+    np.testing.assert_allclose(inverse, np.array([200 / 150, 200 / 50, 0]) / (16 / 6), rtol=1e-6)
+    np.testing.assert_allclose(median, np.array([200 / 150, 100 / 50, 0]) / (10 / 6), rtol=1e-6)
+    assert fitting.class_weights("none", class_pixels) is None
+
+
+def test_precision_follows_the_hardware_unless_forced() -> None:
+    capabilities = torch.cpu.get_capabilities()
+    has_bfloat16 = capabilities.get("amx_tile") or capabilities.get("avx512_bf16")
+    assert fitting.choose_precision("auto", "cpu") == ("bfloat16_dense" if has_bfloat16 else "float32")
+    assert fitting.choose_precision("auto", "mps") == "float32"
+    assert fitting.choose_precision("bfloat16", "cpu") == "bfloat16"
+    with pytest.raises(InputError, match="precision is float16; on a CPU"):
+        fitting.choose_precision("float16", "cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError, match="accelerator is gpu; this machine has none"):
+        fitting.device_type("gpu")
+
+
+def test_depthwise_convolutions_stay_in_float32_under_autocast() -> None:
+    dense, depthwise = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=4)
+    model = nn.Sequential(dense, depthwise)
+    fitting.keep_depthwise_in_float32(model)
+    seen: dict[nn.Module, torch.dtype] = {}
+    for layer in model:
+        layer.register_forward_hook(lambda module, _, output: seen.update({module: output.dtype}))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        model(torch.rand(1, 4, 8, 8))
+    assert seen == {dense: torch.bfloat16, depthwise: torch.float32}
+
+
+def test_a_batch_without_labelled_pixels_has_loss_zero() -> None:
+    task = _task(nn.Conv2d(3, 2, 1), weights=None)
+    loss = task.loss(torch.randn(1, 2, 4, 4, requires_grad=True), torch.full((1, 4, 4), 255, dtype=torch.uint8))
+    assert float(loss) == 0
+    loss.backward()
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.5])])
+def test_the_loss_is_torchs_mean_cross_entropy(weights: torch.Tensor | None) -> None:
+    logits, labels = torch.randn(2, 2, 4, 4), torch.randint(0, 2, (2, 4, 4))
+    labels[0, 0] = 255
+    expected = nn.functional.cross_entropy(logits, labels, weight=weights, ignore_index=255)
+    torch.testing.assert_close(_task(nn.Conv2d(3, 2, 1), weights=weights).loss(logits, labels.byte()), expected)
+
+
+def _task(model: nn.Module, weights: torch.Tensor | None) -> fitting.Task:
+    from segbench import params
+
+    schedule = params.load(Path(__file__).parent.parent / "params.yaml").train
+    return fitting.Task(model, schedule, num_steps=10, steps_per_epoch=5, num_classes=2, weights=weights)
+
+
+TRAINING = textwrap.dedent(
+    """
+    import sys, time
+    from pathlib import Path
+    import torch
+    from segbench import fitting, params, zoo
+    from segbench.augmentation import Recipe, write_augmented
+    from segbench.datasets import scenes
+    from segbench.datasets.prepared import prepare
+    from segbench.samples import AugmentedSamples, WholeImages
+
+    root, folder, slow = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "slow"
+    parameters = params.load(Path("params.yaml"))
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_images={"train": 8, "val": 2, "test": 1})
+    data = prepare(source, folder / "prepared")
+    recipe = Recipe(seed=0, copies=2, scale=1.0, crop_px=(48, 64), transforms=[{"HorizontalFlip": {"p": 0.5}}])
+    write_augmented(recipe, data, folder / "augmented")
+    fitting.seed_everything(0)
+    network = zoo.build(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
+    rows = fitting.fit(
+        network, AugmentedSamples(folder / "augmented", data), WholeImages(data, "val", scale=1.0),
+        schedule=parameters.train.model_copy(update={"batch_size": 4}), epochs=4, precision="float32", weights=None,
+        num_classes=len(data.classes), checkpoints=root,
+        on_epoch=lambda row: time.sleep(60 if slow and row.epoch == 3 else 0),
+    )
+    zoo.save(network, folder / "weights.pt")
+    print([row.epoch for row in rows])
+    """
+)
+
+
+def _train(checkpoints: Path, folder: Path, speed: str = "fast") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", TRAINING, str(checkpoints), str(folder), speed]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path) -> None:
+    unbroken = _train(tmp_path / "a", tmp_path / "one").communicate()[0]
+    assert unbroken.splitlines()[-1] == "[1, 2, 3, 4]"
+    killed = _train(tmp_path / "b", tmp_path / "two", "slow")
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if line.startswith("epoch 3/4"):  # it now sleeps before epoch 3's checkpoint is written
+            break
+    time.sleep(0.2)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    resumed = _train(tmp_path / "b", tmp_path / "two").communicate()[0]
+    epochs = [line.split()[1] for line in resumed.splitlines() if line.startswith("epoch ")]
+    assert epochs == ["3/4", "4/4"], resumed
+    assert resumed.splitlines()[-1] == "[1, 2, 3, 4]"
+    weights = [torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("one", "two")]
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        assert torch.equal(tensor, weights[1][name]), name

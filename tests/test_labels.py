@@ -1,0 +1,89 @@
+"""Classes, their colours, and resizing that never mixes labels."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from segbench.errors import InputError
+from segbench.labels import IGNORE_INDEX, Classes, LabelMap, check_label_range, resize_label_map
+
+ROAD_AND_SKY = Classes.of([("road", (128, 64, 128)), ("sky", [70, 130, 180])])
+
+label_maps = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)))
+side_px = st.integers(1, 30)
+
+
+def test_classes_keep_the_order_of_the_table() -> None:
+    assert ROAD_AND_SKY.names == ("road", "sky")
+    assert ROAD_AND_SKY.colors == ((128, 64, 128), (70, 130, 180))
+    assert len(ROAD_AND_SKY) == 2
+
+
+def test_as_many_colours_as_names() -> None:
+    with pytest.raises(ValueError, match="2 class names but 1 colours"):
+        Classes(names=("road", "sky"), colors=((0, 0, 0),))
+
+
+@pytest.mark.parametrize("count", [0, IGNORE_INDEX + 1])
+def test_no_class_and_a_class_at_the_ignore_index_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match=f"{count} classes; there must be 1 to 255"):
+        Classes(names=("road",) * count, colors=((0, 0, 0),) * count)
+
+
+def test_colorize_paints_classes_and_leaves_ignored_pixels_black() -> None:
+    label_map = np.array([[0, 1], [IGNORE_INDEX, 0]], np.uint8)
+    expected = [[[128, 64, 128], [70, 130, 180]], [[0, 0, 0], [128, 64, 128]]]
+    assert ROAD_AND_SKY.colorize(label_map).tolist() == expected
+    assert ROAD_AND_SKY.palette().shape == (256, 3)
+    assert not ROAD_AND_SKY.palette()[2:].any()
+
+
+def test_labels_of_the_classes_and_the_ignore_index_pass() -> None:
+    check_label_range(np.array([[0, 10, 11]]), num_classes=11, ignore_index=11, where="train/a.png")
+    check_label_range(np.array([[0, 10, 255]]), num_classes=11, where="train/a.png")
+
+
+@pytest.mark.parametrize("wrong", [12, -1])
+def test_a_label_outside_the_classes_is_named_with_its_place(wrong: int) -> None:
+    message = f"train/a.png: label {wrong} is outside 0..10 and is not ignore_index 11"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        check_label_range(np.array([[0, 11], [wrong, 10]]), num_classes=11, ignore_index=11, where="train/a.png")
+
+
+@given(label_map=label_maps, height_px=side_px, width_px=side_px)
+def test_resizing_invents_no_label(label_map: LabelMap, height_px: int, width_px: int) -> None:
+    resized = resize_label_map(label_map, height_px=height_px, width_px=width_px)
+    assert resized.shape == (height_px, width_px)
+    assert resized.dtype == np.uint8
+    assert set(np.unique(resized)) <= set(np.unique(label_map))
+
+
+@given(label_map=label_maps)
+def test_resizing_to_the_same_size_changes_nothing(label_map: LabelMap) -> None:
+    height_px, width_px = label_map.shape
+    np.testing.assert_array_equal(resize_label_map(label_map, height_px=height_px, width_px=width_px), label_map)
+
+
+def test_resizing_takes_the_label_at_each_new_pixels_centre() -> None:
+    label_map = np.arange(9, dtype=np.uint8).reshape(3, 3)
+    assert resize_label_map(label_map, height_px=1, width_px=1).tolist() == [[4]]
+    assert resize_label_map(label_map, height_px=2, width_px=6).tolist() == [[0, 0, 1, 1, 2, 2], [6, 6, 7, 7, 8, 8]]
+
+
+# From odd sides no new centre falls on the border of two old pixels, where the two would be equally near.
+@given(
+    label_map=arrays(np.uint8, st.tuples(*[st.integers(0, 8).map(lambda half: 2 * half + 1)] * 2)),
+    height_px=side_px,
+    width_px=side_px,
+)
+def test_resizing_agrees_with_torchs_nearest_exact(label_map: LabelMap, height_px: int, width_px: int) -> None:
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(label_map)[None, None], size=(height_px, width_px), mode="nearest-exact"
+    )[0, 0]
+    ours = resize_label_map(label_map, height_px=height_px, width_px=width_px)
+    np.testing.assert_array_equal(ours, theirs.numpy())

@@ -1,0 +1,218 @@
+"""Every mistake in params.yaml gets one line that says where, what, and what would be right."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from segbench import params
+from segbench.errors import InputError
+from segbench.params import Section
+
+COMMITTED = Path(__file__).parent.parent / "params.yaml"
+MODELS: dict[str, dict[str, Any]] = {
+    "fcn_8s": {"architecture": "fcn", "stride": 8, "upsampling": "bilinear", "head_channels": 256, "dropout": 0.5},
+    "unet": {"architecture": "unet", "decoder_channels": [32, 16]},
+}
+REMOVED = object()
+
+
+def write_params(folder: Path, changes: dict[str, Any]) -> Path:
+    """A file like the committed one, with two models, and with changes by dotted place."""
+    tree = yaml.safe_load(COMMITTED.read_text())
+    tree["models"] = {name: dict(model) for name, model in MODELS.items()}
+    tree["benchmark"] = {"datasets": ["scenes"], "models": ["unet"]}
+    for place, value in changes.items():
+        *parents, key = place.split(".")
+        section = tree
+        for parent in parents:
+            section = section[parent]
+        if value is REMOVED:
+            del section[key]
+        else:
+            section[key] = value
+    path = folder / "edited.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+def test_the_committed_params_are_valid() -> None:
+    loaded = params.load(COMMITTED)
+    assert loaded.benchmark.models
+    assert loaded.dataset("scenes").input.crop_px == (96, 128)
+    assert isinstance(loaded.dataset("camvid").source, params.CamvidSource)
+    assert isinstance(loaded.model("unet"), params.UNetModel)
+
+
+MISTAKES: list[tuple[str, Any, list[str]]] = [
+    # unknown and missing keys
+    ("tarin", {}, ["the top level has no parameter tarin; it has benchmark, datasets"]),
+    ("train.learning_rate", 0.1, ["train has no parameter learning_rate; it has seed, batch_size"]),
+    ("models.unet.stride", 8, ["models.unet has no parameter stride; it has", "decoder_channels"]),
+    ("models.unet.train", {"learning_rate": 0.1}, ["models.unet.train has no parameter learning_rate; it has seed"]),
+    ("datasets.scenes.source.root", "data", ["datasets.scenes.source has no parameter root; it has kind, seed"]),
+    ("train", REMOVED, ["train is missing"]),
+    ("train.lr", REMOVED, ["train.lr is missing"]),
+    ("models.fcn_8s.stride", REMOVED, ["models.fcn_8s.stride is missing"]),
+    ("datasets.scenes.source.seed", REMOVED, ["datasets.scenes.source.seed is missing"]),
+    # which architecture, which source
+    ("models.unet.architecture", "vnet", ["models.unet.architecture is vnet; it must be one of", "'fcn', 'unet'"]),
+    ("models.unet.architecture", REMOVED, ["models.unet.architecture is missing"]),
+    ("datasets.scenes.source.kind", "coco", ["datasets.scenes.source.kind is coco; it must be one of 'scenes', 'ca"]),
+    ("datasets.scenes.source.kind", REMOVED, ["datasets.scenes.source.kind is missing"]),
+    # impossible values
+    ("train.lr", -1, ["train.lr is -1; it must be greater than 0"]),
+    ("train.lr", float("nan"), ["train.lr is", "nan; it must be a finite number"]),
+    ("train.lr", "fast", ["train.lr is", "fast", "it must be a valid number"]),
+    ("train.batch_size", 1.5, ["train.batch_size is 1.5; it must be a valid integer"]),
+    ("train.momentum", 1, ["train.momentum is 1; it must be less than 1"]),
+    ("train.optimizer", "adam", ["train.optimizer is", "adam", "it must be 'adamw' or 'sgd'"]),
+    ("train.devices", 0, ["train.devices is 0; it must be"]),
+    ("models.fcn_8s.stride", 12, ["models.fcn_8s.stride is 12; it must be 8, 16 or 32"]),
+    (
+        "models.unet.decoder_channels",
+        [16, 0],
+        ["models.unet.decoder_channels.1 is 0; it must be greater than or equal"],
+    ),
+    ("models.unet.train", {"lr": -1}, ["models.unet.train.lr is -1; it must be greater than 0"]),
+    ("datasets.scenes.copies", -1, ["datasets.scenes.copies is -1; it must be greater than or equal to 0"]),
+    ("datasets.scenes.input.scale", 0, ["datasets.scenes.input.scale is 0; it must be greater than 0"]),
+    ("datasets.scenes.input.crop_px", [96], ["datasets.scenes.input.crop_px is [96]; it must be"]),
+    ("datasets.scenes.input.crop_px", [96, 128, 3], ["datasets.scenes.input.crop_px is [96, 128, 3]; it must be"]),
+    ("datasets.camvid.source.root", 3, ["datasets.camvid.source.root is 3; it must be a"]),
+    ("crf.steps", [], ["crf.steps is []; it must be a list of at least 1 item"]),
+    ("crf.steps", 5, ["crf.steps is 5; it must be a", "list"]),
+    ("crf.appearance_weight", [2, -4], ["crf.appearance_weight.1 is -4; it must be greater than 0"]),
+    ("augment.transforms", [{"Blur": {}, "Rotate": {}}], ["augment.transforms.0 is", "it must be a", "1 item"]),
+    ("compare.figure_images", 13, ["compare.figure_images is 13; it must be less than or equal to 12"]),
+    # yes or no where a number belongs
+    ("train.batch_size", True, ["train.batch_size is", "it must be a"]),
+    ("train.lr", True, ["train.lr is", "it must be a"]),
+    ("train.weight_decay", False, ["train.weight_decay is", "it must be a"]),
+    ("datasets.scenes.input.scale", True, ["datasets.scenes.input.scale is", "it must be a"]),
+    ("compare.figure_images", True, ["compare.figure_images is", "it must be a"]),
+    # values that do not go together
+    ("benchmark.models", ["unet", "vnet"], ["benchmark.models names vnet; it must be one of fcn_8s, unet"]),
+    ("benchmark.models", ["unet", "unet"], ["benchmark.models names unet twice"]),
+    ("benchmark.datasets", ["voc"], ["benchmark.datasets names voc; it must be one of scenes, camvid"]),
+    (
+        "datasets.scenes.input.crop_px",
+        [96, 144],
+        ["datasets.scenes: input.crop_px is [96, 144]; it must be at most [96, 128], the scaled image"],
+    ),
+    (
+        "datasets.scenes.input.scale",
+        0.5,
+        ["datasets.scenes: input.crop_px is [96, 128]; it must be at most [48, 64], the scaled image"],
+    ),
+    (
+        "backbone.weights",
+        "no/such.pt",
+        ["backbone: weights is no/such.pt; it must be bundled, none, hub or an existing"],
+    ),
+    (
+        "backbone.name",
+        "resnet50",
+        ["weights is bundled, but only tf_efficientnet_lite0", "not resnet50; it must be none"],
+    ),
+    # names of entries become names of folders
+    ("models.UNet", MODELS["unet"], ["models.UNet: the name UNet must have only a-z, 0-9 and _"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "fragments"),
+    MISTAKES,
+    ids=[f"{place}={'removed' if value is REMOVED else value}" for place, value, _ in MISTAKES],
+)
+def test_a_mistake_is_one_line_with_place_value_and_remedy(
+    tmp_path: Path, place: str, value: Any, fragments: list[str]
+) -> None:
+    path = write_params(tmp_path, {place: value})
+    with pytest.raises(InputError) as caught:
+        params.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    for fragment in fragments:
+        assert fragment in message
+
+
+def test_every_mistake_gets_its_line(tmp_path: Path) -> None:
+    path = write_params(tmp_path, {"train.lr": -1, "crf.steps": [], "models.fcn_8s.stride": 12})
+    with pytest.raises(InputError) as caught:
+        params.load(path)
+    starts = [line.split(" is ")[0] for line in str(caught.value).splitlines()]
+    assert starts == [f"{path}: {place}" for place in ("models.fcn_8s.stride", "train.lr", "crf.steps")]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such file; run from the project's root"),
+        (b"train: [1", "not valid YAML"),
+        (b"train: \xff", "not valid YAML"),
+        (b"", "it must hold sections such as train: and models:"),
+        (b"- train", "it must hold sections such as train: and models:"),
+    ],
+)
+def test_a_file_that_is_no_params_file_is_named_in_one_line(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "params.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        params.load(path)
+    assert str(caught.value).startswith(f"{path}: {reason}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_weights_file_that_exists_is_accepted_for_any_backbone(tmp_path: Path) -> None:
+    weights = tmp_path / "resnet50.pt"
+    weights.touch()
+    loaded = params.load(write_params(tmp_path, {"backbone": {"name": "resnet50", "weights": str(weights)}}))
+    assert loaded.backbone.weights == str(weights)
+
+
+def test_a_models_deviations_replace_the_shared_schedules_values(tmp_path: Path) -> None:
+    loaded = params.load(write_params(tmp_path, {"models.unet.train": {"lr": 0.5, "gradient_clip_norm": None}}))
+    shared, deviating = loaded.train_for("fcn_8s"), loaded.train_for("unet")
+    assert shared == loaded.train
+    assert (deviating.lr, deviating.gradient_clip_norm) == (0.5, None)
+    assert deviating.model_copy(update={"lr": shared.lr, "gradient_clip_norm": shared.gradient_clip_norm}) == shared
+
+
+def test_an_unknown_dataset_or_model_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    loaded = params.load(write_params(tmp_path, {}))
+    with pytest.raises(InputError, match=r"datasets\.voc is not there; known datasets: scenes, camvid"):
+        loaded.dataset("voc")
+    with pytest.raises(InputError, match=r"models\.vnet is not there; known models: fcn_8s, unet"):
+        loaded.train_for("vnet")
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    """PyYAML takes 1e-3 for a string, YAML 1.2 and so DVC for a number."""
+    path = write_params(tmp_path, {"train.lr": 0.125, "models.unet.train": {"lr": 0.125}})
+    path.write_text(path.read_text().replace("0.125", "1e-3"))
+    loaded = params.load(path)
+    assert loaded.train.lr == loaded.train_for("unet").lr == 0.001
+
+
+def subclasses(section: type[Section]) -> Iterator[type[Section]]:
+    for subclass in section.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)
+
+
+def test_every_value_stands_in_the_file_where_dvc_sees_it() -> None:
+    """Only the deviations of a model may be left out: there are none then."""
+    optional = {
+        f"{section.__name__}.{name}"
+        for section in subclasses(Section)
+        for name, field in section.model_fields.items()
+        if not field.is_required() and not (issubclass(section, params.Model) and name == "train")
+    }
+    assert optional == set()
+    assert not params.Model.model_fields["train"].is_required()
+    assert params.Model().train == {}

@@ -1,0 +1,125 @@
+"""All networks see one stream of samples, stored or made when asked for, in an order that seed and epoch fix."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from segbench.augmentation import Recipe, write_augmented
+from segbench.datasets import scenes
+from segbench.datasets.prepared import Prepared, prepare
+from segbench.samples import AugmentedSamples, EpochSampler, WholeImages
+
+NUM_TRAIN, COPIES = 3, 2
+RECIPE = Recipe(
+    seed=1,
+    copies=COPIES,
+    scale=0.75,
+    crop_px=(24, 32),
+    transforms=[{"RandomScale": {"scale_limit": [-0.25, 0.5], "p": 1.0}}, {"HorizontalFlip": {}}, {"ColorJitter": {}}],
+)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    num_images = {"train": NUM_TRAIN, "val": 2, "test": 1}
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_images=num_images)
+    return prepare(source, tmp_path_factory.mktemp("data") / "prepared")
+
+
+@pytest.fixture(scope="module")
+def stored(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> AugmentedSamples:
+    folder = tmp_path_factory.mktemp("stored")
+    write_augmented(RECIPE, prepared, folder)
+    return AugmentedSamples(folder, prepared)
+
+
+@pytest.fixture(scope="module")
+def on_the_fly(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> AugmentedSamples:
+    folder = tmp_path_factory.mktemp("on_the_fly")
+    write_augmented(replace(RECIPE, copies=0), prepared, folder)
+    assert [path.name for path in folder.iterdir()] == ["recipe.json"]
+    return AugmentedSamples(folder, prepared)
+
+
+def test_a_stored_sample_is_the_one_made_when_asked_for(stored: AugmentedSamples, on_the_fly: AugmentedSamples) -> None:
+    assert len(stored) == len(on_the_fly) == NUM_TRAIN
+    for position in reversed(range(COPIES * NUM_TRAIN)):
+        for ours, theirs in zip(stored[position], on_the_fly[position], strict=True):
+            assert ours.dtype == theirs.dtype == torch.uint8
+            assert torch.equal(ours, theirs)
+
+
+def test_samples_are_channels_first_with_a_label_a_pixel(stored: AugmentedSamples) -> None:
+    image, label_map = stored[0]
+    assert image.shape == (3, 24, 32)
+    assert label_map.shape == (24, 32)
+
+
+def test_stored_samples_repeat_after_their_copies_and_others_never_do(
+    stored: AugmentedSamples, on_the_fly: AugmentedSamples
+) -> None:
+    after = COPIES * NUM_TRAIN
+    for position in range(NUM_TRAIN):
+        assert torch.equal(stored[after + position][0], stored[position][0])
+        assert torch.equal(stored[after + position][1], stored[position][1])
+        assert not torch.equal(on_the_fly[after + position][0], on_the_fly[position][0])
+
+
+def test_a_batch_may_write_into_its_samples_without_changing_the_stream(stored: AugmentedSamples) -> None:
+    before = stored[0][0].clone()
+    stored[0][0].zero_()
+    assert torch.equal(stored[0][0], before)
+
+
+def test_pixels_are_colours_and_classes_of_the_first_epoch(stored: AugmentedSamples) -> None:
+    colors, classes = stored.pixels()
+    assert colors.shape == (NUM_TRAIN * 24 * 32, 3)
+    for position in range(NUM_TRAIN):
+        image, label_map = stored[position]
+        own = slice(position * 24 * 32, (position + 1) * 24 * 32)
+        np.testing.assert_array_equal(colors[own].reshape(24, 32, 3), image.permute(1, 2, 0).numpy())
+        np.testing.assert_array_equal(classes[own].reshape(24, 32), label_map.numpy())
+
+
+def test_an_epoch_is_a_permutation_of_its_part_of_the_stream() -> None:
+    sampler = EpochSampler(50, seed=0)
+    orders = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        positions = list(sampler)
+        assert len(sampler) == len(positions) == 50
+        assert sorted(positions) == list(range(50 * epoch, 50 * (epoch + 1)))
+        orders.append([position % 50 for position in positions])
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    """A run that continues at epoch 7 sees what one sees that was never stopped."""
+    continued = EpochSampler(50, seed=3)
+    continued.set_epoch(7)
+    unbroken = EpochSampler(50, seed=3)
+    for epoch in range(8):
+        unbroken.set_epoch(epoch)
+        order = list(unbroken)
+    assert list(continued) == order == list(continued)
+    other = EpochSampler(50, seed=4)
+    other.set_epoch(7)
+    assert list(other) != order
+
+
+def test_whole_images_are_scaled_and_their_label_maps_are_not(prepared: Prepared) -> None:
+    val = WholeImages(prepared, "val", scale=0.5)
+    assert len(val) == 2
+    image, label_map = val[1]
+    row = prepared.split("val")[1]
+    assert (image.shape, image.dtype) == ((3, 24, 32), torch.uint8)
+    np.testing.assert_array_equal(label_map.numpy(), prepared.label_map(row))
+    blocks = prepared.image(row).reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(image.permute(1, 2, 0).numpy().mean(), blocks.mean(), atol=1)
+
+
+def test_whole_images_at_scale_one_are_the_images(prepared: Prepared) -> None:
+    image, _ = WholeImages(prepared, "train", scale=1.0)[0]
+    np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), prepared.image(prepared.split("train")[0]))

@@ -1,0 +1,87 @@
+"""MLflow on a real SQLite store."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from segbench import tracking
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_a_killed_training_rejoins_its_run(store: MlflowClient, tmp_path: Path) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    for steps in ([1, 2], [3]):
+        with tracking.training_run(dataset="d", model="m", key="k", checkpoints=checkpoints) as run:
+            for step in steps:
+                run.log_metrics({"loss": 1 / step, "absent": None}, step=step)
+    experiment = store.get_experiment_by_name("d")
+    assert experiment is not None
+    (found,) = store.search_runs([experiment.experiment_id])
+    history = store.get_metric_history(found.info.run_id, "loss")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert "absent" not in found.data.metrics
+    assert found.info.status == "FINISHED"
+    assert found.info.run_name == "m"
+
+
+def test_evaluation_completes_the_run_of_its_training(store: MlflowClient, tmp_path: Path) -> None:
+    for number, key in enumerate(["old", "new"]):
+        with tracking.training_run(dataset="d", model="m", key=key, checkpoints=tmp_path / str(number)) as training:
+            training.log_parameters({"train": {"lr": 0.1}, "long": "x" * 5000})
+    with tracking.evaluation_run(dataset="d", model="m", key="new") as evaluation:
+        evaluation.log_metrics({"test.mean_iou": 0.5})
+        file = tmp_path / "file.txt"
+        file.write_text("content")
+        evaluation.log_file(file, "folder")
+    assert evaluation.run_id == training.run_id
+    data = store.get_run(training.run_id).data
+    assert data.params == {"train.lr": "0.1", "long": "x" * 5000}
+    assert data.metrics == {"test.mean_iou": 0.5}
+    assert [item.path for item in store.list_artifacts(training.run_id, "folder")] == ["folder/file.txt"]
+
+
+def test_a_failing_stage_marks_its_run(store: MlflowClient, tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError),
+        tracking.training_run(dataset="d", model="m", key="k", checkpoints=tmp_path / "c") as run,
+    ):
+        raise RuntimeError
+    assert store.get_run(run.run_id).info.status == "FAILED"
+
+
+def test_processes_that_begin_together_share_one_new_store(store: MlflowClient, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from segbench import tracking\n"
+        "with tracking.training_run(dataset='d', model=sys.argv[1], key=sys.argv[1], checkpoints=Path(sys.argv[2])):\n"
+        "    pass\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, f"m{n}", str(tmp_path / f"c{n}")], stderr=subprocess.PIPE)
+        for n in range(3)
+    ]
+    for process in processes:
+        assert process.communicate()[1].count(b"Traceback") == 0
+    experiment = store.get_experiment_by_name("d")
+    assert experiment is not None
+    runs = store.search_runs([experiment.experiment_id])
+    assert sorted(str(run.info.run_name) for run in runs) == ["m0", "m1", "m2"]
+
+
+def test_another_store_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
+    (tmp_path / "project").mkdir()
+    uri = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with tracking.training_run(dataset="d", model="m", key="k", checkpoints=tmp_path / "c"):
+        pass
+    assert MlflowClient(uri).get_experiment_by_name("d") is not None
+    assert not (tmp_path / "project" / "mlflow.db").exists()
