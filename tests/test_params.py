@@ -64,7 +64,7 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("datasets.scenes.source.kind", REMOVED, ["datasets.scenes.source.kind is missing"]),
     # impossible values
     ("train.lr", -1, ["train.lr is -1; it must be greater than 0"]),
-    ("train.lr", float("nan"), ["train.lr is", "nan; it must be a finite number"]),
+    ("train.lr", float("nan"), ["train.lr is", "nan; it must be"]),
     ("train.lr", "fast", ["train.lr is", "fast", "it must be a valid number"]),
     ("train.batch_size", 1.5, ["train.batch_size is 1.5; it must be a valid integer"]),
     ("train.momentum", 1, ["train.momentum is 1; it must be less than 1"]),

@@ -29,9 +29,13 @@ class ColorClusters(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) float in 0..1 -> logits (N, C, H, W), the logarithms of class frequencies"""
         colors = images.permute(0, 2, 3, 1)  # (N, H, W, 3)
-        nearest = torch.cdist(colors.flatten(1, 2), self.centers[None]).argmin(dim=-1)  # (N, H * W)
+        nearest = self._nearest(colors.flatten(1, 2))  # (N, H * W)
         logits = self.log_frequencies[nearest]  # (N, H * W, C)
         return logits.unflatten(1, colors.shape[1:3]).permute(0, 3, 1, 2)
+
+    def _nearest(self, colors: Tensor) -> Tensor:
+        """(..., 3) colours -> (...) numbers of their clusters"""
+        return torch.cdist(colors, self.centers).argmin(dim=-1)
 
     def fit(self, colors: NDArray[np.uint8], classes: NDArray[np.uint8], *, seed: int) -> None:
         """Fit to pixels: colors (P, 3) uint8 RGB, classes (P,) uint8, of which those at IGNORE_INDEX are dropped."""
@@ -42,7 +46,7 @@ class ColorClusters(nn.Module):
         points, labels = colors[chosen] / np.float32(255), classes[chosen]
         num_clusters, num_classes = self.log_frequencies.shape
         clustering = MiniBatchKMeans(num_clusters, batch_size=8192, n_init=3, random_state=seed).fit(points)
-        counts = np.ones((num_clusters, num_classes))
-        np.add.at(counts, (clustering.labels_, labels), 1)
         self.centers.copy_(torch.from_numpy(clustering.cluster_centers_))
+        counts = np.ones((num_clusters, num_classes))
+        np.add.at(counts, (self._nearest(torch.from_numpy(points)).numpy(), labels), 1)
         self.log_frequencies.copy_(torch.from_numpy(np.log(counts / counts.sum(axis=1, keepdims=True))))
