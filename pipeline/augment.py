@@ -20,7 +20,7 @@ def main(*, dataset: str, prepared: Path, out: Path, preview: Path) -> None:
         seed=parameters.augment.seed,
         copies=entry.copies,
         scale=entry.input.scale,
-        crop_px=entry.input.crop_px,
+        crop_px=(entry.input.crop_px[0], entry.input.crop_px[1]),
         transforms=parameters.augment.transforms,
     )
     data = Prepared.open(prepared)

@@ -13,7 +13,8 @@ def main(*, out: Path) -> None:
     parameters = params.load()
     for name in parameters.benchmark.datasets:
         size = parameters.dataset(name).input
-        Augmentation(parameters.augment.transforms, scale=size.scale, crop_px=size.crop_px)
+        height, width = size.crop_px
+        Augmentation(parameters.augment.transforms, scale=size.scale, crop_px=(height, width))
     with replacing(out) as temporary:
         temporary.write_text("params.yaml is valid\n")
 

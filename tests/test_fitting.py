@@ -14,8 +14,13 @@ import pytest
 import torch
 from torch import nn
 
-from segbench import fitting
+from segbench import fitting, metrics, params, zoo
+from segbench.augmentation import Recipe, write_augmented
+from segbench.datasets import scenes
+from segbench.datasets.prepared import prepare
 from segbench.errors import InputError
+from segbench.inference import Predictor
+from segbench.samples import AugmentedSamples, WholeImages
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero() -> None:
@@ -82,10 +87,8 @@ def test_the_loss_is_torchs_mean_cross_entropy(weights: torch.Tensor | None) -> 
 
 
 def _task(model: nn.Module, weights: torch.Tensor | None) -> fitting.Task:
-    from segbench import params
-
     schedule = params.load(Path(__file__).parent.parent / "params.yaml").train
-    return fitting.Task(model, schedule, num_steps=10, steps_per_epoch=5, num_classes=2, weights=weights)
+    return fitting.Task(model, schedule, num_classes=2, weights=weights)
 
 
 TRAINING = textwrap.dedent(
@@ -143,3 +146,27 @@ def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path)
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():
         assert torch.equal(tensor, weights[1][name]), name
+
+
+def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path: Path) -> None:
+    parameters = params.load(Path(__file__).parent.parent / "params.yaml")
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_images={"train": 8, "val": 3, "test": 1})
+    data = prepare(source, tmp_path / "prepared")
+    write_augmented(Recipe(seed=0, copies=1, scale=1.0, crop_px=(48, 64), transforms=[]), data, tmp_path / "augmented")
+    fitting.seed_everything(0)
+    network = zoo.build(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
+    rows = fitting.fit(
+        network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
+        schedule=parameters.train.model_copy(update={"batch_size": 4, "checkpoint": "best", "lr": 0.02}), epochs=4,
+        precision="float32", weights=None, num_classes=len(data.classes), checkpoints=tmp_path / "checkpoints",
+        on_epoch=lambda row: None,
+    )  # fmt: skip
+    predictor = Predictor(network, scale=1.0)
+    confusion = sum(
+        metrics.confusion_matrix(
+            truth=data.label_map(row), predicted=predictor.label_map(data.image(row)), num_classes=len(data.classes)
+        )
+        for row in data.split("val")
+    )
+    best = max(row.val_mean_iou or 0 for row in rows)
+    assert metrics.scores(np.asarray(confusion)).mean_iou == pytest.approx(best, abs=1e-3)

@@ -29,10 +29,15 @@ def test_as_many_colours_as_names() -> None:
         Classes(names=("road", "sky"), colors=((0, 0, 0),))
 
 
+def test_a_name_stands_for_one_class() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        Classes(names=("road", "road"), colors=((0, 0, 0), (1, 1, 1)))
+
+
 @pytest.mark.parametrize("count", [0, IGNORE_INDEX + 1])
 def test_no_class_and_a_class_at_the_ignore_index_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match=f"{count} classes; there must be 1 to 255"):
-        Classes(names=("road",) * count, colors=((0, 0, 0),) * count)
+        Classes(names=tuple(f"class {n}" for n in range(count)), colors=((0, 0, 0),) * count)
 
 
 def test_colorize_paints_classes_and_leaves_ignored_pixels_black() -> None:

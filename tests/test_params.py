@@ -41,7 +41,7 @@ def write_params(folder: Path, changes: dict[str, Any]) -> Path:
 def test_the_committed_params_are_valid() -> None:
     loaded = params.load(COMMITTED)
     assert loaded.benchmark.models
-    assert loaded.dataset("scenes").input.crop_px == (96, 128)
+    assert loaded.dataset("scenes").input.crop_px == [96, 128]
     assert isinstance(loaded.dataset("camvid").source, params.CamvidSource)
     assert isinstance(loaded.model("unet"), params.UNetModel)
 
@@ -78,7 +78,7 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ),
     ("models.unet.train", {"lr": -1}, ["models.unet.train.lr is -1; it must be greater than 0"]),
     ("datasets.scenes.copies", -1, ["datasets.scenes.copies is -1; it must be greater than or equal to 0"]),
-    ("datasets.scenes.input.scale", 0, ["datasets.scenes.input.scale is 0; it must be greater than 0"]),
+    ("datasets.scenes.input.scale", 0, ["datasets.scenes.input.scale is 0; it must be greater than or equal to 0.05"]),
     ("datasets.scenes.input.crop_px", [96], ["datasets.scenes.input.crop_px is [96]; it must be"]),
     ("datasets.scenes.input.crop_px", [96, 128, 3], ["datasets.scenes.input.crop_px is [96, 128, 3]; it must be"]),
     ("datasets.camvid.source.root", 3, ["datasets.camvid.source.root is 3; it must be a"]),

@@ -61,8 +61,17 @@ class Augmentation:
         image = scale_image(image, scale=self.scale)
         label_map = resize_label_map(label_map, height_px=image.shape[0], width_px=image.shape[1])
         self._compose.set_random_seed(seed)
-        sample = self._compose(image=image, mask=label_map)
-        return np.ascontiguousarray(sample["image"]), np.ascontiguousarray(sample["mask"])
+        try:
+            sample = self._compose(image=image, mask=label_map)
+        except Exception as error:  # albumentations raises many kinds
+            raise InputError(f"params.yaml: augment.transforms: {' '.join(str(error).split())}") from None
+        image, label_map = np.ascontiguousarray(sample["image"]), np.ascontiguousarray(sample["mask"])
+        if image.dtype != np.uint8 or image.shape != (*self.crop_px, 3):
+            raise InputError(
+                f"params.yaml: augment.transforms: they make {image.dtype} images of shape {image.shape}; "
+                "samples must stay uint8 RGB"
+            )
+        return image, label_map
 
     def serialised(self) -> dict[str, Any]:
         """The transforms with every default spelt out, as albumentations writes and reads them."""
@@ -129,6 +138,10 @@ def _build(index: int, name: str, arguments: dict[str, Any]) -> A.BasicTransform
         raise InputError(f"{where} has no argument {unknown[0]}; it has {', '.join(known)}")
     if "mask_interpolation" in arguments and arguments["mask_interpolation"] != cv2.INTER_NEAREST:
         raise InputError(f"{where}.mask_interpolation: label maps are resized by nearest neighbour only")
+    if arguments.get("area_for_downscale") == "image_mask":
+        raise InputError(f"{where}.area_for_downscale: label maps are resized by nearest neighbour only")
+    if arguments.get("fill_mask") not in (None, IGNORE_INDEX):
+        raise InputError(f"{where}.fill_mask is {arguments['fill_mask']}; it must be {IGNORE_INDEX} or left out")
     if "fill_mask" in known and known["fill_mask"].default is not None:
         arguments = {"fill_mask": IGNORE_INDEX, **arguments}
     try:

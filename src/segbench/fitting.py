@@ -136,15 +136,10 @@ def learning_rate_factor(step: int, *, num_steps: int, warmup_steps: int, power:
 class Task(L.LightningModule):
     """What Lightning trains: the model, the loss, the optimiser and the validation metrics."""
 
-    def __init__(
-        self, model: nn.Module, schedule: params.Train, *, num_steps: int, steps_per_epoch: int,
-        num_classes: int, weights: Tensor | None,
-    ) -> None:  # fmt: skip
+    def __init__(self, model: nn.Module, schedule: params.Train, *, num_classes: int, weights: Tensor | None) -> None:
         super().__init__()
         self.model = model
         self.schedule = schedule
-        self.num_steps = num_steps
-        self.warmup_steps = round(schedule.warmup_epochs * steps_per_epoch)
         self.register_buffer("class_weights", weights, persistent=False)
         self.confusion = MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE_INDEX, validate_args=False)
 
@@ -208,10 +203,11 @@ class Task(L.LightningModule):
             optimizer = torch.optim.SGD(settings, lr=schedule.lr, momentum=schedule.momentum)
         else:
             optimizer = torch.optim.AdamW(settings, lr=schedule.lr)
+        num_steps = int(self.trainer.estimated_stepping_batches)
         factor = partial(
             learning_rate_factor,
-            num_steps=self.num_steps,
-            warmup_steps=self.warmup_steps,
+            num_steps=num_steps,
+            warmup_steps=round(schedule.warmup_epochs * num_steps / self.trainer.max_epochs),
             power=schedule.poly_power,
         )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -304,8 +300,6 @@ def fit(
     task = Task(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         schedule,
-        num_steps=epochs * len(loader),
-        steps_per_epoch=len(loader),
         num_classes=num_classes,
         weights=weights,
     )

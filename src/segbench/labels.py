@@ -28,6 +28,8 @@ class Classes:
             raise ValueError(f"{len(self.names)} class names but {len(self.colors)} colours")
         if not 0 < len(self.names) <= IGNORE_INDEX:
             raise ValueError(f"{len(self.names)} classes; there must be 1 to {IGNORE_INDEX}")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("a class name is there twice")
 
     @classmethod
     def of(cls, table: Iterable[tuple[str, Sequence[int]]]) -> "Classes":

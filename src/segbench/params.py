@@ -8,19 +8,28 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from segbench.errors import InputError
+from segbench.files import project_root
 
 PARAMS_FILE = Path("params.yaml")
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):  # pydantic would take yes and no for 1 and 0
+        raise PydanticCustomError("float_type", "Input should be a valid number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_bool)]
+Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 CountOrZero = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Side = Annotated[int, Field(ge=16, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
@@ -72,8 +81,8 @@ class CamvidSource(Section):
 class ModelInput(Section):
     """What a network sees: images resized by `scale`, training samples cut to `crop_px` (height, width)."""
 
-    scale: Annotated[float, Field(gt=0, le=4)]
-    crop_px: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]]
+    scale: Annotated[Number, Field(ge=0.05, le=4)]
+    crop_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
 
 
 class Dataset(Section):
@@ -90,8 +99,7 @@ class Dataset(Section):
             height, width = (round(size * self.input.scale) for size in (self.source.height_px, self.source.width_px))
             if self.input.crop_px[0] > height or self.input.crop_px[1] > width:
                 raise ValueError(
-                    f"input.crop_px is {list(self.input.crop_px)}; "
-                    f"it must be at most [{height}, {width}], the scaled image"
+                    f"input.crop_px is {self.input.crop_px}; it must be at most [{height}, {width}], the scaled image"
                 )
         return self
 
@@ -116,9 +124,15 @@ class Backbone(Section):
                 f"weights is bundled, but only tf_efficientnet_lite0 has bundled weights, not {self.name}; "
                 "it must be none, hub or a file"
             )
-        if self.weights not in ("bundled", "none", "hub") and not Path(self.weights).is_file():
+        if self.weights not in ("bundled", "none", "hub") and not (project_root() / self.weights).is_file():
             raise ValueError(f"weights is {self.weights}; it must be bundled, none, hub or an existing file")
         return self
+
+
+def _devices(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise PydanticCustomError("devices", "Input should be auto or a whole number of at least 1")
 
 
 class Train(Section):
@@ -129,7 +143,7 @@ class Train(Section):
     optimizer: Literal["adamw", "sgd"]
     lr: Positive
     backbone_lr_factor: NotNegative
-    momentum: Annotated[float, Field(ge=0, lt=1)]
+    momentum: Annotated[Number, Field(ge=0, lt=1)]
     weight_decay: NotNegative
     warmup_epochs: NotNegative
     poly_power: Positive
@@ -140,7 +154,7 @@ class Train(Section):
     validate_every_epochs: Count
     loader_workers: CountOrZero
     accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"]
-    devices: Count | Literal["auto"]
+    devices: Annotated[int | str, BeforeValidator(_devices)]
 
 
 class Model(Section):
@@ -159,7 +173,7 @@ class FCNModel(Model):
     stride: Literal[8, 16, 32]
     upsampling: Literal["transposed", "bilinear"]
     head_channels: Count
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[Number, Field(ge=0, lt=1)]
 
 
 class UNetModel(Model):
@@ -189,7 +203,7 @@ class CRF(Section):
 class Compare(Section):
     """The qualitative figure."""
 
-    figure_images: Annotated[int, Field(ge=1, le=12)]
+    figure_images: Annotated[int, Field(ge=1, le=12, strict=True)]
 
 
 class Params(Section):
@@ -223,11 +237,10 @@ class Params(Section):
         """The entry of `models`, or InputError with the known names."""
         return _entry(self.models, name, "models")
 
-    def train_for(self, model_name: str) -> Train:
-        """The shared schedule with that model's deviations."""
-        return _validate(
-            Train, {**self.train.model_dump(), **self.model(model_name).train}, f"models.{model_name}.train"
-        )
+    def train_for(self, model_name: str, path: Path = PARAMS_FILE) -> Train:
+        """The shared schedule with that model's deviations. path: what an error is said to be in."""
+        deviations = self.model(model_name).train
+        return _validate(Train, {**self.train.model_dump(), **deviations}, f"models.{model_name}.train", path)
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -236,13 +249,13 @@ def load(path: Path = PARAMS_FILE) -> Params:
         tree = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the project's root") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: it must hold sections such as train: and models:")
     params = _validate(Params, tree, "", path)
     for name in params.models:
-        params.train_for(name)
+        params.train_for(name, path)
     return params
 
 
@@ -263,7 +276,8 @@ def _validate(model: type[AnySection], tree: Any, prefix: str, path: Path = PARA
 def _explain(details: Any, tree: Any, prefix: str) -> str:
     """One of pydantic's errors as `train.lr is -1; it must be greater than 0`."""
     keys = [key for key in details["loc"] if key != "[key]"]
-    where = ".".join(([prefix] if prefix else []) + [str(key) for key in _keys_in(tree, keys)])
+    is_missing = details["type"] == "missing"
+    where = ".".join(([prefix] if prefix else []) + [str(key) for key in _keys_in(tree, keys, is_missing=is_missing)])
     value, message, context = details["input"], details["msg"], details.get("ctx", {})
     match details["type"]:
         case "unknown_key":
@@ -279,12 +293,13 @@ def _explain(details: Any, tree: Any, prefix: str) -> str:
             return f"{where}: {context['error']}" if where else str(context["error"])
         case "string_pattern_mismatch":
             return f"{where}: the name {value} must have only a-z, 0-9 and _"
-    allowed = re.sub(r"^Input should be |, unable to parse.*| or instance of \w+| after validation", "", message)
+    allowed = re.sub(r"^Input is not a valid path.*", "a path", message)
+    allowed = re.sub(r"^Input should be |, unable to parse.*| or instance of \w+| after validation", "", allowed)
     allowed = re.sub(r"^(List|Dictionary) should have", r"a \1 of", allowed).lower()
     return f"{where} is {value}; it must be {allowed}"
 
 
-def _keys_in(tree: Any, keys: list[str | int]) -> list[str | int]:
+def _keys_in(tree: Any, keys: list[str | int], *, is_missing: bool) -> list[str | int]:
     """Drop what pydantic puts into an error's location that is no key of the file: names of union members."""
     kept: list[str | int] = []
     for position, key in enumerate(keys):
@@ -292,7 +307,7 @@ def _keys_in(tree: Any, keys: list[str | int]) -> list[str | int]:
         in_list = isinstance(tree, list) and isinstance(key, int) and key < len(tree)
         if in_list or (isinstance(tree, dict) and key in tree):
             tree = tree[key]
-        elif not (is_last and isinstance(tree, dict)):
+        elif not (is_last and is_missing):
             continue
         kept.append(key)
     return kept

@@ -7,6 +7,7 @@ The split is not independent: all of val and part of test are clips of videos th
 """
 
 import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -81,20 +82,22 @@ def _download(root: Path, archive_url: str) -> None:
             "run again when online, or put the archive's folder CamVid there"
         ) from None
     try:
-        _unpack(archive, root)
-    except zipfile.BadZipFile:
+        _unpack(archive, root, archive_url)
+    except (zipfile.BadZipFile, zlib.error, EOFError):
         raise InputError(f"{archive_url}: what it sent is not a whole zip archive; run again") from None
     finally:
         archive.unlink()
 
 
-def _unpack(archive: Path, root: Path) -> None:
+def _unpack(archive: Path, root: Path, archive_url: str) -> None:
     """Take the folder CamVid out of the archive, checked by its checksums."""
     with replacing(root) as temporary, zipfile.ZipFile(archive) as bundle:
         temporary.mkdir()
         for member in bundle.infolist():
             parts = Path(member.filename).parts
-            if "CamVid" in parts and not member.is_dir():
+            if "CamVid" in parts and ".." not in parts and not member.is_dir():
                 target = temporary.joinpath(*parts[parts.index("CamVid") + 1 :])
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(bundle.read(member))
+        if not (temporary / "train.txt").is_file():
+            raise InputError(f"{archive_url}: the archive has no folder CamVid with train.txt")

@@ -18,7 +18,9 @@ def download(url: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     have_bytes = partial.stat().st_size if partial.exists() else 0
-    headers = {"Range": f"bytes={have_bytes}-"} if have_bytes else {}
+    headers = {"Accept-Encoding": "identity"}  # compressed, lengths and ranges would not be those of the file
+    if have_bytes:
+        headers["Range"] = f"bytes={have_bytes}-"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
             # The partial file is as long as the whole, or the file has changed: only a new start can tell.

@@ -65,8 +65,11 @@ class Prepared:
         """Read the manifest and the classes, no image."""
         content = read_json(root / "dataset.json")
         classes = Classes.of((entry["name"], entry["color"]) for entry in content["classes"])
-        with (root / "manifest.csv").open(newline="") as file:
-            rows = tuple(_row_of(record, classes) for record in csv.DictReader(file))
+        try:
+            with (root / "manifest.csv").open(newline="") as file:
+                rows = tuple(_row_of(record, classes) for record in csv.DictReader(file))
+        except FileNotFoundError:
+            raise InputError(f"{root / 'manifest.csv'}: no such file") from None
         return cls(root=root, classes=classes, fingerprint=content["fingerprint"], rows=rows)
 
     def split(self, name: str) -> tuple[Row, ...]:
@@ -169,7 +172,7 @@ def _write(example: Example, source: Source, root: Path) -> Row:
         width_px=label_map.shape[1],
         class_pixels=tuple(int(count) for count in counts[:num_classes]),
         ignored_pixels=int(counts[IGNORE_INDEX]),
-        digest=hashlib.sha256(image.tobytes() + label_map.tobytes()).hexdigest(),
+        digest=hashlib.sha256(repr(image.shape).encode() + image.tobytes() + label_map.tobytes()).hexdigest(),
     )
 
 

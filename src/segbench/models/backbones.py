@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.errors import InputError
+from segbench.files import project_root
 
 Features = dict[int, Tensor]
 """Feature maps by stride; of several at one stride, the deepest."""
@@ -35,7 +36,11 @@ class Backbone(nn.Module):
         if weights == "bundled":
             _load(self.encoder, _bundled_state(name), source=BUNDLED_PACKAGE)
         elif weights not in ("none", "hub"):
-            _load(self.encoder, torch.load(weights, map_location="cpu", weights_only=True), source=weights)
+            _load(
+                self.encoder,
+                torch.load(project_root() / weights, map_location="cpu", weights_only=True),
+                source=weights,
+            )
         info: Any = self.encoder.feature_info
         self.strides: list[int] = info.reduction()
         self.channels: dict[int, int] = dict(zip(self.strides, info.channels(), strict=True))

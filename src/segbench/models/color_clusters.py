@@ -35,7 +35,9 @@ class ColorClusters(nn.Module):
 
     def _nearest(self, colors: Tensor) -> Tensor:
         """(..., 3) colours -> (...) numbers of their clusters"""
-        return torch.cdist(colors, self.centers).argmin(dim=-1)
+        # Not by matrix products, whose rounding may tell clusters of one colour apart in one call and not in another.
+        distances = torch.cdist(colors, self.centers, compute_mode="donot_use_mm_for_euclid_dist")
+        return distances.argmin(dim=-1)
 
     def fit(self, colors: NDArray[np.uint8], classes: NDArray[np.uint8], *, seed: int) -> None:
         """Fit to pixels: colors (P, 3) uint8 RGB, classes (P,) uint8, of which those at IGNORE_INDEX are dropped."""

@@ -76,5 +76,5 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -
         ]
         return f"| {' | '.join(padded)} |"
 
-    rule = ["-" * width if index < left else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
-    return [line(header), f"|-{'-|-'.join(rule)}-|", *(line(row) for row in rows)]
+    rule = ["-" * (width + 2) if index < left else "-" * (width + 1) + ":" for index, width in enumerate(widths)]
+    return [line(header), f"|{'|'.join(rule)}|", *(line(row) for row in rows)]

@@ -1,0 +1,147 @@
+"""The pipeline as DVC runs it: what an edit reruns, what a mistake spares, and a training that is killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from tests.pipeline.stages import PROJECT, tiny_parameters
+
+MODEL_CHAIN = {f"{stage}@scenes-fcn_8s" for stage in ("train", "predict", "crf")}
+
+
+class Project:
+    """A copy of the project, without git, in which little is to be done."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in ("src", "pipeline"):
+            shutil.copytree(PROJECT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(PROJECT / "dvc.yaml", root)
+        self.write(tiny_parameters())
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+        self.environment = {**kept, "PATH": path, "CI": "true"}
+        self.run("init", "--no-scm", "--quiet")
+        for option in ("core.analytics", "core.check_update"):
+            self.run("config", option, "false")
+
+    def write(self, parameters: dict[str, Any]) -> None:
+        (self.root / "params.yaml").write_text(yaml.safe_dump(parameters))
+
+    def edit(self, change: Callable[[dict[str, Any]], Any]) -> None:
+        parameters = yaml.safe_load((self.root / "params.yaml").read_text())
+        change(parameters)
+        self.write(parameters)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["dvc", *arguments], cwd=self.root, env=self.environment, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, fails: bool = False) -> str:
+        process = self.start(*arguments)
+        output = process.communicate()[0]
+        assert (process.returncode != 0) == fails, output
+        return output
+
+    def status(self) -> set[str]:
+        """Stages with a changed dependency, parameter or output."""
+        content = yaml.safe_load(self.run("status", "--json"))
+        return set(content)
+
+    def files(self) -> dict[str, bytes]:
+        """All results and data, by path."""
+        paths = [path for name in ("data", "reports") for path in (self.root / name).rglob("*") if path.is_file()]
+        return {str(path): path.read_bytes() for path in paths if path.name != "mlflow.lock"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose first training was killed in its second epoch, and that `dvc repro` then finished."""
+    project = Project(tmp_path_factory.mktemp("dvc"))
+    project.edit(lambda parameters: parameters["datasets"]["scenes"].update(epochs=5))
+    training = project.start("repro", "train@scenes-fcn_8s")
+    assert training.stdout is not None
+    for line in training.stdout:
+        if line.startswith("epoch 2/5"):
+            os.killpg(training.pid, signal.SIGKILL)
+            break
+    training.wait()
+    project.last_output = project.run("repro")  # type: ignore[attr-defined]
+    return project
+
+
+def test_a_killed_training_continues_and_ends_in_one_run(project: Project) -> None:
+    output: str = project.last_output  # type: ignore[attr-defined]
+    epochs = [line.split()[1] for line in output.splitlines() if line.startswith("epoch ")]
+    assert epochs in (["2/5", "3/5", "4/5", "5/5"], ["3/5", "4/5", "5/5"]), output
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("scenes")
+    assert experiment is not None
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if run.info.run_name == "fcn_8s"]
+    assert len(runs) == 1
+    assert runs[0].info.status == "FINISHED"
+    steps = {metric.step for metric in client.get_metric_history(runs[0].info.run_id, "train_loss")}
+    assert steps == {1, 2, 3, 4, 5}
+    curves = (project.root / "reports/scenes/models/fcn_8s/curves.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in curves] == ["epoch", "1", "2", "3", "4", "5"]
+
+
+def test_nothing_is_left_to_do(project: Project) -> None:
+    assert project.status() == set()
+    assert "Running stage" not in project.run("repro")
+
+
+def test_a_models_parameter_concerns_that_model_alone(project: Project) -> None:
+    before = (project.root / "params.yaml").read_text()
+    project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.001}))
+    assert project.status() == {"check"} | MODEL_CHAIN
+    (project.root / "params.yaml").write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p["train"].update(lr=-1), "params.yaml: train.lr is -1; it must be greater than 0"),
+        (lambda p: p["models"]["fcn_8s"].update(head=3), "params.yaml: models.fcn_8s has no parameter head; it has"),
+        (lambda p: p["augment"]["transforms"].append({"Flipp": {}}), "augment.transforms.3.Flipp: albumentations"),
+        (lambda p: p["augment"]["transforms"].append({"VerticalFlip": {"q": 1}}), "VerticalFlip has no argument q"),
+        (lambda p: p["benchmark"]["models"].append("fcn_9s"), "benchmark.models names fcn_9s; it must be one of"),
+    ],
+)
+def test_a_mistake_in_params_is_one_line_and_spares_every_output(
+    project: Project, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    before, files = (project.root / "params.yaml").read_text(), project.files()
+    project.edit(change)
+    output = project.run("repro", fails=True)
+    (project.root / "params.yaml").write_text(before)
+    assert len([line for line in output.splitlines() if line.startswith("error: ") and message in line]) == 1, output
+    assert "Traceback" not in output
+    checked = str(project.root / "data/checked")  # the check's own mark
+    assert {path: content for path, content in files.items() if path != checked} == {
+        path: content for path, content in project.files().items() if path != checked
+    }
+    project.run("repro", "check")
+
+
+def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -> None:
+    before, files = (project.root / "params.yaml").read_text(), project.files()
+    (project.root / "empty").mkdir()
+    project.edit(lambda parameters: parameters["datasets"]["scenes"].update(source={"kind": "camvid", "root": "empty"}))
+    output = project.run("repro", fails=True)
+    (project.root / "params.yaml").write_text(before)
+    assert "error: " in output and "train.txt: no such file; the root of CamVid holds" in output
+    assert "Traceback" not in output
+    assert files == project.files()
+    assert project.status() == set()
