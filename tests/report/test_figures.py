@@ -1,0 +1,35 @@
+"""Figures, looked at pixel by pixel."""
+
+from pathlib import Path
+
+import numpy as np
+
+from segbench.files import read_image
+from segbench.labels import IGNORE_INDEX, Classes
+from segbench.report.figures import overlay, write_confusion, write_grid
+
+CLASSES = Classes.of([("road", (200, 0, 0)), ("sky", (0, 0, 200))])
+
+
+def test_an_overlay_leaves_pixels_without_a_class_as_they_are() -> None:
+    image = np.full((2, 2, 3), 100, np.uint8)
+    label_map = np.array([[0, 1], [IGNORE_INDEX, 0]], np.uint8)
+    mixed = overlay(image, label_map, CLASSES)
+    assert mixed[1, 0].tolist() == [100, 100, 100]
+    assert mixed[0, 0, 0] > 100 > mixed[0, 0, 2]
+    assert mixed[0, 1, 2] > 100 > mixed[0, 1, 0]
+
+
+def test_a_grid_shows_each_pixel_of_each_picture(tmp_path: Path) -> None:
+    pictures = [np.full((8, 10, 3), value, np.uint8) for value in (11, 22, 33)]
+    write_grid(tmp_path / "grid.png", [pictures, pictures], headers=["a", "b", "c"], classes=CLASSES, cell_width_px=20)
+    page = read_image(tmp_path / "grid.png")
+    for value in (11, 22, 33):
+        assert (page == value).all(axis=2).sum() >= 2 * 16 * 20
+    for color in CLASSES.colors:
+        assert (page == color).all(axis=2).any()
+
+
+def test_a_confusion_matrix_with_an_absent_class_is_drawn(tmp_path: Path) -> None:
+    write_confusion(tmp_path / "confusion.png", np.array([[3, 1], [0, 0]]), CLASSES, title="title")
+    assert read_image(tmp_path / "confusion.png").std() > 10
