@@ -27,6 +27,8 @@ from mlflow.exceptions import MlflowException
 RUN_ID_FILE = "mlflow_run_id"
 KEY_TAG = "segbench.training_key"
 MOST_PARAMS_A_CALL = 100
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Else the UI opens an experiment with its pages for language models."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _open(dataset: str) -> tuple[MlflowClient, str]:
         if experiment is not None:
             return client, experiment.experiment_id
         location = None if uri else (root / "mlartifacts" / dataset).as_uri()
-        return client, client.create_experiment(dataset, artifact_location=location)
+        return client, client.create_experiment(dataset, artifact_location=location, tags=EXPERIMENT_TAGS)
 
 
 def _create(client: MlflowClient, experiment_id: str, *, model: str, key: str) -> str:
