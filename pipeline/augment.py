@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.command import run
 from segbench import params
 from segbench.augmentation import Recipe, write_augmented
@@ -29,7 +31,7 @@ def main(*, dataset: str, prepared: Path, out: Path, preview: Path) -> None:
     augmentation = recipe.augmentation()
     num_images = len(data.split("train"))
     grid = []
-    for index in range(min(PREVIEW_IMAGES, num_images)):
+    for index in np.linspace(0, num_images - 1, min(PREVIEW_IMAGES, num_images)).astype(int).tolist():
         samples = [
             recipe.sample(epoch * num_images + index, prepared=data, augmentation=augmentation)
             for epoch in range(PREVIEW_SAMPLES)

@@ -8,7 +8,8 @@ import numpy as np
 
 from pipeline.command import run
 from segbench import metrics
-from segbench.datasets.prepared import Prepared
+from segbench.datasets.prepared import Prepared, Row
+from segbench.errors import InputError
 from segbench.files import read_json, read_label_map, replacing, write_image, write_json
 
 TRACKED_IMAGES = 8
@@ -23,16 +24,7 @@ def main(
     rows = data.split("test")
     per_image, report = {}, {}
     for name, folder in (("crf_off", predicted), ("crf_on", refined)):
-        per_image[name] = np.stack(
-            [
-                metrics.confusion_matrix(
-                    truth=data.label_map(row),
-                    predicted=read_label_map(folder / f"{row.name}.png"),
-                    num_classes=len(data.classes),
-                )
-                for row in rows
-            ]
-        )
+        per_image[name] = np.stack([_confusion(data, row, folder / f"{row.name}.png") for row in rows])
         report[name] = metrics.scores(per_image[name].sum(axis=0)).as_report(data.classes.names)
     with replacing(confusions) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
@@ -40,12 +32,21 @@ def main(
         )
     write_json(out, report)
     _track(dataset=dataset, model=model, data=data, report=report, per_image=per_image, predicted=predicted,
-           training_key=read_json(training)["training_key"], files=[costs, choice, out])  # fmt: skip
+           training_key=read_json(training)["training_key"], out=out, costs=costs, choice=choice)  # fmt: skip
+
+
+def _confusion(data: Prepared, row: Row, path: Path) -> metrics.Counts:
+    try:
+        return metrics.confusion_matrix(
+            truth=data.label_map(row), predicted=read_label_map(path), num_classes=len(data.classes)
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _track(
     *, dataset: str, model: str, data: Prepared, report: dict[str, Any], per_image: dict[str, metrics.Counts],
-    predicted: Path, training_key: str, files: list[Path],
+    predicted: Path, training_key: str, out: Path, costs: Path, choice: Path,
 ) -> None:  # fmt: skip
     """Metrics, costs, the CRF's choice, confusion matrices and overlays of the first test images, all in one run."""
     from segbench import tracking
@@ -56,7 +57,8 @@ def _track(
         tempfile.TemporaryDirectory() as folder,
     ):
         tracked.log_metrics({f"test.{name}": value for name, value in tracking.numbers(report)})
-        for file in files:
+        tracked.log_file(out)
+        for file in (costs, choice):
             tracked.log_metrics({f"{file.stem}.{name}": value for name, value in tracking.numbers(read_json(file))})
             tracked.log_file(file)
         for name, confusions in per_image.items():

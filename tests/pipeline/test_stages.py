@@ -176,7 +176,7 @@ def test_a_prediction_of_another_size_is_refused(project: tuple[Path, Accessed],
     content = path.read_bytes()
     Image.new("P", (10, 10)).save(path)
     try:
-        with pytest.raises(InputError, match=r"must have the truth's shape \(48, 64\)"):
+        with pytest.raises(InputError, match=r"\.png: .* must have the truth's shape \(48, 64\)"):
             run_stage("evaluate", model="fcn_8s")
     finally:
         path.write_bytes(content)
