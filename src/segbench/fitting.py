@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from segbench import metrics, params
 from segbench.errors import InputError
@@ -141,7 +140,8 @@ class Task(L.LightningModule):
         self.model = model
         self.schedule = schedule
         self.register_buffer("class_weights", weights, persistent=False)
-        self.confusion = MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE_INDEX, validate_args=False)
+        self.num_classes = num_classes
+        self.confusion = np.zeros((num_classes, num_classes), np.int64)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 -> (N, C, H, W) float32 logits"""
@@ -173,12 +173,16 @@ class Task(L.LightningModule):
         images, label_maps = batch
         logits = F.interpolate(self(images), size=label_maps.shape[-2:], mode="bilinear", align_corners=False)
         self.log("val_loss", self.loss(logits, label_maps), batch_size=1, sync_dist=True)
-        self.confusion.update(logits.argmax(dim=1), label_maps.long())
+        predicted = logits.argmax(dim=1).to(torch.uint8)
+        self.confusion += metrics.confusion_matrix(
+            truth=label_maps.cpu().numpy(), predicted=predicted.cpu().numpy(), num_classes=self.num_classes
+        )
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the whole split."""
-        scores = metrics.scores(self.confusion.compute().cpu().numpy())
-        self.confusion.reset()
+        confusion = self.trainer.strategy.reduce(torch.from_numpy(self.confusion).to(self.device), reduce_op="sum")
+        scores = metrics.scores(confusion.cpu().numpy())
+        self.confusion[:] = 0
         self.log("val_pixel_accuracy", scores.pixel_accuracy)
         self.log("val_mean_iou", scores.mean_iou)
 

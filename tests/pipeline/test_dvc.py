@@ -144,4 +144,4 @@ def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -
     assert "error: " in output and "train.txt: no such file; the root of CamVid holds" in output
     assert "Traceback" not in output
     assert files == project.files()
-    assert project.status() == set()
+    assert project.status() <= {"check"}  # its mark is renewed by the next run
