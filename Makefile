@@ -32,6 +32,7 @@ bench: $(READY) ## measure the speeds that the project promises
 	$(IN_VENV) python -m benchmarks.stages
 
 ui: $(READY) ## browse the runs in MLflow
+	@echo "When it has started, open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
 	$(IN_VENV) MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 		mlflow ui --workers 1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
