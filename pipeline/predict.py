@@ -18,7 +18,7 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
     parameters = params.load()
     data = Prepared.open(prepared)
     network = zoo.restore(
-        parameters.model(model), backbone=parameters.backbone, num_classes=len(data.classes), path=weights
+        parameters.model(model), backbone=parameters.backbone_for(model), num_classes=len(data.classes), path=weights
     )
     predictor = Predictor(network, scale=parameters.dataset(dataset).input.scale)
     rows = data.split("test")

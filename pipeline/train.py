@@ -32,12 +32,12 @@ def main(
         "dataset": dataset,
         "dataset_fingerprint": data.fingerprint,
         "model": {"name": model, **parameters.model(model).model_dump()},
-        "backbone": parameters.backbone.model_dump(),
+        "backbone": parameters.backbone_for(model).model_dump(),
         "train": {**schedule.model_dump(), "epochs": entry.epochs, "precision": precision},
         "samples": asdict(samples.recipe),
     }
     fitting.seed_everything(schedule.seed)
-    network = zoo.build(parameters.model(model), backbone=parameters.backbone, num_classes=len(data.classes))
+    network = zoo.build(parameters.model(model), backbone=parameters.backbone_for(model), num_classes=len(data.classes))
     key = training_key(settings)
     checkpoints = checkpoint_folder(key)
 
@@ -77,7 +77,7 @@ def main(
         zoo.save(network, weights)
         _write_curves(curves, rows)
         provenance = {"training_key": key, "machine": machine, "versions": versions}
-        deviations = parameters.model(model).train
+        deviations = parameters.deviations(model)
         write_json(training, {**costs, **provenance, "deviations": deviations, "settings": settings})
         tracked.log_metrics({name: costs[name] for name in ("training_seconds", "parameters")})
         tracked.log_file(curves)

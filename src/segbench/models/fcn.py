@@ -1,35 +1,46 @@
 """FCN: fully convolutional network."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from segbench.models.backbones import Backbone
-from segbench.models.layers import BilinearUpsampling, ConvBNReLU, TransposedUpsampling, size_of
+from segbench.models.layers import BilinearUpsampling, ConvBNReLU, ConvReLU, Network, TransposedUpsampling, size_of
 
 
-class FCN(nn.Module):
+class FCN(Network):
     """FCN-32s, 16s and 8s of Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation,
     CVPR 2015, fig. 3.
 
     Class scores predicted at stride 32 and at the finer strides down to `stride` are summed from coarse to fine,
     then enlarged `stride` times to the image's size.
 
-    Differs from the paper: fc6 (7x7) and fc7 (1x1) of 4096 channels, which VGG-16 brings along trained, are a 3x3
-    and a 1x1 convolution of `head_channels` with batch norm. Trained at once and not in stages; the skip scores
-    are not scaled down for that (0.01 and 0.0001), since the backbone's features are batch-normalised. The last
-    upsampling is learnt too; the paper fixed it. Padding is 'same' in place of 100 pixels and a crop.
+    fc6, a convolution of `fc6_kernel_px`, and fc7, a 1x1 convolution, both of `head_channels`, stand between the
+    backbone and the first scores: 7 and 4096 in the paper.
+
+    Trained at once, as the paper's later code does, for which it scales the features of stride 16 and 8 down before
+    scoring (`skip_scales`: 0.01 and 0.0001); batch-normalised features need none of that.
+
+    Differs from the paper: fc6 and fc7 start at random, where VGG-16 brings them along trained; with `batch_norm`,
+    they have that, so that they learn quickly. The skip features are the backbone's last ones of their stride: of
+    VGG-16 conv5_3 and conv4_3, where the paper takes pool4 and pool3. The last upsampling is learnt too; the paper
+    fixed it. Padding is 'same' in place of 100 pixels and a crop.
     """
 
     def __init__(
-        self, backbone: Backbone, *, num_classes: int, stride: int, upsampling: str, head_channels: int, dropout: float
-    ) -> None:
+        self, backbone: Backbone, *, num_classes: int, stride: int, upsampling: str, fc6_kernel_px: int,
+        head_channels: int, dropout: float, batch_norm: bool, skip_scales: Sequence[float],
+    ) -> None:  # fmt: skip
         super().__init__()
         self.backbone = backbone
         self.skip_strides = [skip for skip in (16, 8) if skip >= stride]
+        self.skip_scales = skip_scales
+        layer = ConvBNReLU if batch_norm else ConvReLU
         self.head = nn.Sequential(
-            ConvBNReLU(backbone.channels[32], head_channels, 3),  # fc6
-            nn.Dropout2d(dropout),
-            ConvBNReLU(head_channels, head_channels, 1),  # fc7
-            nn.Dropout2d(dropout),
+            layer(backbone.channels[32], head_channels, fc6_kernel_px),  # fc6
+            nn.Dropout(dropout),
+            layer(head_channels, head_channels, 1),  # fc7
+            nn.Dropout(dropout),
         )
         self.score = _score(head_channels, num_classes)
         self.skip_scores = nn.ModuleList(_score(backbone.channels[skip], num_classes) for skip in self.skip_strides)
@@ -40,8 +51,10 @@ class FCN(nn.Module):
         """images (N, 3, H, W) -> logits (N, C, H, W)"""
         features = self.backbone(images)
         scores = self.score(self.head(features[32]))  # (N, C, H/32, W/32)
-        for skip, up, score in zip(self.skip_strides, self.skip_ups, self.skip_scores, strict=True):
-            scores = up(scores, size=size_of(features[skip])) + score(features[skip])  # (N, C, H/skip, W/skip)
+        skips = zip(self.skip_strides, self.skip_scales, self.skip_ups, self.skip_scores, strict=False)
+        for stride, scale, up, score in skips:
+            finer = score(scale * features[stride])
+            scores = up(scores, size=size_of(finer)) + finer  # (N, C, H/stride, W/stride)
         logits: Tensor = self.last_up(scores, size=size_of(images))  # (N, C, H, W)
         return logits
 

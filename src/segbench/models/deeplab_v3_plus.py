@@ -1,0 +1,41 @@
+"""DeepLab v3+: DeepLab v3 with a small decoder."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segbench.models.backbones import Backbone
+from segbench.models.layers import ASPP, ConvBNReLU, Network, SeparableConv, enlarge, size_of
+
+
+class DeepLabV3Plus(Network):
+    """DeepLab v3+ of Chen et al.: Encoder-decoder with atrous separable convolution, 2018, fig. 2.
+
+    DeepLab v3's context is enlarged to stride 4, concatenated with the backbone's low-level feature of few
+    channels, refined by two 3x3 separable convolutions, classified, and enlarged again.
+
+    Differs from the paper: the convolutions in ASPP are not separable.
+    """
+
+    def __init__(
+        self, backbone: Backbone, *, num_classes: int, atrous_rates: Sequence[int], head_channels: int,
+        low_level_channels: int, dropout: float,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.backbone = backbone
+        self.aspp = ASPP(backbone.channels[32], head_channels, atrous_rates=atrous_rates, dropout=dropout)
+        self.reduce = ConvBNReLU(backbone.channels[4], low_level_channels, 1)
+        self.refine = nn.Sequential(
+            SeparableConv(head_channels + low_level_channels, head_channels),
+            SeparableConv(head_channels, head_channels),
+        )
+        self.score = nn.Conv2d(head_channels, num_classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images (N, 3, H, W) -> logits (N, C, H, W)"""
+        features = self.backbone(images)
+        low_level = self.reduce(features[4])  # (N, low_level_channels, H/4, W/4)
+        context = enlarge(self.aspp(features[32]), size_of(low_level))  # (N, head_channels, H/4, W/4)
+        x = self.refine(torch.cat([context, low_level], dim=1))  # (N, head_channels, H/4, W/4)
+        return enlarge(self.score(x), size_of(images))  # (N, C, H, W)
