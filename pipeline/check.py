@@ -1,10 +1,13 @@
 """params.yaml is valid: checked before any stage starts, since DVC deletes a stage's outputs when it starts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
 from segbench.augmentation import Augmentation
+from segbench.datasets.catalog import classes_of
+from segbench.errors import InputError
 from segbench.files import replacing
 
 
@@ -12,11 +15,21 @@ def main(*, out: Path) -> None:
     """Validate params.yaml and write a file that never changes, so that later stages do not rerun for it."""
     parameters = params.load()
     for name in parameters.benchmark.datasets:
-        size = parameters.dataset(name).input
-        height, width = size.crop_px
-        Augmentation(parameters.augment.transforms, scale=size.scale, crop_px=(height, width))
+        dataset = parameters.dataset(name)
+        height, width = dataset.input.crop_px
+        Augmentation(parameters.augment.transforms, scale=dataset.input.scale, crop_px=(height, width))
+        _check_classes(name, dataset.lecture, known=classes_of(dataset.source).names)
     with replacing(out) as temporary:
         temporary.write_text("params.yaml is valid\n")
+
+
+def _check_classes(dataset: str, lecture: params.Lecture, *, known: Sequence[str]) -> None:
+    for key, names in lecture.model_dump().items():
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"params.yaml: datasets.{dataset}.lecture.{key} names {name}; it must be one of {', '.join(known)}"
+                )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
 """A model's weights -> one indexed PNG a test image, and what a prediction costs."""
 
 import statistics
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from pipeline.command import run
 from segbench import params, zoo
+from segbench.costs import compare_forms
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json, write_label_map
 from segbench.inference import Predictor, timed
 from segbench.machine import describe_machine, peak_memory_mib
+from segbench.models.sliding_window import SlidingWindow
 
 
 def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, costs: Path) -> None:
@@ -29,16 +33,16 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
             label_map, latency_ms = timed(predictor.label_map, data.image(row))
             latencies_ms.append(latency_ms)
             write_label_map(folder / f"{row.name}.png", label_map, data.classes)
-    write_json(
-        costs,
-        {
-            "latency_ms": round(statistics.median(latencies_ms), 2),
-            "peak_memory_mib": round(peak_memory_mib()),
-            "num_images": len(rows),
-            "device": predictor.device.type,
-            "machine": describe_machine(),
-        },
-    )
+    report: dict[str, Any] = {
+        "latency_ms": round(statistics.median(latencies_ms), 2),
+        "peak_memory_mib": round(peak_memory_mib()),
+        "num_images": len(rows),
+        "device": predictor.device.type,
+        "machine": describe_machine(),
+    }
+    if isinstance(network, SlidingWindow):
+        report["forms"] = [asdict(form) for form in compare_forms(network, predictor.input(data.image(rows[0])))]
+    write_json(costs, report)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ def main(
         seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
         costs = {
             "training_seconds": round(seconds, 1),
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "parameters": zoo.num_parameters(network),
+            "backbone_parameters": zoo.num_parameters(getattr(network, "backbone", None)),
             "peak_memory_mib": round(peak_memory_mib()),
         }
         zoo.save(network, weights)

@@ -15,12 +15,13 @@ errors machine
 labels
 files
 params metrics
-datasets.source resume
-datasets.scenes datasets.download datasets.prepared models.layers
-datasets.camvid augmentation models.backbones models.color_clusters
-datasets.catalog samples models.fcn models.unet
-zoo inference report.figures report.table tracking
-crf fitting
+datasets.source resume statistics report.table
+datasets.scenes datasets.download datasets.prepared models.layers report.lecture report.sliding
+datasets.camvid augmentation models.backbones models.color_clusters models.sliding_window
+datasets.catalog samples models.fcn models.unet models.pspnet
+models.deeplab_v1 models.deeplab_v2 models.deeplab_v3 models.deeplab_v3_plus
+zoo inference report.figures tracking
+crf costs fitting
 """.strip().splitlines()
 FLOOR = {name: floor for floor, line in enumerate(FLOORS) for name in line.split()}
 
@@ -90,7 +91,7 @@ def test_models_know_nothing_of_parameters_stages_or_each_other() -> None:
         assert imported(path) <= shared, path.name
 
 
-@pytest.mark.parametrize("stage", ["check", "prepare", "augment", "evaluate", "compare"])
+@pytest.mark.parametrize("stage", ["check", "prepare", "augment", "evaluate", "compare", "lecture"])
 def test_a_stage_without_networks_starts_without_torch(stage: str) -> None:
     code = f"import sys, pipeline.{stage}; sys.exit(bool({{'torch', 'lightning', 'mlflow'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0

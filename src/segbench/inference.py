@@ -30,12 +30,15 @@ class Predictor:
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.scale = scale
 
+    def input(self, image: RGBImage) -> torch.Tensor:
+        """What the model sees: (H, W, 3) uint8 -> (1, 3, H, W) float RGB in 0..1, scaled, on the device"""
+        pixels = torch.from_numpy(np.array(scale_image(image, scale=self.scale))).to(self.device)
+        return pixels.permute(2, 0, 1)[None].float().div(255).contiguous(memory_format=torch.channels_last)
+
     @torch.inference_mode()
     def _logits(self, image: RGBImage) -> torch.Tensor:
         """(H, W, 3) uint8 -> (1, C, H, W) on the device"""
-        pixels = torch.from_numpy(np.array(scale_image(image, scale=self.scale))).to(self.device)
-        batch = pixels.permute(2, 0, 1)[None].float().div(255).contiguous(memory_format=torch.channels_last)
-        return F.interpolate(self.model(batch), size=image.shape[:2], mode="bilinear", align_corners=False)
+        return F.interpolate(self.model(self.input(image)), size=image.shape[:2], mode="bilinear", align_corners=False)
 
     def probabilities(self, image: RGBImage) -> Probabilities:
         """(H, W, 3) uint8 RGB -> (C, H, W) float32"""

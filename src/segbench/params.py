@@ -98,6 +98,13 @@ class ModelInput(Section):
     crop_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
 
 
+class Lecture(Section):
+    """Which classes the lecture's claims about detail and about context are judged by."""
+
+    thin_classes: list[str]
+    context_classes: list[str]
+
+
 class Dataset(Section):
     """A dataset and the few choices that depend on its images' size and number."""
 
@@ -105,6 +112,7 @@ class Dataset(Section):
     input: ModelInput
     copies: CountOrZero
     epochs: Count
+    lecture: Lecture
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Dataset":

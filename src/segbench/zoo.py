@@ -101,6 +101,11 @@ def build(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int
             )
 
 
+def num_parameters(module: nn.Module | None) -> int:
+    """Learnable parameters of a network, or of a part that it may lack."""
+    return sum(parameter.numel() for parameter in module.parameters()) if module else 0
+
+
 def save(network: nn.Module, path: Path) -> None:
     """Write a network's state, on the CPU."""
     with replacing(path) as temporary:

@@ -3,6 +3,7 @@
 from segbench import params
 from segbench.datasets import camvid, scenes
 from segbench.datasets.source import Source
+from segbench.labels import Classes
 
 
 def open_source(source: params.ScenesSource | params.CamvidSource) -> Source:
@@ -17,3 +18,12 @@ def open_source(source: params.ScenesSource | params.CamvidSource) -> Source:
             )
         case params.CamvidSource():
             return camvid.open_source(source.root)
+
+
+def classes_of(source: params.ScenesSource | params.CamvidSource) -> Classes:
+    """The classes that an entry of `datasets` has, without a look at its files."""
+    match source:
+        case params.ScenesSource():
+            return scenes.CLASSES
+        case params.CamvidSource():
+            return camvid.CLASSES

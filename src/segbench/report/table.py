@@ -55,17 +55,17 @@ def markdown(
         ]
         for row in rows
     ]  # fmt: skip
-    lines = [f"# {title}", "", *_table(header, cells, left=2), ""]
+    lines = [f"# {title}", "", *table(header, cells, left=2), ""]
     deviations = {row.model: row.deviations for row in rows if row.deviations}
     if deviations:
         lines += ["Deviations from the common protocol:", ""]
         lines += [f"- {model}: {text}" for model, text in deviations.items()] + [""]
     lines += [*notes, ""] if notes else []
-    lines += ["## Protocol", "", *_table(["what", "value"], [[name, str(value)] for name, value in protocol], left=2)]
+    lines += ["## Protocol", "", *table(["what", "value"], [[name, str(value)] for name, value in protocol], left=2)]
     return "\n".join(lines) + "\n"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
     """Markdown lines, also aligned for a terminal; the first `left` columns flush left."""
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
 

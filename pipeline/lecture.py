@@ -1,0 +1,62 @@
+"""Confusion matrices and costs -> what the lecture claims, and whether the numbers bear it out."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.command import run
+from segbench import params
+from segbench.datasets.prepared import Prepared
+from segbench.files import read_json, replacing, write_json
+from segbench.metrics import Counts
+from segbench.report.lecture import CONTEXT, THIN, Measure, judge_costs, judge_scores, lecture_markdown
+from segbench.report.sliding import sliding_markdown
+
+
+def main(
+    *, dataset: str, prepared: Path, confusions: Path, results: Path, findings: Path, page: Path, sliding: Path
+) -> None:
+    """Judge the lecture's claims on one dataset."""
+    parameters = params.load()
+    data = Prepared.open(prepared)
+    names, lecture = data.classes.names, parameters.dataset(dataset).lecture
+    members: dict[Measure, Sequence[str]] = {
+        "mIoU": names,
+        THIN: lecture.thin_classes,
+        CONTEXT: lecture.context_classes,
+    }
+    counts: dict[str, Counts] = {}
+    reports: dict[str, dict[str, Any]] = {}
+    for model in parameters.benchmark.models:
+        with np.load(confusions / f"{model}.npz") as per_image:
+            counts |= {model: per_image["crf_off"], f"{model} + CRF": per_image["crf_on"]}
+        reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
+    classes = {measure: [names.index(name) for name in group] for measure, group in members.items()}
+    found = judge_scores(counts, classes=classes) + judge_costs(reports)
+    write_json(findings, [asdict(finding) for finding in found])
+    num_images = len(data.split("test"))
+    _write(page, lecture_markdown(found, dataset=dataset, num_images=num_images, classes=members))
+    _write(sliding, _sliding_page(dataset, reports.get("sliding_window")))
+
+
+def _sliding_page(dataset: str, reports: dict[str, Any] | None) -> str:
+    if reports is None:
+        return "sliding_window is not in the benchmark.\n"
+    return sliding_markdown(
+        reports["prediction"]["forms"],
+        dataset=dataset,
+        patch_px=reports["training"]["settings"]["model"]["patch_px"],
+        machine=reports["prediction"]["machine"],
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,155 @@
+"""What the lecture claims, and whether this dataset's numbers bear it out."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from segbench.metrics import Counts
+from segbench.report.table import table
+from segbench.statistics import Difference, paired_difference
+
+Verdict = Literal["holds", "does not hold", "within noise", "not run"]
+Measure = Literal["mIoU", "mIoU of thin classes", "mIoU of context classes"]
+SEED = 0
+SAME_SCORE = 1e-4
+"""Relative to the largest score: what float32 may round."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The first scores higher than the second. Each is a model's name, with ` + CRF` where that refines it."""
+
+    says: str
+    first: str
+    second: str
+    measure: Measure = "mIoU"
+
+
+THIN: Measure = "mIoU of thin classes"
+CONTEXT: Measure = "mIoU of context classes"
+
+CLAIMS = [
+    Claim("Colour alone fails: a classifier of patches beats it", "sliding_window", "color_clusters"),
+    Claim("A window lacks the context that tells look-alikes apart", "fcn_32s", "sliding_window", CONTEXT),
+    Claim("Scores from stride 16 bring back detail", "fcn_16s", "fcn_32s"),
+    Claim("Scores from stride 16 bring back detail", "fcn_16s", "fcn_32s", THIN),
+    Claim("Scores from stride 8 bring back more", "fcn_8s", "fcn_16s"),
+    Claim("Scores from stride 8 bring back more", "fcn_8s", "fcn_16s", THIN),
+    Claim("Fused features at every stride (U-Net) beat summed scores of three", "unet", "fcn_8s"),
+    Claim("Skip connections help thin classes", "unet", "fcn_32s", THIN),
+    Claim("Atrous convolution beats a coarse map that is enlarged", "deeplab_v1", "fcn_32s"),
+    Claim("Pooling over regions (PSPNet) brings context", "pspnet", "fcn_8s", CONTEXT),
+    Claim("Several atrous rates (ASPP) see context that one rate misses", "deeplab_v2", "deeplab_v1", CONTEXT),
+    Claim("Several atrous rates (ASPP) beat one", "deeplab_v2", "deeplab_v1"),
+    Claim("Image pooling and a richer ASPP beat summed scores", "deeplab_v3", "deeplab_v2"),
+    Claim("A small decoder sharpens what ASPP found", "deeplab_v3_plus", "deeplab_v3"),
+    Claim("A small decoder helps thin classes", "deeplab_v3_plus", "deeplab_v3", THIN),
+    Claim("The dense CRF improves DeepLab v1", "deeplab_v1 + CRF", "deeplab_v1"),
+    Claim("The dense CRF improves DeepLab v2", "deeplab_v2 + CRF", "deeplab_v2"),
+    Claim("A trained decoder makes the CRF needless", "deeplab_v3_plus", "deeplab_v1 + CRF"),
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim's verdict, and the two numbers behind it as a person reads them."""
+
+    says: str
+    measure: str
+    first: str
+    second: str
+    difference: str
+    verdict: Verdict
+
+
+def judge_scores(confusions: Mapping[str, Counts], *, classes: Mapping[Measure, Sequence[int]]) -> list[Finding]:
+    """CLAIMS by test images. confusions: (num_images, C, C) by the names that claims use; classes: whose mean counts.
+
+    A claim holds if the 95 % interval of the paired difference lies above zero, does not hold if below.
+    """
+    findings = []
+    for claim in CLAIMS:
+        missing = [name for name in (claim.first, claim.second) if name not in confusions]
+        if missing or not classes[claim.measure]:
+            reason = f"{missing[0]} is not in the benchmark" if missing else "no such classes are named"
+            findings.append(Finding(claim.says, claim.measure, claim.first, claim.second, reason, "not run"))
+            continue
+        found = paired_difference(
+            confusions[claim.first], confusions[claim.second], classes=classes[claim.measure], seed=SEED
+        )
+        findings.append(
+            Finding(
+                claim.says,
+                f"{claim.measure}, %",
+                f"{claim.first} {100 * found.first:.1f}",
+                f"{claim.second} {100 * found.second:.1f}",
+                f"{100 * (found.first - found.second):+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]",
+                _verdict(found),
+            )
+        )
+    return findings
+
+
+def _verdict(found: Difference) -> Verdict:
+    if found.low > 0:
+        return "holds"
+    return "does not hold" if found.high < 0 else "within noise"
+
+
+def judge_costs(results: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """The claims about cost. results: by model, its `training` and `prediction` reports."""
+    return [_atrous_costs(results), _sliding_costs(results)]
+
+
+def _atrous_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
+    says, measure = "Atrous convolution keeps resolution at no parameter cost", "parameters of the backbone"
+    if not {"deeplab_v1", "fcn_32s"} <= results.keys():
+        return Finding(says, measure, "deeplab_v1", "fcn_32s", "not both in the benchmark", "not run")
+    atrous, coarse = (results[name]["training"]["backbone_parameters"] for name in ("deeplab_v1", "fcn_32s"))
+    times = results["deeplab_v1"]["prediction"]["latency_ms"] / results["fcn_32s"]["prediction"]["latency_ms"]
+    difference = f"{atrous - coarse:+,}; the time an image is {times:.1f} times as long"
+    verdict: Verdict = "holds" if atrous == coarse else "does not hold"
+    return Finding(says, measure, f"deeplab_v1 {atrous:,}", f"fcn_32s {coarse:,}", difference, verdict)
+
+
+def _sliding_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
+    says = "Convolution instead of sliding gives the same scores in less time"
+    if "sliding_window" not in results:
+        return Finding(says, "ms", "convolutional", "slid", "sliding_window is not in the benchmark", "not run")
+    finest = min(results["sliding_window"]["prediction"]["forms"], key=lambda form: form["stride"])
+    is_same = finest["largest_difference"] <= SAME_SCORE * max(1.0, finest["largest_score"])
+    times = finest["slid_ms"] / finest["convolutional_ms"]
+    return Finding(
+        says,
+        f"ms, a position every {finest['stride']} px",
+        f"convolutional {finest['convolutional_ms']:.1f}",
+        f"slid {finest['slid_ms']:.1f}",
+        f"{times:.0f} times faster; scores differ by {finest['largest_difference']:.0e} at most",
+        "holds" if is_same and times > 1 else "does not hold",
+    )
+
+
+def lecture_markdown(
+    findings: Sequence[Finding], *, dataset: str, num_images: int, classes: Mapping[Measure, Sequence[str]]
+) -> str:
+    """The page of verdicts. classes: the names of those whose mean counts."""
+    counts = Counter(finding.verdict for finding in findings)
+    rows = [
+        [finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference]
+        for finding in findings
+    ]
+    lines = [
+        f"# The lecture's claims on {dataset}",
+        "",
+        ", ".join(f"{counts[verdict]} {verdict}" for verdict in get_args(Verdict) if counts[verdict]) + ".",
+        "",
+        *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference"], rows, left=6),
+        "",
+        f"Scores are of the {num_images} test images and one training a model. In brackets: the 95 % interval of the "
+        "difference, from a paired bootstrap over images. A claim holds where the interval lies above zero, and is "
+        "within noise where it contains zero. What another seed of the training would change is not in it.",
+        "",
+        *(f"- {measure}: {', '.join(members) or 'none named'}" for measure, members in classes.items()),
+    ]
+    return "\n".join(lines) + "\n"
