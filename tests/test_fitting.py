@@ -20,6 +20,7 @@ from segbench.datasets import scenes
 from segbench.datasets.prepared import prepare
 from segbench.errors import InputError
 from segbench.inference import Predictor
+from segbench.models.layers import Network
 from segbench.samples import AugmentedSamples, WholeImages
 
 
@@ -71,8 +72,18 @@ def test_depthwise_convolutions_stay_in_float32_under_autocast() -> None:
     assert seen == {dense: torch.bfloat16, depthwise: torch.float32}
 
 
+def test_atrous_depthwise_convolutions_are_subsampled_and_nothing_else_is() -> None:
+    atrous = nn.Conv2d(4, 4, 5, padding=8, dilation=4, groups=4)
+    others = [nn.Conv2d(4, 4, 3, padding=2, dilation=2), nn.Conv2d(4, 4, 5, padding=2, groups=4)]
+    x = torch.rand(1, 4, 13, 10)
+    expected = atrous(x)
+    fitting.subsample_atrous_depthwise(nn.Sequential(atrous, *others))
+    assert ["forward" in vars(layer) for layer in (atrous, *others)] == [True, False, False]
+    torch.testing.assert_close(atrous(x), expected)
+
+
 def test_a_batch_without_labelled_pixels_has_loss_zero() -> None:
-    task = _task(nn.Conv2d(3, 2, 1), weights=None)
+    task = _task(weights=None)
     loss = task.loss(torch.randn(1, 2, 4, 4, requires_grad=True), torch.full((1, 4, 4), 255, dtype=torch.uint8))
     assert float(loss) == 0
     loss.backward()
@@ -83,12 +94,12 @@ def test_the_loss_is_torchs_mean_cross_entropy(weights: torch.Tensor | None) -> 
     logits, labels = torch.randn(2, 2, 4, 4), torch.randint(0, 2, (2, 4, 4))
     labels[0, 0] = 255
     expected = nn.functional.cross_entropy(logits, labels, weight=weights, ignore_index=255)
-    torch.testing.assert_close(_task(nn.Conv2d(3, 2, 1), weights=weights).loss(logits, labels.byte()), expected)
+    torch.testing.assert_close(_task(weights=weights).loss(logits, labels.byte()), expected)
 
 
-def _task(model: nn.Module, weights: torch.Tensor | None) -> fitting.Task:
+def _task(weights: torch.Tensor | None) -> fitting.Task:
     schedule = params.load(Path(__file__).parent.parent / "params.yaml").train
-    return fitting.Task(model, schedule, num_classes=2, weights=weights)
+    return fitting.Task(Network(), schedule, num_classes=2, weights=weights)
 
 
 TRAINING = textwrap.dedent(
@@ -110,6 +121,7 @@ TRAINING = textwrap.dedent(
     write_augmented(recipe, data, folder / "augmented")
     fitting.seed_everything(0)
     network = zoo.build(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
+    assert isinstance(network, Network)
     rows = fitting.fit(
         network, AugmentedSamples(folder / "augmented", data), WholeImages(data, "val", scale=1.0),
         schedule=parameters.train.model_copy(update={"batch_size": 4}), epochs=4, precision="float32", weights=None,
@@ -155,6 +167,7 @@ def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path: Path)
     write_augmented(Recipe(seed=0, copies=1, scale=1.0, crop_px=(48, 64), transforms=[]), data, tmp_path / "augmented")
     fitting.seed_everything(0)
     network = zoo.build(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
+    assert isinstance(network, Network)
     rows = fitting.fit(
         network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
         schedule=parameters.train.model_copy(update={"batch_size": 4, "checkpoint": "best", "lr": 0.02}), epochs=4,

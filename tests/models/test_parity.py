@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 import torch
-from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP as SMPASPP  # noqa: N811
+from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP as SMPASPP
 from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
 from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder

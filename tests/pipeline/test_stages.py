@@ -1,4 +1,4 @@
-"""The seven stages in one process on tiny scenes: their outputs, their run, and what they read."""
+"""The stages in one process on tiny scenes: their outputs, their run, and what they read."""
 
 import csv
 import json
@@ -27,7 +27,9 @@ Accessed = dict[tuple[str, str], set[str]]
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Accessed]]:
     """A folder in which all stages have run, and what they read of params.yaml."""
     root = tmp_path_factory.mktemp("project")
-    (root / "params.yaml").write_text(yaml.safe_dump(tiny_parameters()))
+    parameters = tiny_parameters()
+    parameters["benchmark"]["models"] = models = ["color_clusters", "sliding_window", "fcn_8s"]
+    (root / "params.yaml").write_text(yaml.safe_dump(parameters))
     accessed: Accessed = {}
     before = Path.cwd()
     os.chdir(root)
@@ -36,7 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ac
             patch.delenv("DVC_ROOT", raising=False)
             patch.delenv("MLFLOW_TRACKING_URI", raising=False)
             for stage in STAGES:
-                for model in tiny_parameters()["benchmark"]["models"] if stage in PER_MODEL else [""]:
+                for model in models if stage in PER_MODEL else [""]:
                     with pytest.MonkeyPatch.context() as spying:
                         accessed[stage, model] = _spy(spying)
                         run_stage(stage, model=model)
@@ -99,16 +101,16 @@ def test_the_table_holds_what_the_metrics_say(project: tuple[Path, Accessed]) ->
     with (root / "reports/scenes/benchmark.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["model"], row["crf"]) for row in rows] == [
-        ("color_clusters", "off"), ("color_clusters", "on"), ("fcn_8s", "off"), ("fcn_8s", "on"),
+        (model, crf) for model in ("color_clusters", "sliding_window", "fcn_8s") for crf in ("off", "on")
     ]  # fmt: skip
     for row in rows:
         scores = json.loads((root / f"reports/scenes/models/{row['model']}/metrics.json").read_text())
         assert float(row["mIoU"]) == scores[f"crf_{row['crf']}"]["mean_iou"]
         assert float(row["aAcc"]) == scores[f"crf_{row['crf']}"]["pixel_accuracy"]
     page = (root / "reports/scenes/benchmark.md").read_text()
-    assert f"{100 * float(rows[2]['mIoU']):.1f}" in page
+    assert f"{100 * float(rows[4]['mIoU']):.1f}" in page
     assert "tf_efficientnet_lite0, weights bundled" in page
-    assert int(rows[2]["parameters"]) > 3_000_000
+    assert int(rows[4]["parameters"]) > 3_000_000
     assert int(rows[0]["parameters"]) == 0
 
 
@@ -139,7 +141,7 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     experiment = client.get_experiment_by_name("scenes")
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert sorted(runs) == ["color_clusters", "fcn_8s"]
+    assert sorted(runs) == ["color_clusters", "fcn_8s", "sliding_window"]
     run = runs["fcn_8s"]
     assert run.info.status == "FINISHED"
     for curve in ("train_loss", "lr", "val_mean_iou", "images_per_second", "peak_memory_mib"):
@@ -153,6 +155,30 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     assert {"confusion_crf_off.png", "confusion_crf_on.png", "metrics.json", "curves.csv"} <= files
     assert len(client.list_artifacts(run.info.run_id, "image_truth_prediction")) == 3
     assert not list((root / "data/checkpoints").iterdir())
+
+
+def test_the_lectures_claims_are_judged_by_the_models_that_ran(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    findings = json.loads((root / "reports/scenes/lecture.json").read_text())
+    verdicts = {finding["says"]: finding["verdict"] for finding in findings}
+    assert verdicts["Convolution instead of sliding gives the same scores in less time"] == "holds"
+    assert verdicts["The dense CRF improves DeepLab v1"] == "not run"
+    colour = next(finding for finding in findings if finding["says"].startswith("Colour alone"))
+    assert colour["verdict"] in ("holds", "within noise", "does not hold")
+    scores = json.loads((root / "reports/scenes/models/color_clusters/metrics.json").read_text())
+    assert colour["second"] == f"color_clusters {100 * scores['crf_off']['mean_iou']:.1f}"
+    assert colour["second"] in (root / "reports/scenes/lecture.md").read_text()
+
+
+def test_sliding_takes_more_multiply_adds_the_finer_the_stride(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    forms = json.loads((root / "reports/scenes/models/sliding_window/prediction.json").read_text())["forms"]
+    assert [form["stride"] for form in forms] == [16, 8, 4, 2, 1]
+    factors = [form["slid_multiply_adds"] / form["convolutional_multiply_adds"] for form in forms]
+    assert factors == sorted(factors) and factors[-1] > 10
+    assert all(form["same_class"] == 1 for form in forms)
+    assert forms[-1]["num_positions"] == 64 * 48
+    assert f"| {64 * 48:,} " in (root / "reports/scenes/sliding_window.md").read_text()
 
 
 def test_pictures_have_the_expected_sizes(project: tuple[Path, Accessed]) -> None:
