@@ -31,7 +31,7 @@ CONTEXT: Measure = "mIoU of context classes"
 
 CLAIMS = [
     Claim("Colour alone fails: a classifier of patches beats it", "sliding_window", "color_clusters"),
-    Claim("A window lacks the context that tells look-alikes apart", "fcn_32s", "sliding_window", CONTEXT),
+    Claim("A window lacks the context that tells look-alikes apart", "fcn_8s", "sliding_window", CONTEXT),
     Claim("Scores from stride 16 bring back detail", "fcn_16s", "fcn_32s"),
     Claim("Scores from stride 16 bring back detail", "fcn_16s", "fcn_32s", THIN),
     Claim("Scores from stride 8 bring back more", "fcn_8s", "fcn_16s"),
