@@ -121,7 +121,6 @@ TRAINING = textwrap.dedent(
     write_augmented(recipe, data, folder / "augmented")
     fitting.seed_everything(0)
     network = zoo.build(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
-    assert isinstance(network, Network)
     rows = fitting.fit(
         network, AugmentedSamples(folder / "augmented", data), WholeImages(data, "val", scale=1.0),
         schedule=parameters.train.model_copy(update={"batch_size": 4}), epochs=4, precision="float32", weights=None,

@@ -13,8 +13,8 @@ from segbench.params import Section
 
 COMMITTED = Path(__file__).parent.parent / "params.yaml"
 MODELS: dict[str, dict[str, Any]] = {
-    "fcn_8s": {"architecture": "fcn", "stride": 8, "upsampling": "bilinear", "head_channels": 256, "dropout": 0.5},
-    "unet": {"architecture": "unet", "decoder_channels": [32, 16]},
+    name: yaml.safe_load(COMMITTED.read_text())["models"][name]
+    for name in ("fcn_8s", "unet", "pspnet", "sliding_window")
 }
 REMOVED = object()
 
@@ -57,6 +57,17 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("train.lr", REMOVED, ["train.lr is missing"]),
     ("models.fcn_8s.stride", REMOVED, ["models.fcn_8s.stride is missing"]),
     ("datasets.scenes.source.seed", REMOVED, ["datasets.scenes.source.seed is missing"]),
+    # models
+    ("models.unet.decoder_channels", [64, 32], ["models.unet: decoder_channels has 2 entries; it must have 5"]),
+    ("models.unet.backbone", {"name": "contracting_path", "weights": "none"}, ["has 5 entries; it must have 4"]),
+    ("models.unet.backbone", {"name": "contracting_path", "weights": "hub"}, ["weights is hub; it must be none"]),
+    ("models.unet.backbone", {"name": "resnet18", "weights": "bundled"}, ["only tf_efficientnet_lite0 has bundled"]),
+    ("backbone.name", "contracting_path", ["backbone", "contracting_path"]),
+    ("models.fcn_8s.fc6_kernel_px", 4, ["models.fcn_8s.fc6_kernel_px is 4; it must be an odd number"]),
+    ("models.pspnet.output_stride", 12, ["models.pspnet.output_stride is 12; it must be 8, 16 or 32"]),
+    ("models.pspnet.bins", [], ["models.pspnet.bins is []; it must be a list of at least 1 item"]),
+    ("models.sliding_window.patch_px", 30, ["models.sliding_window.patch_px is 30; it must be a multiple of 4"]),
+    ("train.batch_size", 1, ["train.batch_size is 1; it must be at least 2 for models.pspnet"]),
     # which architecture, which source
     ("models.unet.architecture", "vnet", ["models.unet.architecture is vnet; it must be one of", "'fcn', 'unet'"]),
     ("models.unet.architecture", REMOVED, ["models.unet.architecture is missing"]),
@@ -206,13 +217,14 @@ def subclasses(section: type[Section]) -> Iterator[type[Section]]:
 
 
 def test_every_value_stands_in_the_file_where_dvc_sees_it() -> None:
-    """Only the deviations of a model may be left out: there are none then."""
+    """Only what a model does not share may be left out: there is nothing then."""
     optional = {
         f"{section.__name__}.{name}"
         for section in subclasses(Section)
         for name, field in section.model_fields.items()
-        if not field.is_required() and not (issubclass(section, params.Model) and name == "train")
+        if not field.is_required() and not (issubclass(section, params.Model) and name in ("train", "backbone"))
     }
     assert optional == set()
     assert not params.Model.model_fields["train"].is_required()
     assert params.Model().train == {}
+    assert params.BackboneModel().backbone is None

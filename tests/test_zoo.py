@@ -11,6 +11,7 @@ from segbench import metrics, params, zoo
 from segbench.errors import InputError
 from segbench.models.color_clusters import ColorClusters
 from segbench.models.layers import Network
+from segbench.models.sliding_window import SlidingWindow
 
 PARAMETERS = params.load(Path(__file__).parent.parent / "params.yaml")
 UNTRAINED = params.Backbone(name="tf_efficientnet_lite0", weights="none")
@@ -64,6 +65,8 @@ def test_gradients_reach_every_parameter_and_are_finite(name: str) -> None:
 def test_two_tiny_images_are_learnt_by_heart(name: str) -> None:
     torch.manual_seed(0)
     model = network(name, backbone=PARAMETERS.backbone)
+    if isinstance(model, SlidingWindow):
+        model.stride = 1  # interpolation between positions would cut the corners
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

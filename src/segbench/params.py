@@ -324,6 +324,14 @@ class Params(Section):
     compare: Compare
 
     @model_validator(mode="after")
+    def _the_shared_backbone_is_an_encoder(self) -> "Params":
+        if self.backbone.name == CONTRACTING_PATH:
+            raise ValueError(
+                f"backbone.name is {CONTRACTING_PATH}, which is only for a U-Net's own; name a timm encoder"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _names_are_known(self) -> "Params":
         for kind in ("datasets", "models"):
             names, known = getattr(self.benchmark, kind), getattr(self, kind)

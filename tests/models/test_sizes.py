@@ -57,6 +57,14 @@ def test_features_have_the_images_size_by_their_stride_rounded_up(encoder: str, 
             assert feature.isfinite().all()
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_an_image_smaller_than_the_deepest_stride_has_features(encoder: str) -> None:
+    """The models take any size, and params.yaml crops from 16 px on."""
+    with torch.device("meta"):
+        features = Backbone(encoder, weights="none").eval()(torch.rand(1, 3, 16, 31))
+    assert [feature.shape[-2:] for feature in features.values()][-3:] == [(2, 4), (1, 2), (1, 1)]
+
+
 @pytest.mark.parametrize("name", ["unet", "fcn_8s", "deeplab_v3_plus"])
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_any_encoder_gives_logits_of_the_images_size(encoder: str, name: str) -> None:

@@ -69,17 +69,22 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         """Feature maps by stride."""
-        features = self.encoder((images - self.mean) / self.std)
+        below, right = (max(0, DEEPEST - side) for side in images.shape[-2:])
+        enough = F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images
+        features = self.encoder((enough - self.mean) / self.std)
         return {
-            stride: _fill(feature, images, stride=min(stride, self.output_stride))
+            stride: _fit(feature, images, stride=min(stride, self.output_stride))
             for stride, feature in zip(self.strides, features, strict=True)
         }
 
 
-def _fill(feature: Tensor, images: Tensor, *, stride: int) -> Tensor:
-    """Repeat the edge of a feature whose encoder rounded the size down: (N, C, ceil(H / stride), ceil(W / stride))"""
-    below, right = (-(-images.shape[axis] // stride) - feature.shape[axis] for axis in (-2, -1))
-    return F.pad(feature, (0, right, 0, below), mode="replicate") if below or right else feature
+def _fit(feature: Tensor, images: Tensor, *, stride: int) -> Tensor:
+    """To ceil(H / stride) x ceil(W / stride): repeat the edge where the encoder rounded down, cut what is beyond."""
+    height, width = (-(-side // stride) for side in images.shape[-2:])
+    below, right = height - feature.shape[-2], width - feature.shape[-1]
+    if below > 0 or right > 0:
+        feature = F.pad(feature, (0, max(0, right), 0, max(0, below)), mode="replicate")
+    return feature[..., :height, :width]
 
 
 def _create(name: str, *, output_stride: int, pretrained: bool) -> nn.Module:

@@ -8,7 +8,7 @@ from segbench.models.layers import ConvBNReLU, ConvReLU, Network, enlarge, size_
 
 class DeepLabV1(Network):
     """DeepLab-LargeFOV of Chen et al.: Semantic image segmentation with deep convolutional nets and fully connected
-    CRFs, ICLR 2015, sec. 3.1 and tab. 1 (the CRF that follows is a stage of its own).
+    CRFs, ICLR 2015, sec. 3.1 and tab. 2 (the CRF that follows is a stage of its own).
 
     The backbone keeps output stride 8 by atrous convolution; fc6, a 3x3 convolution at a large rate, sees far at
     the cost of 9 weights; bilinear interpolation brings the scores to the image's size.

@@ -17,8 +17,8 @@ class UNet(Network):
     2x2 up-convolution, concatenates the contracting path's feature of that size, and mixes both by two 3x3
     convolutions; a last 1x1 convolution gives the scores.
 
-    Differs from the paper: 'same' padding; batch norm, if wanted; `decoder_channels`, one entry a step, need not
-    halve; a step for which the backbone has no feature (most have none at stride 1) concatenates nothing.
+    Differs from the paper: 'same' padding; no dropout; batch norm, if wanted; `decoder_channels`, one entry a step,
+    need not halve; a step for which the backbone has no feature (most have none at stride 1) concatenates nothing.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class UNet(Network):
         in_channels = [backbone.channels[self.deepest], *decoder_channels]
         self.steps = nn.ModuleList(
             ExpandingStep(before, backbone.channels.get(stride, 0), after, batch_norm=batch_norm)
-            for stride, before, after in zip(self.strides, in_channels, decoder_channels, strict=False)
+            for stride, before, after in zip(self.strides, in_channels[:-1], decoder_channels, strict=True)
         )
         self.score = nn.Conv2d(decoder_channels[-1], num_classes, 1)
 
