@@ -38,7 +38,7 @@ def main(
     found = judge_scores(counts, classes=classes) + judge_costs(reports)
     write_json(findings, [asdict(finding) for finding in found])
     num_images = len(data.split("test"))
-    _write(page, lecture_markdown(found, dataset=dataset, num_images=num_images, classes=members))
+    _write(page, lecture_markdown(found, dataset=dataset, num_images=num_images, classes=members, results=reports))
     _write(sliding, _sliding_page(dataset, reports.get("sliding_window")))
 
 

@@ -71,12 +71,15 @@ def test_costs_are_judged_by_what_was_measured() -> None:
 def test_the_page_counts_the_verdicts_and_names_the_classes() -> None:
     counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}
     findings = judge_scores(counts, classes=CLASSES)
+    model = {"output_stride": 16, "atrous_rates": [6, 12]}
     page = lecture_markdown(
-        findings, dataset="streets", num_images=20, classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []}
-    )
+        findings, dataset="streets", num_images=20, classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
+        results={"deeplab_v3": {"training": {"settings": {"model": model, "samples": {"crop_px": [100, 160]}}}}},
+    )  # fmt: skip
     assert page.splitlines()[2] == f"2 holds, {len(CLAIMS) - 2} not run."
     assert "- mIoU of thin classes: pole" in page
     assert "- mIoU of context classes: none named" in page
+    assert "- deeplab_v3: atrous rates 6, 12 on maps of 10x7 px" in page
 
 
 def test_the_sliding_page_has_a_row_a_stride() -> None:

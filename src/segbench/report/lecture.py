@@ -131,9 +131,10 @@ def _sliding_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
 
 
 def lecture_markdown(
-    findings: Sequence[Finding], *, dataset: str, num_images: int, classes: Mapping[Measure, Sequence[str]]
-) -> str:
-    """The page of verdicts. classes: the names of those whose mean counts."""
+    findings: Sequence[Finding], *, dataset: str, num_images: int, classes: Mapping[Measure, Sequence[str]],
+    results: Mapping[str, Mapping[str, Any]],
+) -> str:  # fmt: skip
+    """The page of verdicts. classes: the names of those whose mean counts; results: as for `judge_costs`."""
     counts = Counter(finding.verdict for finding in findings)
     rows = [
         [finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference]
@@ -151,5 +152,18 @@ def lecture_markdown(
         "within noise where it contains zero. What another seed of the training would change is not in it.",
         "",
         *(f"- {measure}: {', '.join(members) or 'none named'}" for measure, members in classes.items()),
+        *_reach(results),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _reach(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Atrous rates and the maps they work on: at a rate beyond a map's side, only the middle weights see it."""
+    lines = []
+    for name, reports in results.items():
+        model, samples = reports["training"]["settings"]["model"], reports["training"]["settings"]["samples"]
+        rates = model.get("atrous_rates") or [model[key] for key in ("atrous_rate",) if key in model]
+        if rates:
+            height, width = (-(-side // model["output_stride"]) for side in samples["crop_px"])
+            lines.append(f"- {name}: atrous rates {', '.join(map(str, rates))} on maps of {width}x{height} px")
+    return lines
