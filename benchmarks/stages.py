@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 REPEATS = 5
-LIGHT_STAGES = ("check", "prepare", "augment", "evaluate", "compare")
+LIGHT_STAGES = ("check", "prepare", "augment", "evaluate", "compare", "lecture")
 LIMITS_S = {"dvc repro, all to do": 900.0, "dvc repro, nothing to do": 5.0}
 START_LIMIT_S = 1.5
 
