@@ -25,80 +25,32 @@ AnyNetwork = Network | ColorClusters
 
 def build(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int) -> AnyNetwork:
     """The model, its backbone with the named weights. InputError if those cannot be had."""
+    own = model.model_dump(exclude={"architecture", "train", "backbone", "output_stride"})
 
     def encoder(output_stride: int = DEEPEST) -> Backbone:
         return Backbone(backbone.name, weights=backbone.weights, output_stride=output_stride)
 
     match model:
         case params.ColorClustersModel():
-            return ColorClusters(num_classes=num_classes, num_clusters=model.num_clusters)
+            return ColorClusters(num_classes=num_classes, **own)
         case params.SlidingWindowModel():
-            return SlidingWindow(
-                num_classes=num_classes,
-                patch_px=model.patch_px,
-                stride=model.stride,
-                channels=model.channels,
-                hidden_channels=model.hidden_channels,
-                patches_per_image=model.patches_per_image,
-            )
+            return SlidingWindow(num_classes=num_classes, **own)
         case params.FCNModel():
-            return FCN(
-                encoder(),
-                num_classes=num_classes,
-                stride=model.stride,
-                upsampling=model.upsampling,
-                fc6_kernel_px=model.fc6_kernel_px,
-                head_channels=model.head_channels,
-                dropout=model.dropout,
-                batch_norm=model.batch_norm,
-                skip_scales=model.skip_scales,
-            )
+            return FCN(encoder(), num_classes=num_classes, **own)
+        case params.UNetModel() if backbone.name == params.CONTRACTING_PATH:
+            return UNet(ContractingPath(channels=64, batch_norm=model.batch_norm), num_classes=num_classes, **own)
         case params.UNetModel():
-            is_papers = backbone.name == params.CONTRACTING_PATH
-            return UNet(
-                ContractingPath(channels=64, batch_norm=model.batch_norm) if is_papers else encoder(),
-                num_classes=num_classes,
-                decoder_channels=model.decoder_channels,
-                batch_norm=model.batch_norm,
-            )
+            return UNet(encoder(), num_classes=num_classes, **own)
         case params.PSPNetModel():
-            return PSPNet(
-                encoder(model.output_stride),
-                num_classes=num_classes,
-                bins=model.bins,
-                head_channels=model.head_channels,
-                dropout=model.dropout,
-                auxiliary_channels=model.auxiliary_channels,
-                auxiliary_weight=model.auxiliary_weight,
-            )
+            return PSPNet(encoder(model.output_stride), num_classes=num_classes, **own)
         case params.DeepLabV1Model():
-            return DeepLabV1(
-                encoder(model.output_stride),
-                num_classes=num_classes,
-                atrous_rate=model.atrous_rate,
-                head_channels=model.head_channels,
-                dropout=model.dropout,
-                batch_norm=model.batch_norm,
-            )
+            return DeepLabV1(encoder(model.output_stride), num_classes=num_classes, **own)
         case params.DeepLabV2Model():
-            return DeepLabV2(encoder(model.output_stride), num_classes=num_classes, atrous_rates=model.atrous_rates)
+            return DeepLabV2(encoder(model.output_stride), num_classes=num_classes, **own)
         case params.DeepLabV3Model():
-            return DeepLabV3(
-                encoder(model.output_stride),
-                num_classes=num_classes,
-                atrous_rates=model.atrous_rates,
-                head_channels=model.head_channels,
-                dropout=model.dropout,
-            )
+            return DeepLabV3(encoder(model.output_stride), num_classes=num_classes, **own)
         case params.DeepLabV3PlusModel():
-            return DeepLabV3Plus(
-                encoder(model.output_stride),
-                num_classes=num_classes,
-                atrous_rates=model.atrous_rates,
-                head_channels=model.head_channels,
-                low_level_channels=model.low_level_channels,
-                dropout=model.dropout,
-            )
+            return DeepLabV3Plus(encoder(model.output_stride), num_classes=num_classes, **own)
 
 
 def num_parameters(module: nn.Module | None) -> int:
