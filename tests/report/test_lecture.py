@@ -76,7 +76,7 @@ def test_the_page_counts_the_verdicts_and_names_the_classes() -> None:
         findings, dataset="streets", num_images=20, classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
         results={"deeplab_v3": {"training": {"settings": {"model": model, "samples": {"crop_px": [100, 160]}}}}},
     )  # fmt: skip
-    assert page.splitlines()[2] == f"2 holds, {len(CLAIMS) - 2} not run."
+    assert page.splitlines()[2] == f"Of {len(CLAIMS)} claims: holds 2, not run {len(CLAIMS) - 2}."
     assert "- mIoU of thin classes: pole" in page
     assert "- mIoU of context classes: none named" in page
     assert "- deeplab_v3: atrous rates 6, 12 on maps of 10x7 px" in page

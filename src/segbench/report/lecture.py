@@ -143,7 +143,9 @@ def lecture_markdown(
     lines = [
         f"# The lecture's claims on {dataset}",
         "",
-        ", ".join(f"{counts[verdict]} {verdict}" for verdict in get_args(Verdict) if counts[verdict]) + ".",
+        f"Of {len(findings)} claims: "
+        + ", ".join(f"{verdict} {counts[verdict]}" for verdict in get_args(Verdict) if counts[verdict])
+        + ".",
         "",
         *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference"], rows, left=6),
         "",
