@@ -117,6 +117,10 @@ def test_a_models_parameter_concerns_that_model_alone(project: Project) -> None:
         (lambda p: p["augment"]["transforms"].append({"Flipp": {}}), "augment.transforms.3.Flipp: albumentations"),
         (lambda p: p["augment"]["transforms"].append({"VerticalFlip": {"q": 1}}), "VerticalFlip has no argument q"),
         (lambda p: p["benchmark"]["models"].append("fcn_9s"), "benchmark.models names fcn_9s; it must be one of"),
+        (
+            lambda p: p["datasets"]["scenes"]["lecture"]["thin_classes"].append("mast"),
+            "thin_classes names mast; it must",
+        ),
     ],
 )
 def test_a_mistake_in_params_is_one_line_and_spares_every_output(
@@ -138,7 +142,11 @@ def test_a_mistake_in_params_is_one_line_and_spares_every_output(
 def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -> None:
     before, files = (project.root / "params.yaml").read_text(), project.files()
     (project.root / "empty").mkdir()
-    project.edit(lambda parameters: parameters["datasets"]["scenes"].update(source={"kind": "camvid", "root": "empty"}))
+    camvid = {
+        "source": {"kind": "camvid", "root": "empty"},
+        "lecture": {"thin_classes": ["pole"], "context_classes": []},
+    }
+    project.edit(lambda parameters: parameters["datasets"]["scenes"].update(camvid))
     output = project.run("repro", fails=True)
     (project.root / "params.yaml").write_text(before)
     assert "error: " in output and "train.txt: no such file; the root of CamVid holds" in output

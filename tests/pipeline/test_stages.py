@@ -178,7 +178,7 @@ def test_sliding_takes_more_multiply_adds_the_finer_the_stride(project: tuple[Pa
     assert factors == sorted(factors) and factors[-1] > 10
     assert all(form["same_class"] == 1 for form in forms)
     assert forms[-1]["num_positions"] == 64 * 48
-    assert f"| {64 * 48:,} " in (root / "reports/scenes/sliding_window.md").read_text()
+    assert f" {64 * 48:,} |" in (root / "reports/scenes/sliding_window.md").read_text()
 
 
 def test_pictures_have_the_expected_sizes(project: tuple[Path, Accessed]) -> None:
