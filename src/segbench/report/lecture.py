@@ -149,9 +149,10 @@ def lecture_markdown(
         "",
         *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference"], rows, left=6),
         "",
-        f"Scores are of the {num_images} test images and one training a model. In brackets: the 95 % interval of the "
-        "difference, from a paired bootstrap over images. A claim holds where the interval lies above zero, and is "
-        "within noise where it contains zero. What another seed of the training would change is not in it.",
+        f"Scores are of the {num_images} test images and one training a model, by the protocol of "
+        "[the table](benchmark.md). In brackets: the 95 % interval of the difference, from a paired bootstrap over "
+        "images. A claim holds where the interval lies above zero, and is within noise where it contains zero. What "
+        "another seed of the training would change is not in it.",
         "",
         *(f"- {measure}: {', '.join(members) or 'none named'}" for measure, members in classes.items()),
         *_reach(results),

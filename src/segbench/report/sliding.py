@@ -33,6 +33,7 @@ def sliding_markdown(forms: Sequence[Mapping[str, Any]], *, dataset: str, patch_
         *table(header, rows, left=0),
         "",
         "Medians of runs in float32, taken in turn. GMAC: thousand million multiply-adds. The largest score is "
-        f"{max(form['largest_score'] for form in forms):.1f}. Machine: {machine}.",
+        f"{max(form['largest_score'] for form in forms):.1f}. Machine: {machine}. "
+        "Trained by the protocol of [the table](benchmark.md).",
     ]
     return "\n".join(lines) + "\n"
