@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
@@ -33,14 +31,12 @@ def main(*, dataset: str, prepared: Path, predictions: Path, results: Path, csv:
     with replacing(markdown_page) as temporary:
         temporary.write_text(page)
 
-    test = data.split("test")
-    shown = np.linspace(0, len(test) - 1, min(parameters.compare.figure_images, len(test))).astype(int)
     write_grid(
         figure,
         [
             [data.image(row), data.classes.colorize(data.label_map(row))]
             + [data.classes.colorize(read_label_map(predictions / model / f"{row.name}.png")) for model in models]
-            for row in (test[index] for index in shown)
+            for row in data.sample("test", parameters.compare.figure_images)
         ],
         headers=["image", "truth", *models],
         classes=data.classes,
@@ -66,11 +62,11 @@ def _row(model: str, crf: str, found: dict[str, Any]) -> BenchmarkRow:
 def _crf_note(model: str, crf: dict[str, Any]) -> str:
     """What the search on validation images found: the CRF's parameters and gain, or that none helps."""
     objective, num_images = crf["objective"], crf["num_images"]
-    gain = 100 * (max(score for _, score in crf["candidates"]) - crf["score_without"])
+    gain = 100 * (max(candidate["score"] for candidate in crf["candidates"]) - crf["score_without"])
     searched = f"{gain:+.2f} points of {objective} on {num_images} validation images"
     if crf["chosen"] is None:
         return f"- {model}: CRF left out, since its best candidate gave {searched}"
-    chosen = ", ".join(f"{name} {value:g}" for name, value in crf["chosen"].items())
+    chosen = ", ".join(f"{name} {value:.3g}" for name, value in crf["chosen"].items())
     return f"- {model}: CRF gave {searched}, with {chosen}"
 
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.catalog import open_source
@@ -17,11 +15,9 @@ SHEET_COLUMNS = 3
 def main(*, dataset: str, out: Path, contact_sheet: Path) -> None:
     """Prepare one dataset."""
     prepared = prepare(open_source(params.load().dataset(dataset).source), out)
-    rows = prepared.split("train")
-    shown = [rows[index] for index in np.linspace(0, len(rows) - 1, min(SHEET_IMAGES, len(rows))).astype(int)]
     cells = [
         picture
-        for row in shown
+        for row in prepared.sample("train", SHEET_IMAGES)
         for picture in (prepared.image(row), prepared.classes.colorize(prepared.label_map(row)))
     ]
     per_row = 2 * SHEET_COLUMNS

@@ -14,19 +14,22 @@ FLOORS = """
 errors machine
 labels
 files
-params metrics
+params metrics parallel crf.energy crf.lanes
 datasets.source resume statistics report.table
 datasets.scenes datasets.download datasets.prepared models.layers report.lecture report.sliding
 datasets.camvid augmentation models.backbones models.color_clusters models.sliding_window
 datasets.catalog samples models.fcn models.unet models.pspnet
 models.deeplab_v1 models.deeplab_v2 models.deeplab_v3 models.deeplab_v3_plus
-zoo inference report.figures tracking
-crf costs fitting
+crf.lattice zoo inference report.figures tracking
+crf.on_cpu crf.in_torch
+crf.refinement costs fitting
+crf.tuning
+report.crf
 """.strip().splitlines()
 FLOOR = {name: floor for floor, line in enumerate(FLOORS) for name in line.split()}
 
 # These cannot change a result: values of params.yaml are dependencies themselves.
-NEUTRAL = {"errors", "params", "tracking"}
+NEUTRAL = {"errors", "params", "parallel", "tracking"}
 SOURCE = PROJECT / "src" / "segbench"
 
 

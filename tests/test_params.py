@@ -95,7 +95,10 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("datasets.camvid.source.root", 3, ["datasets.camvid.source.root is 3; it must be a"]),
     ("crf.steps", [], ["crf.steps is []; it must be a list of at least 1 item"]),
     ("crf.steps", 5, ["crf.steps is 5; it must be a", "list"]),
-    ("crf.appearance_weight", [2, -4], ["crf.appearance_weight.1 is -4; it must be greater than 0"]),
+    ("crf.steps", [5, 2], ["crf.steps is [5, 2]; it must be in ascending order"]),
+    ("crf.appearance_weight", [-4, 2], ["crf.appearance_weight.0 is -4; it must be greater than 0"]),
+    ("crf.appearance_sigma_xy", [0.2, 0.1], ["crf.appearance_sigma_xy is [0.2, 0.1]; it must be in ascending order"]),
+    ("crf.appearance_sigma_rgb", [2], ["crf.appearance_sigma_rgb is [2]; it must be a list of at least 2 items"]),
     ("augment.transforms", [{"Blur": {}, "Rotate": {}}], ["augment.transforms.0 is", "it must be a", "1 item"]),
     ("compare.figure_images", 13, ["compare.figure_images is 13; it must be less than or equal to 12"]),
     # yes or no where a number belongs

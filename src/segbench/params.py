@@ -4,6 +4,7 @@ No value has a default here: every one stands in params.yaml, where DVC sees it 
 """
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -287,22 +288,35 @@ AnyModel = (
 )
 POOLS_THE_IMAGE = (PSPNetModel, DeepLabV3Model, DeepLabV3PlusModel)
 """Their batch norm over one value an image needs at least two images a step."""
+ENDS_WITH_CRF = (DeepLabV1Model, DeepLabV2Model)
+"""What their papers report is the network with the dense CRF behind it."""
+
+
+def _ascending(values: list[Any]) -> list[Any]:
+    if any(second <= first for first, second in pairwise(values)):
+        raise PydanticCustomError("ascending", "Input should be in ascending order, each once")
+    return values
+
+
+Range = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
 
 
 class CRF(Section):
-    """Dense CRF: candidates for each parameter (their product is the grid) and how they are judged.
+    """The search for the dense CRF's parameters: the range of each, and how candidates are judged.
 
     Sigmas of positions are fractions of the image diagonal, so that they transfer between resolutions.
     """
 
-    steps: Annotated[list[Count], Field(min_length=1)]
-    appearance_weight: Annotated[list[Positive], Field(min_length=1)]
-    appearance_sigma_xy: Annotated[list[Positive], Field(min_length=1)]
-    appearance_sigma_rgb: Annotated[list[Positive], Field(min_length=1)]
-    smoothness_weight: Annotated[list[NotNegative], Field(min_length=1)]
-    smoothness_sigma_xy: Annotated[list[Positive], Field(min_length=1)]
-    objective: Literal["mean_iou", "pixel_accuracy", "mean_dice"]
+    trials: Count
     tuning_images: Count
+    seed: Seed
+    objective: Literal["mean_iou", "pixel_accuracy", "mean_dice"]
+    appearance_weight: Range
+    appearance_sigma_xy: Range
+    appearance_sigma_rgb: Range
+    smoothness_weight: Range
+    smoothness_sigma_xy: Range
+    steps: Annotated[list[Count], Field(min_length=1), AfterValidator(_ascending)]
 
 
 class Compare(Section):

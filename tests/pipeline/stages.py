@@ -44,6 +44,6 @@ def tiny_parameters() -> dict[str, Any]:
     scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64]}, "copies": 2, "epochs": 2}
     parameters["benchmark"] = {"datasets": ["scenes"], "models": ["color_clusters", "fcn_8s"]}
     parameters["train"] |= {"batch_size": 4, "validate_every_epochs": 1}
-    parameters["crf"] |= {"appearance_weight": [2], "appearance_sigma_xy": [0.1], "tuning_images": 2}
+    parameters["crf"] |= {"trials": 3, "tuning_images": 2, "steps": [1, 3]}
     parameters["compare"]["figure_images"] = 2
     return parameters

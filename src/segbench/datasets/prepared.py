@@ -8,13 +8,10 @@ dataset.json                 class names and colours, fingerprint
 
 import csv
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +30,7 @@ from segbench.files import (
     write_label_map,
 )
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap, check_label_range
+from segbench.parallel import map_in_order, num_cores
 
 MOST_ERRORS = 20
 
@@ -75,6 +73,11 @@ class Prepared:
     def split(self, name: str) -> tuple[Row, ...]:
         """The rows of a split, in the manifest's order."""
         return self._by_split[name]
+
+    def sample(self, split: str, count: int) -> tuple[Row, ...]:
+        """Evenly spaced rows of a split, all of them if there are no more than count."""
+        rows = self.split(split)
+        return tuple(rows[index] for index in np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
 
     @cached_property
     def _by_split(self) -> dict[str, tuple[Row, ...]]:
@@ -131,7 +134,7 @@ def _check_names(source: Source) -> None:
 
 
 def _written(source: Source, root: Path) -> Iterator[Row | InputError]:
-    """Results in the order of the examples, on all cores, with only a few images in memory at a time."""
+    """Results in the order of the examples, with only a few images in memory at a time."""
 
     def write(example: Example) -> Row | InputError:
         try:
@@ -139,13 +142,7 @@ def _written(source: Source, root: Path) -> Iterator[Row | InputError]:
         except InputError as error:
             return error
 
-    num_workers = os.cpu_count() or 1
-    examples = iter(source.examples)
-    with ThreadPoolExecutor(num_workers) as pool:
-        waiting = [pool.submit(write, example) for example in islice(examples, 2 * num_workers)]
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting.extend(pool.submit(write, example) for example in islice(examples, 1))
+    return map_in_order(write, source.examples, workers=num_cores())
 
 
 def _write(example: Example, source: Source, root: Path) -> Row:
