@@ -47,9 +47,9 @@ class CRFParameters:
 
 
 def log_probabilities(probabilities: Floats) -> Floats:
-    """(C, H, W) -> (H * W, C), the negated unary term"""
+    """(C, H, W) -> (C, H * W), the negated unary term"""
     flat = probabilities.reshape(len(probabilities), -1)
-    return np.log(np.maximum(flat, SMALLEST_PROBABILITY, dtype=np.float32)).T
+    return np.log(np.maximum(flat, SMALLEST_PROBABILITY, dtype=np.float32))
 
 
 def positions(height: int, width: int, *, sigma_xy: float) -> Floats:

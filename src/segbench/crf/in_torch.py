@@ -30,7 +30,7 @@ def mean_field(
             (smoothness, parameters.smoothness_weight),
         )
     ]
-    unary = torch.from_numpy(log_probabilities(probabilities)).to(device).contiguous()
+    unary = torch.from_numpy(log_probabilities(probabilities)).to(device).T.contiguous()
     refined, wanted = unary.softmax(dim=1), []
     for step in range(1, max(steps) + 1):
         refined = (unary + sum(kernel.filtered(refined) for kernel in kernels)).softmax(dim=1)

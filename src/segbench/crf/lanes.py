@@ -1,4 +1,4 @@
-"""Sixteen float32 numbers as one value in numba's compiled code: explicit SIMD, on any CPU that LLVM knows.
+"""Eight float32 numbers as one value in numba's compiled code: explicit SIMD, on any CPU that LLVM knows.
 
 A loop over a row of classes is vectorised badly, since the compiler cannot know that two rows do not overlap.
 numba keeps compiled functions on disk and does not see that a file they import has changed: after an edit here,
@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
-WIDTH = 16
+WIDTH = 8
 LOG2_E = 1.4426950408889634
 EXP2_POLYNOMIAL = (1.5403530e-4, 1.3333558e-3, 9.6181291e-3, 5.5504109e-2, 2.4022651e-1, 6.9314718e-1, 1.0)
 """2^x for x in -0.5..0.5, highest power first: Taylor's coefficients ln(2)^n / n!; relative error below 2e-7."""
@@ -67,7 +67,7 @@ def zeros(context):
 
 @intrinsic
 def load(context, array, start):
-    """Sixteen elements of a contiguous float32 array, seen flat, from index `start` on."""
+    """Eight elements of a contiguous float32 array, seen flat, from index `start` on."""
 
     def generate(context, builder, signature, arguments):
         return builder.load(_address(context, builder, signature.args[0], *arguments), align=4)
@@ -103,28 +103,28 @@ def multiply_add(context, factor, value, addend):
 
     def generate(context, builder, signature, arguments):
         factor, value, addend = arguments
-        return _llvm(builder, "llvm.fma.v16f32", _floats, [_broadcast(builder, factor), value, addend])
+        return _llvm(builder, f"llvm.fma.v{WIDTH}f32", _floats, [_broadcast(builder, factor), value, addend])
 
     return _lanes(types.float32, _lanes, _lanes), generate
 
 
 @intrinsic
 def largest(context, value):
-    """The largest of the sixteen."""
+    """The largest of the eight."""
 
     def generate(context, builder, signature, arguments):
-        return _llvm(builder, "llvm.vector.reduce.fmax.v16f32", _float, arguments)
+        return _llvm(builder, f"llvm.vector.reduce.fmax.v{WIDTH}f32", _float, arguments)
 
     return types.float32(_lanes), generate
 
 
 @intrinsic
 def total(context, value):
-    """The sum of the sixteen, in any order."""
+    """The sum of the eight, in any order."""
 
     def generate(context, builder, signature, arguments):
         operands = [ir.Constant(_float, 0.0), *arguments]
-        return _llvm(builder, "llvm.vector.reduce.fadd.v16f32", _float, operands, fastmath=("reassoc",))
+        return _llvm(builder, f"llvm.vector.reduce.fadd.v{WIDTH}f32", _float, operands, fastmath=("reassoc",))
 
     return types.float32(_lanes), generate
 
@@ -136,12 +136,12 @@ def exp_difference(context, value, top):
     def generate(context, builder, signature, arguments):
         value, top = arguments
         power = builder.fmul(builder.fsub(value, _broadcast(builder, top)), _same(LOG2_E))
-        power = _llvm(builder, "llvm.maxnum.v16f32", _floats, [power, _same(float(SMALLEST_EXPONENT))])
-        whole = _llvm(builder, "llvm.rint.v16f32", _floats, [power])
+        power = _llvm(builder, f"llvm.maxnum.v{WIDTH}f32", _floats, [power, _same(float(SMALLEST_EXPONENT))])
+        whole = _llvm(builder, f"llvm.rint.v{WIDTH}f32", _floats, [power])
         rest = builder.fsub(power, whole)
         fraction = _same(EXP2_POLYNOMIAL[0])
         for coefficient in EXP2_POLYNOMIAL[1:]:
-            fraction = _llvm(builder, "llvm.fma.v16f32", _floats, [fraction, rest, _same(coefficient)])
+            fraction = _llvm(builder, f"llvm.fma.v{WIDTH}f32", _floats, [fraction, rest, _same(coefficient)])
         exponent = builder.add(builder.fptosi(whole, _ints), ir.Constant(_ints, [FLOAT_BIAS] * WIDTH))
         bits = builder.shl(exponent, ir.Constant(_ints, [FLOAT_FRACTION_BITS] * WIDTH))
         return builder.fmul(fraction, builder.bitcast(bits, _floats))

@@ -24,8 +24,7 @@ def mean_field(
     appearance = normalized(appearance_features(image, parameters), weight=parameters.appearance_weight)
     smoothness = _smoothness(height, width, parameters.smoothness_sigma_xy, parameters.smoothness_weight)
     lanes = -(-num_classes // LANES) * LANES
-    unary = np.full((height * width, lanes), IMPOSSIBLE, np.float32)
-    unary[:, :num_classes] = log_probabilities(probabilities)
+    unary = _in_rows(log_probabilities(probabilities), lanes)
 
     def blank(lattice: Lattice) -> Floats:
         return np.zeros((lattice.num_rows, lanes), np.float32)
@@ -54,6 +53,17 @@ def mean_field(
 def _smoothness(height: int, width: int, sigma_xy: float, weight: float) -> Lattice:
     """The same for all images of one size."""
     return normalized(positions(height, width, sigma_xy=sigma_xy), weight=weight)
+
+
+@compiled
+def _in_rows(channels, lanes):
+    """(C, N) -> (N, lanes), filled up with impossible classes"""
+    num_channels, n = channels.shape
+    rows = np.full((n, lanes), np.float32(IMPOSSIBLE))
+    for p in range(n):
+        for c in range(num_channels):
+            rows[p, c] = channels[c, p]
+    return rows
 
 
 @compiled
