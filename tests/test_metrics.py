@@ -6,7 +6,12 @@ import re
 import numpy as np
 import pytest
 import torch
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassJaccardIndex
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassF1Score,
+    MulticlassJaccardIndex,
+    MulticlassPrecision,
+)
 
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX, LabelMap
@@ -26,6 +31,7 @@ def test_rows_are_true_and_columns_predicted_classes() -> None:
 def test_a_two_by_two_case_by_hand() -> None:
     result = scores(np.array([[1, 1], [0, 2]]))
     np.testing.assert_allclose(result.class_accuracy, [1 / 2, 2 / 2])
+    np.testing.assert_allclose(result.class_precision, [1 / 1, 2 / 3])
     np.testing.assert_allclose(result.class_iou, [1 / 2, 2 / 3])
     np.testing.assert_allclose(result.class_dice, [2 / 3, 4 / 5])
     assert result.pixel_accuracy == pytest.approx(3 / 4)
@@ -47,8 +53,25 @@ def test_a_class_that_is_only_predicted_scores_zero_iou_but_has_no_accuracy() ->
     np.testing.assert_allclose(result.class_iou, [3 / 4, 0])
     np.testing.assert_allclose(result.class_dice, [6 / 7, 0])
     np.testing.assert_allclose(result.class_accuracy, [3 / 4, np.nan])
+    np.testing.assert_allclose(result.class_precision, [3 / 3, 0])
     assert result.mean_iou == pytest.approx(3 / 8)
     assert result.mean_accuracy == pytest.approx(3 / 4)
+
+
+def test_a_class_that_is_never_predicted_scores_zero_but_has_no_precision() -> None:
+    result = scores(np.array([[3, 0], [1, 0]]))
+    np.testing.assert_allclose(result.class_precision, [3 / 4, np.nan])
+    np.testing.assert_allclose(result.class_accuracy, [3 / 3, 0])
+    np.testing.assert_allclose(result.class_iou, [3 / 4, 0])
+    np.testing.assert_allclose(result.class_dice, [6 / 7, 0])
+    assert result.num_classes_averaged == 2
+
+
+def test_a_class_that_is_neither_true_nor_predicted_has_no_score() -> None:
+    result = scores(np.array([[3, 0, 1], [0, 0, 0], [2, 0, 4]]))
+    for values in (result.class_accuracy, result.class_precision, result.class_iou, result.class_dice):
+        assert np.isnan(values).tolist() == [False, True, False]
+    np.testing.assert_allclose(result.class_precision, [3 / 5, np.nan, 4 / 5])
 
 
 def test_without_a_counted_pixel_every_score_is_nan() -> None:
@@ -106,10 +129,42 @@ def test_scores_agree_with_torchmetrics() -> None:
     np.testing.assert_allclose(result.class_iou, theirs(MulticlassJaccardIndex, "none"), rtol=1e-5)
     np.testing.assert_allclose(result.class_dice, theirs(MulticlassF1Score, "none"), rtol=1e-5)
     np.testing.assert_allclose(result.class_accuracy, theirs(MulticlassAccuracy, "none"), rtol=1e-5)
+    np.testing.assert_allclose(result.class_precision, theirs(MulticlassPrecision, "none"), rtol=1e-5)
     np.testing.assert_allclose(result.mean_iou, theirs(MulticlassJaccardIndex, "macro"), rtol=1e-5)
     np.testing.assert_allclose(result.mean_dice, theirs(MulticlassF1Score, "macro"), rtol=1e-5)
     np.testing.assert_allclose(result.mean_accuracy, theirs(MulticlassAccuracy, "macro"), rtol=1e-5)
     np.testing.assert_allclose(result.pixel_accuracy, theirs(MulticlassAccuracy, "micro"), rtol=1e-5)
+
+
+def test_scores_are_those_of_mmsegmentation() -> None:
+    """By its definition (IoUMetric, 1.x): areas of each image are summed, then divided; means leave out what is NaN."""
+    num_classes = 6
+    rng = np.random.default_rng(0)
+    intersect, union, pred_label, label = np.zeros((4, num_classes))
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    for _ in range(5):
+        # Of the classes, 4 is true but never predicted, and 5 is neither.
+        truth, predicted = rng.integers(0, 5, (20, 30), np.uint8), rng.integers(0, 4, (20, 30), np.uint8)
+        truth[rng.random(truth.shape) < 0.2] = IGNORE_INDEX
+        confusion += confusion_matrix(truth=truth, predicted=predicted, num_classes=num_classes)
+        for c in range(num_classes):
+            is_true, is_predicted = truth == c, (predicted == c) & (truth != IGNORE_INDEX)
+            intersect[c] += (is_true & is_predicted).sum()
+            union[c] += (is_true | is_predicted).sum()
+            pred_label[c] += is_predicted.sum()
+            label[c] += is_true.sum()
+    result = scores(confusion)
+    with np.errstate(invalid="ignore"):
+        accuracy, iou = intersect / label, intersect / union
+        dice, precision = 2 * intersect / (pred_label + label), intersect / pred_label
+    np.testing.assert_allclose(result.class_accuracy, accuracy)
+    np.testing.assert_allclose(result.class_precision, precision)
+    np.testing.assert_allclose(result.class_iou, iou)
+    np.testing.assert_allclose(result.class_dice, dice)
+    assert result.pixel_accuracy == pytest.approx(intersect.sum() / label.sum())
+    assert result.mean_accuracy == pytest.approx(np.nanmean(accuracy))
+    assert result.mean_iou == pytest.approx(np.nanmean(iou))
+    assert result.mean_dice == pytest.approx(np.nanmean(dice))
 
 
 def test_a_splits_score_is_not_the_mean_of_its_images_scores() -> None:
@@ -134,6 +189,7 @@ def test_a_report_names_classes_and_has_null_for_nan() -> None:
         "mean_dice": pytest.approx(3 / 7),
         "num_classes_averaged": 2,
         "class_accuracy": {"road": 0.75, "sky": None},
+        "class_precision": {"road": 1.0, "sky": 0.0},
         "class_iou": {"road": 0.75, "sky": 0.0},
         "class_dice": {"road": pytest.approx(6 / 7), "sky": 0.0},
     }

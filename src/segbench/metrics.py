@@ -1,4 +1,4 @@
-"""Confusion matrix -> accuracy, IoU and Dice. Always one matrix over the whole split, never a mean of images."""
+"""Confusion matrix -> accuracy, precision, IoU and Dice. Always one matrix over the whole split, never a mean of images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,16 +23,25 @@ def confusion_matrix(
     Returns (num_classes, num_classes) int64. Raises InputError if the shapes differ or a counted index is
     outside 0..num_classes-1.
     """
+    counted = truth != ignore_index
+    pairs = class_pairs(truth=truth, predicted=predicted, counted=counted, num_classes=num_classes)
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def class_pairs(*, truth: LabelMap, predicted: LabelMap, counted: NDArray[np.bool_], num_classes: int) -> Counts:
+    """A counted pixel's cell in the flattened confusion matrix: num_classes * true + predicted class.
+
+    truth, predicted, counted: (H, W). Returns int64, one a counted pixel, in row order. Raises InputError as
+    `confusion_matrix` does.
+    """
     if truth.shape != predicted.shape:
         raise InputError(f"predicted label map is {predicted.shape}; it must have the truth's shape {truth.shape}")
-    counted = truth != ignore_index
     true_classes, predicted_classes = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
     for kind, classes in (("true", true_classes), ("predicted", predicted_classes)):
         if classes.size and not (classes.min() >= 0 and classes.max() < num_classes):
             wrong = classes[(classes < 0) | (classes >= num_classes)][0]
             raise InputError(f"{kind} label {wrong} is outside 0..{num_classes - 1}")
-    pairs = num_classes * true_classes + predicted_classes
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    return num_classes * true_classes + predicted_classes
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Scores:
     """
 
     class_accuracy: Fractions
+    class_precision: Fractions
     class_iou: Fractions
     class_dice: Fractions
     pixel_accuracy: float
@@ -57,20 +67,25 @@ class Scores:
             name: _or_none(getattr(self, name)) for name in ("pixel_accuracy", "mean_accuracy", "mean_iou", "mean_dice")
         }
         report["num_classes_averaged"] = self.num_classes_averaged
-        for name in ("class_accuracy", "class_iou", "class_dice"):
+        for name in ("class_accuracy", "class_precision", "class_iou", "class_dice"):
             report[name] = dict(zip(names, map(_or_none, getattr(self, name)), strict=True))
         return report
 
 
 def scores(confusion: Counts) -> Scores:
-    """Accuracy TP/GT, IoU TP/(GT + Pred - TP) and Dice 2TP/(GT + Pred) of a (num_classes, num_classes) matrix."""
+    """Scores of a (num_classes, num_classes) matrix.
+
+    A class's accuracy is TP/GT, precision TP/Pred, IoU TP/(GT + Pred - TP) and Dice 2TP/(GT + Pred).
+    """
     correct = np.diagonal(confusion).astype(np.float64)
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     class_accuracy = _ratio(correct, true)
+    class_precision = _ratio(correct, predicted)
     class_iou = _ratio(correct, true + predicted - correct)
     class_dice = _ratio(2 * correct, true + predicted)
     return Scores(
         class_accuracy=class_accuracy,
+        class_precision=class_precision,
         class_iou=class_iou,
         class_dice=class_dice,
         pixel_accuracy=float(_ratio(correct.sum(), true.sum())),
