@@ -15,7 +15,7 @@ errors machine
 labels
 files
 params metrics parallel crf.energy crf.lanes
-datasets.source resume statistics report.table
+datasets.source resume boundaries statistics report.table
 datasets.scenes datasets.download datasets.prepared models.layers report.lecture report.sliding
 datasets.camvid augmentation models.backbones models.color_clusters models.sliding_window
 datasets.catalog samples models.fcn models.unet models.pspnet

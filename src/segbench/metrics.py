@@ -1,4 +1,4 @@
-"""Confusion matrix -> accuracy, precision, IoU and Dice. Always one matrix over the whole split, never a mean of images."""
+"""Confusion matrix -> accuracy, precision, IoU and Dice. Always one matrix over the split, never a mean of images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ def class_pairs(*, truth: LabelMap, predicted: LabelMap, counted: NDArray[np.boo
     """
     if truth.shape != predicted.shape:
         raise InputError(f"predicted label map is {predicted.shape}; it must have the truth's shape {truth.shape}")
-    true_classes, predicted_classes = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
+    true_classes, predicted_classes = truth[counted], predicted[counted]
     for kind, classes in (("true", true_classes), ("predicted", predicted_classes)):
         if classes.size and not (classes.min() >= 0 and classes.max() < num_classes):
             wrong = classes[(classes < 0) | (classes >= num_classes)][0]
             raise InputError(f"{kind} label {wrong} is outside 0..{num_classes - 1}")
-    return num_classes * true_classes + predicted_classes
+    return num_classes * true_classes.astype(np.int64) + predicted_classes
 
 
 @dataclass(frozen=True)
