@@ -32,7 +32,8 @@ def main(
     reports: dict[str, dict[str, Any]] = {}
     for model in parameters.benchmark.models:
         with np.load(confusions / f"{model}.npz") as per_image:
-            counts |= {model: per_image["crf_off"], f"{model} + CRF": per_image["crf_on"]}
+            of_one_seed = {name: per_image[name][np.newaxis] for name in ("crf_off", "crf_on")}
+        counts |= {model: of_one_seed["crf_off"], f"{model} + CRF": of_one_seed["crf_on"]}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
     classes = {measure: [names.index(name) for name in group] for measure, group in members.items()}
     found = judge_scores(counts, classes=classes) + judge_costs(reports)

@@ -11,10 +11,10 @@ from segbench.report.sliding import sliding_markdown
 
 
 def confusions(*, right: int, num_images: int = 20) -> metrics.Counts:
-    """(num_images, 2, 2): of 100 pixels of each class, about `right` are found."""
+    """(1, num_images, 2, 2): of 100 pixels of each class, about `right` are found."""
     rng = np.random.default_rng(right)
     found = rng.binomial(100, right / 100, (num_images, 2))
-    return np.array([[[a, 100 - a], [100 - b, b]] for a, b in found])
+    return np.array([[[[a, 100 - a], [100 - b, b]] for a, b in found]])
 
 
 def verdict(findings: list[Finding], *, first: str, second: str) -> list[str]:
@@ -32,10 +32,37 @@ CLASSES = {"mIoU": [0, 1], THIN: [1], CONTEXT: [0]}
 def test_a_claim_is_judged_by_its_interval(fcn_16s: int, expected: str) -> None:
     counts = {"fcn_32s": confusions(right=75), "fcn_16s": confusions(right=fcn_16s)}
     if expected == "within noise":
-        counts["fcn_16s"] = counts["fcn_32s"][::-1]
+        counts["fcn_16s"] = counts["fcn_32s"][:, ::-1]
     findings = judge_scores(counts, classes=CLASSES)
     assert len(findings) == len(CLAIMS)
     assert verdict(findings, first="fcn_16s", second="fcn_32s") == [expected] * 2
+
+
+def interval(findings: list[Finding]) -> tuple[float, float]:
+    """Of the first claim that fcn_16s beats fcn_32s."""
+    found = next(found for found in findings if found.first.split(" ")[0] == "fcn_16s")
+    low, high = found.difference.split("[")[1].rstrip("]").split(", ")
+    return float(low), float(high)
+
+
+def test_an_interval_is_the_wider_the_more_claims_are_judged() -> None:
+    every_model = {
+        name: confusions(right=right) for right, claim in enumerate(CLAIMS, 60) for name in (claim.first, claim.second)
+    }
+    two = {name: every_model[name] for name in ("fcn_16s", "fcn_32s")}
+    low, high = interval(judge_scores(two, classes={**CLASSES, THIN: []}))
+    corrected_low, corrected_high = interval(judge_scores(every_model, classes=CLASSES))
+    assert corrected_low < low < high < corrected_high
+
+
+def test_an_interval_is_the_wider_where_images_are_of_the_same_clip() -> None:
+    counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}
+    five_times = {name: np.repeat(of_model, 5, axis=1) for name, of_model in counts.items()}
+    clips = [f"clip {index // 5}" for index in range(100)]
+    low, high = interval(judge_scores(five_times, classes=CLASSES))
+    clips_low, clips_high = interval(judge_scores(five_times, classes=CLASSES, blocks=clips))
+    assert clips_low < low < high < clips_high
+    assert (clips_low, clips_high) == pytest.approx(interval(judge_scores(counts, classes=CLASSES)))
 
 
 def test_a_claim_about_missing_models_or_classes_is_not_judged() -> None:
