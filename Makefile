@@ -37,6 +37,7 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises
 	$(IN_VENV) python -m benchmarks.crf
 	$(IN_VENV) python -m benchmarks.stages
+	$(IN_VENV) python -m benchmarks.statistics
 
 ui: $(READY) ## browse the runs in MLflow
 	@echo "When it has started, open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
