@@ -178,8 +178,8 @@ def break_down(task: Task) -> None:
     print(
         f"A pass over the pixels streams {streamed_mb:.1f} MB (unaries, corners, weights), which memory gives in "
         f"{streamed_mb / gb_a_second:.1f} ms at {gb_a_second:.0f} GB/s.\n"
-        f"It reads {rows_mb:.0f} MB of rows to slice, and reads and writes {2 * rows_mb:.0f} MB to splat, nearly all in "
-        f"cache: the rows of {appearance.num_rows - 1:,} and {smoothness.num_rows - 1:,} lattice points are "
+        f"It reads {rows_mb:.0f} MB of rows to slice, and reads and writes {2 * rows_mb:.0f} MB to splat, nearly all "
+        f"in cache: the rows of {appearance.num_rows - 1:,} and {smoothness.num_rows - 1:,} lattice points are "
         f"{tables_mb:.1f} MB, and neighbouring pixels use the same."
     )
 
