@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -46,6 +45,11 @@ class Task:
 
 tasks: list[Task] = []
 """Each process's copy, so that nothing but a number goes to it."""
+
+
+def receive(sent: list[Task]) -> None:
+    """Start of a process."""
+    tasks[:] = sent
 
 
 def with_pydensecrf(index: int) -> LabelMap:
@@ -98,9 +102,8 @@ def guessed(image: RGBImage, num_classes: int, rng: np.random.Generator) -> Floa
 
 def compare(name: str, cores: int) -> None:
     """Print both engines' images a second over the tasks, and how many labels are the same."""
-    start_process = partial(tasks.extend, tasks)
     with (
-        ProcessPoolExecutor(cores, get_context("spawn"), initializer=start_process) as processes,
+        ProcessPoolExecutor(cores, get_context("spawn"), initializer=receive, initargs=(tasks,)) as processes,
         ThreadPoolExecutor(cores) as threads,
     ):
         engines: dict[str, Callable[[], list[LabelMap]]] = {

@@ -1,0 +1,161 @@
+"""What the benchmark's page shows: the contract between the stage that fills it and the page that is drawn from it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+
+from segbench.files import RGBImage
+from segbench.labels import Classes, LabelMap
+from segbench.metrics import Counts
+from segbench.report.lecture import Finding
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None for what is not known: None, NaN or infinite."""
+    return float(value) if value is not None and isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval, in the number's own unit. None or NaN: not known."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A place in the table by mIoU, 1 the best, and the places that its interval allows."""
+
+    place: int
+    best: int
+    worst: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an entry costs. multiply_adds: of one prediction, without the CRF; latency_ms: with the CRF where it is on.
+
+    The memory's peak is that of predicting, in MiB.
+    """
+
+    parameters: int | None
+    multiply_adds: int | None
+    latency_ms: Estimate
+    peak_memory_mib: float | None
+    training_images_per_second: float | None
+    training_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a paper reports as mIoU, a fraction, and under which protocol."""
+
+    mean_iou: float
+    protocol: str
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A row of the table: a model with the CRF off or on, or a prediction made elsewhere (costs None).
+
+    Scores are fractions. class_iou: one a class, None for a class without pixels. confusion: (C, C) of the whole split.
+    seed_spread: standard deviation of mIoU over trainings with other seeds. is_on_front: no entry is at least as good
+    in both mIoU and latency. boundary_mean_iou: one for each of the page's boundary_widths_px.
+    """
+
+    model: str
+    crf: bool
+    rank: Rank
+    pixel_accuracy: Estimate
+    mean_accuracy: Estimate
+    mean_iou: Estimate
+    mean_dice: Estimate
+    class_iou: tuple[float | None, ...]
+    confusion: Counts | None = None
+    seed_spread: float | None = None
+    costs: Costs | None = None
+    is_on_front: bool | None = None
+    deviations: tuple[str, ...] = ()
+    published: Published | None = None
+    boundary_mean_iou: tuple[float | None, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name that the lecture's claims use."""
+        return f"{self.model} + CRF" if self.crf else self.model
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A model's mIoU on validation images, a fraction, after each epoch; None where it was not measured."""
+
+    model: str
+    epochs: tuple[int, ...]
+    mean_iou: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImage:
+    """An image with its label maps, all of one size.
+
+    predicted, mean_iou: one for each of the page's entries, in their order; mean_iou is of this image alone.
+    score: what puts the images in order.
+    """
+
+    name: str
+    score: float | None
+    image: RGBImage
+    truth: LabelMap
+    predicted: tuple[LabelMap, ...]
+    mean_iou: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """All that the page shows. A part whose field is empty is left out.
+
+    description: what the dataset is. result: what came out, in one sentence. entries: best first. num_images: of the
+    test split. num_seeds: trainings a model. test_images: worst first; taken one by one until the page is full, so a
+    generator need not load the rest. test_images_score: what their score is, as in `mean of all entries`.
+    """
+
+    dataset: str
+    description: str
+    result: str
+    classes: Classes
+    entries: tuple[Entry, ...]
+    num_images: int
+    num_seeds: int
+    protocol: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    boundary_widths_px: tuple[float, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    test_images: Iterable[ScoredImage] = ()
+    test_images_score: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.entries:
+            raise ValueError("a page needs at least one entry")
+        for label, times in Counter(entry.label for entry in self.entries).items():
+            if times > 1:
+                raise ValueError(f"{times} entries are called {label}")
+        num_classes, num_widths = len(self.classes), len(self.boundary_widths_px)
+        for entry in self.entries:
+            if len(entry.class_iou) != num_classes:
+                raise ValueError(f"{entry.label}: class_iou has {len(entry.class_iou)} values, not {num_classes}")
+            if entry.confusion is not None and entry.confusion.shape != (num_classes, num_classes):
+                raise ValueError(f"{entry.label}: confusion is {entry.confusion.shape}, not {(num_classes,) * 2}")
+            if len(entry.boundary_mean_iou) not in (0, num_widths):
+                raise ValueError(
+                    f"{entry.label}: boundary_mean_iou has {len(entry.boundary_mean_iou)} values, not {num_widths}"
+                )
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Names of models and curves, each once, in the entries' order."""
+        return tuple(dict.fromkeys([entry.model for entry in self.entries] + [curve.model for curve in self.curves]))
