@@ -63,8 +63,8 @@ class Entry:
     """A row of the table: a model with the CRF off or on, or a prediction made elsewhere (costs None).
 
     Scores are fractions. class_iou: one a class, None for a class without pixels. confusion: (C, C) of the whole split.
-    seed_spread: standard deviation of mIoU over trainings with other seeds. is_on_front: no entry is at least as good
-    in both mIoU and latency. boundary_mean_iou: one for each of the page's boundary_widths_px.
+    seed_spread: standard deviation of mIoU over trainings with other seeds. is_on_front: no entry has both a
+    higher mIoU and a lower latency. boundary_mean_iou: one for each of the page's boundary_widths_px.
     """
 
     model: str
