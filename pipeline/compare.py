@@ -46,10 +46,12 @@ def main(*, dataset: str, prepared: Path, predictions: Path, results: Path, csv:
 
 def _row(model: str, crf: str, found: dict[str, Any]) -> BenchmarkRow:
     scores, training = found["metrics"][f"crf_{crf}"], found["training"]
+    ends_with_crf = training["settings"]["model"]["architecture"] in params.ENDS_WITH_CRF
     crf_latency_ms = found["crf"]["latency_ms"] if crf == "on" else 0
     return BenchmarkRow(
         model=model,
         crf=crf,
+        as_in_paper=ends_with_crf == (crf == "on"),
         **{short: scores[name] for short, name in SCORES.items()},
         num_classes_averaged=scores["num_classes_averaged"],
         parameters=training["parameters"],

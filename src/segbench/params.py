@@ -288,8 +288,8 @@ AnyModel = (
 )
 POOLS_THE_IMAGE = (PSPNetModel, DeepLabV3Model, DeepLabV3PlusModel)
 """Their batch norm over one value an image needs at least two images a step."""
-ENDS_WITH_CRF = (DeepLabV1Model, DeepLabV2Model)
-"""What their papers report is the network with the dense CRF behind it."""
+ENDS_WITH_CRF = ("deeplab_v1", "deeplab_v2")
+"""Architectures whose papers report the network with the dense CRF behind it."""
 
 
 def _ascending(values: list[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from segbench.report.table import BenchmarkRow, markdown, write_csv
 
 GOOD = BenchmarkRow(
-    model="good", crf="off", aAcc=0.912345, mAcc=0.8, mIoU=0.7, mDice=0.75, num_classes_averaged=9,
+    model="good", crf="off", as_in_paper=True, aAcc=0.912345, mAcc=0.8, mIoU=0.7, mDice=0.75, num_classes_averaged=9,
     parameters=5_430_000, latency_ms=12.34, training_seconds=105.4, deviations="",
 )  # fmt: skip
 BETTER = replace(GOOD, model="better", aAcc=0.95, mAcc=0.7, deviations="lr 0.1")
@@ -27,7 +27,7 @@ def test_markdown_shows_per_cent_and_the_best_in_bold() -> None:
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:6]]
     assert cells[1][:3] == ["-" * len(cells[1][0]), cells[1][1], cells[1][2]]
     assert [cell.endswith(":") for cell in cells[1]] == [False, False] + [True] * 8
-    assert cells[2] == ["good", "off", "91.2", "**80.0**", "**70.0**", "**75.0**", "9", "5.43", "12.3", "105"]
+    assert cells[2] == ["good", "off *", "91.2", "**80.0**", "**70.0**", "**75.0**", "9", "5.43", "12.3", "105"]
     assert cells[3][2:4] == ["**95.0**", "70.0"]
     assert len({len(line) for line in lines[2:6]}) == 1
     assert "- better: lr 0.1" in lines

@@ -41,8 +41,8 @@ def write_search(path: Path, search: Search, *, title: str) -> None:
         axes.axhline(100 * search.score_without, color="black", linewidth=1, linestyle="--", label="no CRF")
         axes.set_xscale("log")
         axes.set_xlabel(label)
-    if name == "steps":
-        axes.set_xticks(sorted(set(values)), [str(value) for value in sorted(set(values))])
+        ticks = sorted(set(values)) if name == "steps" else np.geomspace(min(values), max(values), 4)
+        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
         axes.minorticks_off()
     for axes in panels[:, 0]:
         axes.set_ylabel(f"{search.objective}, %")

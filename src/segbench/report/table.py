@@ -8,13 +8,19 @@ from typing import Any
 
 from segbench.files import replacing
 
+AS_IN_PAPER = " *"
+
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """A model's test scores and costs. Scores are fractions; latency includes the CRF where it is on."""
+    """A model's test scores and costs. Scores are fractions; latency includes the CRF where it is on.
+
+    as_in_paper: DeepLab v1 and v2 are their network with the CRF behind it, the others the network alone.
+    """
 
     model: str
     crf: str
+    as_in_paper: bool
     aAcc: float  # noqa: N815  # the field's own spelling
     mAcc: float  # noqa: N815
     mIoU: float  # noqa: N815
@@ -50,12 +56,13 @@ def markdown(
 
     cells = [
         [
-            row.model, row.crf, *(score(row, name) for name in best), str(row.num_classes_averaged),
-            f"{row.parameters / 1e6:.2f}", f"{row.latency_ms:.1f}", f"{row.training_seconds:.0f}",
+            row.model, f"{row.crf}{AS_IN_PAPER if row.as_in_paper else ''}", *(score(row, name) for name in best),
+            str(row.num_classes_averaged), f"{row.parameters / 1e6:.2f}", f"{row.latency_ms:.1f}", f"{row.training_seconds:.0f}",
         ]
         for row in rows
     ]  # fmt: skip
     lines = [f"# {title}", "", *table(header, cells, left=2), ""]
+    lines += [f"{AS_IN_PAPER.strip()} the model as its paper reports it: DeepLab v1 and v2 end with a CRF", ""]
     deviations = {row.model: row.deviations for row in rows if row.deviations}
     if deviations:
         lines += ["Deviations from the common protocol:", ""]
