@@ -57,7 +57,8 @@ def markdown(
     cells = [
         [
             row.model, f"{row.crf}{AS_IN_PAPER if row.as_in_paper else ''}", *(score(row, name) for name in best),
-            str(row.num_classes_averaged), f"{row.parameters / 1e6:.2f}", f"{row.latency_ms:.1f}", f"{row.training_seconds:.0f}",
+            str(row.num_classes_averaged), f"{row.parameters / 1e6:.2f}", f"{row.latency_ms:.1f}",
+            f"{row.training_seconds:.0f}",
         ]
         for row in rows
     ]  # fmt: skip
