@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
@@ -14,6 +12,7 @@ from segbench.files import read_json, replacing, write_json
 from segbench.metrics import Counts
 from segbench.report.lecture import CONTEXT, THIN, Measure, judge_costs, judge_scores, lecture_markdown
 from segbench.report.sliding import sliding_markdown
+from segbench.scoring import read_counts
 
 
 def main(
@@ -31,15 +30,14 @@ def main(
     counts: dict[str, Counts] = {}
     reports: dict[str, dict[str, Any]] = {}
     for model in parameters.benchmark.models:
-        with np.load(confusions / f"{model}.npz") as per_image:
-            of_one_seed = {name: per_image[name][np.newaxis] for name in ("crf_off", "crf_on")}
-        counts |= {model: of_one_seed["crf_off"], f"{model} + CRF": of_one_seed["crf_on"]}
+        of_model = read_counts(confusions / f"{model}.npz")
+        counts |= {model: of_model["off"].confusions, f"{model} + CRF": of_model["on"].confusions}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
     classes = {measure: [names.index(name) for name in group] for measure, group in members.items()}
-    found = judge_scores(counts, classes=classes) + judge_costs(reports)
+    test = data.split("test")
+    found = judge_scores(counts, classes=classes, blocks=[row.block for row in test]) + judge_costs(reports)
     write_json(findings, [asdict(finding) for finding in found])
-    num_images = len(data.split("test"))
-    _write(page, lecture_markdown(found, dataset=dataset, num_images=num_images, classes=members, results=reports))
+    _write(page, lecture_markdown(found, dataset=dataset, num_images=len(test), classes=members, results=reports))
     _write(sliding, _sliding_page(dataset, reports.get("sliding_window")))
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from pipeline.command import run
 from segbench import params, zoo
-from segbench.costs import compare_forms
+from segbench.costs import compare_forms, multiply_adds
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json, write_label_map
 from segbench.inference import Predictor, timed
@@ -18,30 +18,38 @@ from segbench.models.sliding_window import SlidingWindow
 
 
 def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, costs: Path) -> None:
-    """Predict the test split of one dataset with one model."""
+    """Predict the test split of one dataset with one model, as each seed trained it; costs are the first seed's."""
     parameters = params.load()
     data = Prepared.open(prepared)
-    network = zoo.restore(
-        parameters.model(model), backbone=parameters.backbone_for(model), num_classes=len(data.classes), path=weights
-    )
-    predictor = Predictor(network, scale=parameters.dataset(dataset).input.scale)
     rows = data.split("test")
-    predictor.warm_up(data.image(rows[0]))
-    latencies_ms = []
+    report: dict[str, Any] = {}
     with replacing(out) as folder:
-        for row in tqdm(rows, desc=f"predict {model}", unit="image", disable=None):
-            label_map, latency_ms = timed(predictor.label_map, data.image(row))
-            latencies_ms.append(latency_ms)
-            write_label_map(folder / f"{row.name}.png", label_map, data.classes)
-    report: dict[str, Any] = {
-        "latency_ms": round(statistics.median(latencies_ms), 2),
-        "peak_memory_mib": round(peak_memory_mib()),
-        "num_images": len(rows),
-        "device": predictor.device.type,
-        "machine": describe_machine(),
-    }
-    if isinstance(network, SlidingWindow):
-        report["forms"] = [asdict(form) for form in compare_forms(network, predictor.input(data.image(rows[0])))]
+        for seed, network in zoo.restore_all(
+            parameters.model(model),
+            backbone=parameters.backbone_for(model),
+            num_classes=len(data.classes),
+            folder=weights,
+        ):
+            predictor = Predictor(network, scale=parameters.dataset(dataset).input.scale)
+            predictor.warm_up(data.image(rows[0]))
+            latencies_ms = []
+            for row in tqdm(rows, desc=f"predict {model} {seed}", unit="image", disable=None):
+                label_map, latency_ms = timed(predictor.label_map, data.image(row))
+                latencies_ms.append(latency_ms)
+                write_label_map(folder / seed / f"{row.name}.png", label_map, data.classes)
+            if report:
+                continue
+            report = {
+                "latency_ms": round(statistics.median(latencies_ms), 2),
+                "peak_memory_mib": round(peak_memory_mib()),
+                "multiply_adds": multiply_adds(lambda: predictor.label_map(data.image(rows[0]))),  # noqa: B023
+                "num_images": len(rows),
+                "device": predictor.device.type,
+                "machine": describe_machine(),
+            }
+            if isinstance(network, SlidingWindow):
+                forms = compare_forms(network, predictor.input(data.image(rows[0])))
+                report["forms"] = [asdict(form) for form in forms]
     write_json(costs, report)
 
 

@@ -99,7 +99,7 @@ def test_the_loss_is_torchs_mean_cross_entropy(weights: torch.Tensor | None) -> 
 
 def _task(weights: torch.Tensor | None) -> fitting.Task:
     schedule = params.load(Path(__file__).parent.parent / "params.yaml").train
-    return fitting.Task(Network(), schedule, num_classes=2, weights=weights)
+    return fitting.Task(Network(), schedule, seed=0, num_classes=2, weights=weights)
 
 
 TRAINING = textwrap.dedent(
@@ -123,8 +123,8 @@ TRAINING = textwrap.dedent(
     network = zoo.build(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
     rows = fitting.fit(
         network, AugmentedSamples(folder / "augmented", data), WholeImages(data, "val", scale=1.0),
-        schedule=parameters.train.model_copy(update={"batch_size": 4}), epochs=4, precision="float32", weights=None,
-        num_classes=len(data.classes), checkpoints=root,
+        schedule=parameters.train.model_copy(update={"batch_size": 4}), seed=0, epochs=4,
+        precision="float32", weights=None, num_classes=len(data.classes), checkpoints=root,
         on_epoch=lambda row: time.sleep(60 if slow and row.epoch == 3 else 0),
     )
     zoo.save(network, folder / "weights.pt")
@@ -169,9 +169,9 @@ def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path: Path)
     assert isinstance(network, Network)
     rows = fitting.fit(
         network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
-        schedule=parameters.train.model_copy(update={"batch_size": 4, "checkpoint": "best", "lr": 0.02}), epochs=4,
-        precision="float32", weights=None, num_classes=len(data.classes), checkpoints=tmp_path / "checkpoints",
-        on_epoch=lambda row: None,
+        schedule=parameters.train.model_copy(update={"batch_size": 4, "checkpoint": "best", "lr": 0.02}), seed=0,
+        epochs=4, precision="float32", weights=None, num_classes=len(data.classes),
+        checkpoints=tmp_path / "checkpoints", on_epoch=lambda row: None,
     )  # fmt: skip
     predictor = Predictor(network, scale=1.0)
     confusion = sum(

@@ -15,15 +15,17 @@ errors machine
 labels
 files
 params metrics parallel crf.energy crf.lanes
-datasets.source resume boundaries statistics report.table report.charts report.pictures
+datasets.source resume boundaries statistics report.markdown report.charts report.pictures
 datasets.scenes datasets.download datasets.prepared models.layers report.lecture report.sliding
-datasets.camvid augmentation models.backbones models.color_clusters models.sliding_window report.content
-datasets.catalog samples models.fcn models.unet models.pspnet report.columns
-models.deeplab_v1 models.deeplab_v2 models.deeplab_v3 models.deeplab_v3_plus report.page
+datasets.camvid augmentation scoring external report.content
+models.backbones models.color_clusters models.sliding_window
+datasets.catalog samples models.fcn models.unet models.pspnet report.columns report.assemble report.published
+models.deeplab_v1 models.deeplab_v2 models.deeplab_v3 models.deeplab_v3_plus report.page report.table report.results
+report.wording report.plots
 crf.lattice zoo inference report.figures tracking
 crf.on_cpu crf.in_torch
 crf.refinement costs fitting
-crf.tuning
+crf.tuning trainings
 report.crf
 """.strip().splitlines()
 FLOOR = {name: floor for floor, line in enumerate(FLOORS) for name in line.split()}

@@ -49,9 +49,9 @@ def test_the_committed_params_are_valid() -> None:
 MISTAKES: list[tuple[str, Any, list[str]]] = [
     # unknown and missing keys
     ("tarin", {}, ["the top level has no parameter tarin; it has benchmark, datasets"]),
-    ("train.learning_rate", 0.1, ["train has no parameter learning_rate; it has seed, batch_size"]),
+    ("train.learning_rate", 0.1, ["train has no parameter learning_rate; it has seeds, batch_size"]),
     ("models.unet.stride", 8, ["models.unet has no parameter stride; it has", "decoder_channels"]),
-    ("models.unet.train", {"learning_rate": 0.1}, ["models.unet.train has no parameter learning_rate; it has seed"]),
+    ("models.unet.train", {"learning_rate": 0.1}, ["models.unet.train has no parameter learning_rate; it has seeds"]),
     ("datasets.scenes.source.root", "data", ["datasets.scenes.source has no parameter root; it has kind, seed"]),
     ("train", REMOVED, ["train is missing"]),
     ("train.lr", REMOVED, ["train.lr is missing"]),

@@ -20,7 +20,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
 def test_a_killed_training_rejoins_its_run(store: MlflowClient, tmp_path: Path) -> None:
     checkpoints = tmp_path / "checkpoints"
     for steps in ([1, 2], [3]):
-        with tracking.training_run(dataset="d", model="m", key="k", checkpoints=checkpoints) as run:
+        with tracking.training_run(dataset="d", name="m", key="k", checkpoints=checkpoints) as run:
             for step in steps:
                 run.log_metrics({"loss": 1 / step, "absent": None}, step=step)
     experiment = store.get_experiment_by_name("d")
@@ -35,9 +35,9 @@ def test_a_killed_training_rejoins_its_run(store: MlflowClient, tmp_path: Path) 
 
 def test_evaluation_completes_the_run_of_its_training(store: MlflowClient, tmp_path: Path) -> None:
     for number, key in enumerate(["old", "new"]):
-        with tracking.training_run(dataset="d", model="m", key=key, checkpoints=tmp_path / str(number)) as training:
+        with tracking.training_run(dataset="d", name="m", key=key, checkpoints=tmp_path / str(number)) as training:
             training.log_parameters({"train": {"lr": 0.1}, "long": "x" * 5000})
-    with tracking.evaluation_run(dataset="d", model="m", key="new") as evaluation:
+    with tracking.evaluation_run(dataset="d", name="m", key="new") as evaluation:
         evaluation.log_metrics({"test.mean_iou": 0.5})
         file = tmp_path / "file.txt"
         file.write_text("content")
@@ -52,7 +52,7 @@ def test_evaluation_completes_the_run_of_its_training(store: MlflowClient, tmp_p
 def test_a_failing_stage_marks_its_run(store: MlflowClient, tmp_path: Path) -> None:
     with (
         pytest.raises(RuntimeError),
-        tracking.training_run(dataset="d", model="m", key="k", checkpoints=tmp_path / "c") as run,
+        tracking.training_run(dataset="d", name="m", key="k", checkpoints=tmp_path / "c") as run,
     ):
         raise RuntimeError
     assert store.get_run(run.run_id).info.status == "FAILED"
@@ -61,7 +61,7 @@ def test_a_failing_stage_marks_its_run(store: MlflowClient, tmp_path: Path) -> N
 def test_processes_that_begin_together_share_one_new_store(store: MlflowClient, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from segbench import tracking\n"
-        "with tracking.training_run(dataset='d', model=sys.argv[1], key=sys.argv[1], checkpoints=Path(sys.argv[2])):\n"
+        "with tracking.training_run(dataset='d', name=sys.argv[1], key=sys.argv[1], checkpoints=Path(sys.argv[2])):\n"
         "    pass\n"
     )
     processes = [
@@ -81,7 +81,7 @@ def test_another_store_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "project").mkdir()
     uri = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with tracking.training_run(dataset="d", model="m", key="k", checkpoints=tmp_path / "c"):
+    with tracking.training_run(dataset="d", name="m", key="k", checkpoints=tmp_path / "c"):
         pass
     assert MlflowClient(uri).get_experiment_by_name("d") is not None
     assert not (tmp_path / "project" / "mlflow.db").exists()

@@ -38,6 +38,17 @@ def read_label_map(path: Path) -> LabelMap:
         return np.asarray(image)
 
 
+def read_indexed_or_colored(path: Path, classes: Classes) -> LabelMap:
+    """As `read_label_map`, and RGB images in the classes' colours too. InputError also for a colour of no class."""
+    with _opened(path) as image:
+        if image.mode in ("RGB", "RGBA"):
+            try:
+                return classes.from_colors(np.asarray(image.convert("RGB")))
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+    return read_label_map(path)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:

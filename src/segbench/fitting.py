@@ -154,10 +154,13 @@ def _pixels(images: Tensor) -> Tensor:
 class Task(L.LightningModule):
     """What Lightning trains: the model, the loss, the optimiser and the validation metrics."""
 
-    def __init__(self, model: Network, schedule: params.Train, *, num_classes: int, weights: Tensor | None) -> None:
+    def __init__(
+        self, model: Network, schedule: params.Train, *, seed: int, num_classes: int, weights: Tensor | None
+    ) -> None:
         super().__init__()
         self.model = model
         self.schedule = schedule
+        self.seed = seed
         self.register_buffer("class_weights", weights, persistent=False)
         self.num_classes = num_classes
         self.confusion = np.zeros((num_classes, num_classes), np.int64)
@@ -181,7 +184,7 @@ class Task(L.LightningModule):
         Its random numbers (dropout) depend on the seed and the step alone, so that a resumed training equals an
         unbroken one.
         """
-        torch.manual_seed(hash((self.schedule.seed, self.global_step, self.global_rank)))
+        torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))
         images, label_maps = batch
         terms = self.model.loss_terms(_pixels(images), label_maps)
         loss = torch.stack([weight * self.loss(logits.float(), truth) for logits, truth, weight in terms]).sum()
@@ -297,6 +300,7 @@ def fit(
     validation: WholeImages,
     *,
     schedule: params.Train,
+    seed: int,
     epochs: int,
     precision: Precision,
     weights: Tensor | None,
@@ -310,7 +314,7 @@ def fit(
     bilinear upsampling and cross entropy add in no fixed order, so weights differ there in the last bits.
     """
     batch_size = min(schedule.batch_size, len(samples))
-    sampler = EpochSampler(len(samples), seed=schedule.seed)
+    sampler = EpochSampler(len(samples), seed=seed)
     loader = DataLoader(
         samples,
         batch_size=batch_size,
@@ -324,6 +328,7 @@ def fit(
     task = Task(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         schedule,
+        seed=seed,
         num_classes=num_classes,
         weights=weights,
     )

@@ -50,6 +50,22 @@ class Classes:
         """(H, W) label map -> (H, W, 3) uint8 RGB."""
         return self.palette()[label_map]
 
+    def from_colors(self, image: NDArray[np.uint8]) -> LabelMap:
+        """(H, W, 3) uint8 RGB in the classes' colours -> (H, W) label map: what `colorize` made, back again.
+
+        Black is IGNORE_INDEX where no class has it. Raises InputError for another colour, or if classes share one.
+        """
+        if len(set(self.colors)) < len(self.colors):
+            raise InputError("two classes have the same colour, so colours do not tell the class")
+        numbers = image.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+        found, places = np.unique(numbers, return_inverse=True)
+        indices = {(r << 16) + (g << 8) + b: index for index, (r, g, b) in enumerate(self.colors)}
+        values = [indices.get(int(number), IGNORE_INDEX if number == 0 else -1) for number in found]
+        if -1 in values:
+            wrong = int(found[values.index(-1)])
+            raise InputError(f"colour ({wrong >> 16}, {wrong >> 8 & 255}, {wrong & 255}) is no class's")
+        return np.array(values, np.uint8)[places].reshape(image.shape[:2])
+
 
 def check_label_range(
     label_map: NDArray[np.integer], *, num_classes: int, where: str, ignore_index: int = IGNORE_INDEX

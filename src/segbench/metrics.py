@@ -1,6 +1,6 @@
 """Confusion matrix -> accuracy, precision, IoU and Dice. Always one matrix over the split, never a mean of images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,16 @@ class Scores:
 
     def as_report(self, names: Sequence[str]) -> dict[str, Any]:
         """For JSON: the means, then the class values by name; null where a class has none."""
-        report: dict[str, Any] = {
-            name: _or_none(getattr(self, name)) for name in ("pixel_accuracy", "mean_accuracy", "mean_iou", "mean_dice")
-        }
-        report["num_classes_averaged"] = self.num_classes_averaged
+        report = self.means()
         for name in ("class_accuracy", "class_precision", "class_iou", "class_dice"):
             report[name] = dict(zip(names, map(_or_none, getattr(self, name)), strict=True))
         return report
+
+    def means(self) -> dict[str, Any]:
+        """For JSON: the split's scores, and over how many classes the last two are averaged."""
+        names = ("pixel_accuracy", "mean_accuracy", "mean_iou", "mean_dice")
+        means = {name: _or_none(getattr(self, name)) for name in names}
+        return {**means, "num_classes_averaged": self.num_classes_averaged}
 
 
 def scores(confusion: Counts) -> Scores:
@@ -93,6 +96,27 @@ def scores(confusion: Counts) -> Scores:
         mean_iou=_mean(class_iou),
         mean_dice=_mean(class_dice),
         num_classes_averaged=int(np.isfinite(class_iou).sum()),
+    )
+
+
+def mean_scores(of_seeds: Sequence[Scores]) -> Scores:
+    """Each score's mean over trainings with several seeds; over those that have it, where some have none."""
+
+    def mean(score: Callable[[Scores], Fractions | float]) -> Fractions:
+        values = np.array([score(one) for one in of_seeds])
+        known = np.isfinite(values)
+        return _ratio(np.where(known, values, 0).sum(axis=0), known.sum(axis=0))
+
+    return Scores(
+        class_accuracy=mean(lambda one: one.class_accuracy),
+        class_precision=mean(lambda one: one.class_precision),
+        class_iou=mean(lambda one: one.class_iou),
+        class_dice=mean(lambda one: one.class_dice),
+        pixel_accuracy=float(mean(lambda one: one.pixel_accuracy)),
+        mean_accuracy=float(mean(lambda one: one.mean_accuracy)),
+        mean_iou=float(mean(lambda one: one.mean_iou)),
+        mean_dice=float(mean(lambda one: one.mean_dice)),
+        num_classes_averaged=min(one.num_classes_averaged for one in of_seeds),
     )
 
 

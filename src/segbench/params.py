@@ -30,6 +30,18 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _existing_folder(value: Path) -> Path:
+    if not (project_root() / value).is_dir():
+        raise PydanticCustomError("folder", "Input should be an existing folder")
+    return value
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise PydanticCustomError("distinct", "Input should be a list in which each stands once")
+    return values
+
+
 Number = Annotated[float, BeforeValidator(_no_bool)]
 Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
@@ -99,6 +111,9 @@ class ModelInput(Section):
     crop_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
 
 
+Predictions = dict[Name, Annotated[Path, AfterValidator(_existing_folder)]]
+
+
 class Lecture(Section):
     """Which classes the lecture's claims about detail and about context are judged by."""
 
@@ -114,6 +129,7 @@ class Dataset(Section):
     copies: CountOrZero
     epochs: Count
     lecture: Lecture
+    predictions: Predictions
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Dataset":
@@ -162,7 +178,7 @@ def _devices(value: Any) -> Any:
 class Train(Section):
     """The schedule that all networks share."""
 
-    seed: Seed
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
     batch_size: Count
     optimizer: Literal["adamw", "sgd"]
     lr: Positive
@@ -319,6 +335,12 @@ class CRF(Section):
     steps: Annotated[list[Count], Field(min_length=1), AfterValidator(_ascending)]
 
 
+class Evaluate(Section):
+    """Scores near boundaries between classes."""
+
+    trimap_widths_px: Annotated[list[Positive], Field(min_length=1), AfterValidator(_ascending)]
+
+
 class Compare(Section):
     """The qualitative figure."""
 
@@ -335,6 +357,7 @@ class Params(Section):
     augment: Augment
     train: Train
     crf: CRF
+    evaluate: Evaluate
     compare: Compare
 
     @model_validator(mode="after")
@@ -354,6 +377,14 @@ class Params(Section):
                     raise ValueError(f"benchmark.{kind} names {name}; it must be one of {', '.join(known)}")
                 if names.count(name) > 1:
                     raise ValueError(f"benchmark.{kind} names {name} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _predictions_are_told_from_models(self) -> "Params":
+        for dataset, entry in self.datasets.items():
+            for name in entry.predictions:
+                if name in self.models:
+                    raise ValueError(f"datasets.{dataset}.predictions.{name} has a model's name; choose another")
         return self
 
     def dataset(self, name: str) -> Dataset:

@@ -60,13 +60,13 @@ class Run:
 
 
 @contextmanager
-def training_run(*, dataset: str, model: str, key: str, checkpoints: Path) -> Iterator[Run]:
+def training_run(*, dataset: str, name: str, key: str, checkpoints: Path) -> Iterator[Run]:
     """The run of a training; one that was killed is rejoined by the id that lies beside its checkpoints."""
     client, experiment_id = _open(dataset)
     id_file = checkpoints / RUN_ID_FILE
     run_id = _rejoined(client, id_file) if id_file.exists() else None
     if run_id is None:
-        run_id = _create(client, experiment_id, model=model, key=key)
+        run_id = _create(client, experiment_id, name=name, key=key)
         checkpoints.mkdir(parents=True, exist_ok=True)
         id_file.write_text(run_id)
     with _closing(client, run_id) as run:
@@ -74,13 +74,13 @@ def training_run(*, dataset: str, model: str, key: str, checkpoints: Path) -> It
 
 
 @contextmanager
-def evaluation_run(*, dataset: str, model: str, key: str) -> Iterator[Run]:
+def evaluation_run(*, dataset: str, name: str, key: str) -> Iterator[Run]:
     """The run of the training with that key; a new one if this store has none, as in a clone with pulled weights."""
     client, experiment_id = _open(dataset)
     found = client.search_runs(
         [experiment_id], f"tags.`{KEY_TAG}` = '{key}'", order_by=["attributes.start_time DESC"], max_results=1
     )
-    run_id = found[0].info.run_id if found else _create(client, experiment_id, model=model, key=key)
+    run_id = found[0].info.run_id if found else _create(client, experiment_id, name=name, key=key)
     with _closing(client, run_id) as run:
         yield run
 
@@ -114,12 +114,12 @@ def _open(dataset: str) -> tuple[MlflowClient, str]:
         return client, client.create_experiment(dataset, artifact_location=location, tags=EXPERIMENT_TAGS)
 
 
-def _create(client: MlflowClient, experiment_id: str, *, model: str, key: str) -> str:
+def _create(client: MlflowClient, experiment_id: str, *, name: str, key: str) -> str:
     tags = {KEY_TAG: key, "mlflow.source.name": "dvc repro", "mlflow.source.git.commit": git_commit()}
     for variable in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
         if variable in os.environ:
             tags[variable.lower()] = os.environ[variable]
-    return client.create_run(experiment_id, run_name=model, tags=tags).info.run_id
+    return client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
 
 
 def _rejoined(client: MlflowClient, id_file: Path) -> str | None:

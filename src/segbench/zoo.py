@@ -1,5 +1,6 @@
 """From a model's entry in params.yaml to the model, and its weights' way to disk and back."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -58,6 +59,11 @@ def num_parameters(module: nn.Module | None) -> int:
     return sum(parameter.numel() for parameter in module.parameters()) if module else 0
 
 
+def weights_name(seed: int) -> str:
+    """The file of a seed's weights in its model's folder."""
+    return f"seed_{seed}.pt"
+
+
 def save(network: nn.Module, path: Path) -> None:
     """Write a network's state, on the CPU."""
     with replacing(path) as temporary:
@@ -73,3 +79,14 @@ def restore(model: params.AnyModel, *, backbone: params.Backbone, num_classes: i
     except (RuntimeError, FileNotFoundError) as error:
         raise InputError(f"{path}: not the weights of this model ({str(error).splitlines()[0]}); train again") from None
     return network
+
+
+def restore_all(
+    model: params.AnyModel, *, backbone: params.Backbone, num_classes: int, folder: Path
+) -> Iterator[tuple[str, AnyNetwork]]:
+    """(name, network) of each seed's weights in a model's folder, in the order of the seeds; a name is as `seed_0`."""
+    paths = sorted(folder.glob("seed_*.pt"), key=lambda path: int(path.stem.removeprefix("seed_")))
+    if not paths:
+        raise InputError(f"{folder}: no weights; train first")
+    for path in paths:
+        yield path.stem, restore(model, backbone=backbone, num_classes=num_classes, path=path)

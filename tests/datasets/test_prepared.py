@@ -25,14 +25,14 @@ def image_of(name: str) -> RGBImage:
 
 
 def example(split: str, name: str, *, label_map: NDArray[np.uint8] = LABEL_MAP, group: str = "video") -> Example:
-    return Example(split=split, name=name, group=group, load=lambda: (image_of(name), label_map))
+    return Example(split=split, name=name, group=group, block=name, load=lambda: (image_of(name), label_map))
 
 
 def damaged(split: str, name: str, folder: Path) -> Example:
     path = folder / f"{name}.png"
     write_image(path, image_of(name))
     path.write_bytes(path.read_bytes()[:40])
-    return Example(split=split, name=name, group="video", load=lambda: (read_image(path), LABEL_MAP))
+    return Example(split=split, name=name, group="video", block=name, load=lambda: (read_image(path), LABEL_MAP))
 
 
 GOOD = [example("train", "a", group="first"), example("train", "b"), example("val", "a"), example("test", "c")]
@@ -84,7 +84,7 @@ def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
         ),
     }
     header = (tmp_path / "manifest.csv").read_text().splitlines()[0]
-    assert header == "split,name,group,height_px,width_px,ignored_pixels,digest,pixels_road,pixels_sky,pixels_car"
+    assert header == "split,name,group,block,height_px,width_px,ignored_pixels,digest,pixels_road,pixels_sky,pixels_car"
 
 
 def test_what_was_prepared_opens_again(tmp_path: Path) -> None:
@@ -106,6 +106,7 @@ def test_preparing_again_changes_no_byte_and_leaves_no_former_file(tmp_path: Pat
         pytest.param([dataclasses.replace(GOOD[0], load=GOOD[3].load), *GOOD[1:]], id="pixels"),
         pytest.param([dataclasses.replace(GOOD[0], name="d"), *GOOD[1:]], id="name"),
         pytest.param([dataclasses.replace(GOOD[0], group="second"), *GOOD[1:]], id="group"),
+        pytest.param([dataclasses.replace(GOOD[0], block="second"), *GOOD[1:]], id="block"),
         pytest.param([GOOD[0], dataclasses.replace(GOOD[1], split="test"), *GOOD[2:]], id="split"),
         pytest.param([GOOD[1], GOOD[0], *GOOD[2:]], id="order"),
         pytest.param([*GOOD, example("test", "d")], id="one more"),

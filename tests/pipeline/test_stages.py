@@ -16,7 +16,8 @@ from PIL import Image
 from segbench import metrics, params
 from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
-from segbench.files import read_label_map
+from segbench.files import read_label_map, write_image
+from segbench.scoring import read_counts
 from tests.pipeline.stages import PER_MODEL, STAGES, body, filled, run_stage, tiny_parameters
 
 Accessed = dict[tuple[str, str], set[str]]
@@ -29,6 +30,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ac
     root = tmp_path_factory.mktemp("project")
     parameters = tiny_parameters()
     parameters["benchmark"]["models"] = models = ["color_clusters", "sliding_window", "fcn_8s"]
+    parameters["models"]["fcn_8s"]["train"] = {"seeds": [0, 3]}
+    parameters["datasets"]["scenes"]["predictions"] = {"truth_itself": "elsewhere"}
+    (root / "elsewhere").mkdir()
     (root / "params.yaml").write_text(yaml.safe_dump(parameters))
     accessed: Accessed = {}
     before = Path.cwd()
@@ -38,6 +42,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ac
             patch.delenv("DVC_ROOT", raising=False)
             patch.delenv("MLFLOW_TRACKING_URI", raising=False)
             for stage in STAGES:
+                if stage == "external":
+                    _write_truth_in_colours(root / "elsewhere")
                 for model in models if stage in PER_MODEL else [""]:
                     with pytest.MonkeyPatch.context() as spying:
                         accessed[stage, model] = _spy(spying)
@@ -45,6 +51,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ac
         yield root, accessed
     finally:
         os.chdir(before)
+
+
+def _write_truth_in_colours(folder: Path) -> None:
+    data = Prepared.open(Path("data/prepared/scenes"))
+    for row in data.split("test"):
+        write_image(folder / f"{row.name}.png", data.classes.colorize(data.label_map(row)))
 
 
 def _spy(patch: pytest.MonkeyPatch) -> set[str]:
@@ -100,37 +112,51 @@ def test_the_table_holds_what_the_metrics_say(project: tuple[Path, Accessed]) ->
     root, _ = project
     with (root / "reports/scenes/benchmark.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["model"], row["crf"]) for row in rows] == [
-        (model, crf) for model in ("color_clusters", "sliding_window", "fcn_8s") for crf in ("off", "on")
-    ]  # fmt: skip
-    for row in rows:
+    models = ("color_clusters", "sliding_window", "fcn_8s")
+    assert {(row["model"], row["crf"]) for row in rows[1:]} == {(m, crf) for m in models for crf in ("off", "on")}
+    assert rows[0]["model"] == "truth_itself" and float(rows[0]["mIoU"]) == float(rows[0]["mIoU_within_1_px"]) == 1
+    assert [float(row["mIoU"]) for row in rows] == sorted((float(row["mIoU"]) for row in rows), reverse=True)
+    for row in rows[1:]:
+        assert float(row["mIoU_low"]) <= float(row["mIoU"]) <= float(row["mIoU_high"])
+        assert bool(row["mIoU_seed_spread"]) == (row["model"] == "fcn_8s")
         scores = json.loads((root / f"reports/scenes/models/{row['model']}/metrics.json").read_text())
-        assert float(row["mIoU"]) == scores[f"crf_{row['crf']}"]["mean_iou"]
-        assert float(row["aAcc"]) == scores[f"crf_{row['crf']}"]["pixel_accuracy"]
+        assert float(row["mIoU"]) == pytest.approx(scores[f"crf_{row['crf']}"]["mean_iou"], abs=1e-12)
+        assert float(row["aAcc"]) == pytest.approx(scores[f"crf_{row['crf']}"]["pixel_accuracy"], abs=1e-12)
     page = (root / "reports/scenes/benchmark.md").read_text()
-    assert f"{100 * float(rows[4]['mIoU']):.1f}" in page
+    by_model = {row["model"]: row for row in rows if row["crf"] == "off"}
+    assert f"{100 * float(by_model['fcn_8s']['mIoU']):.1f}" in page
     assert "tf_efficientnet_lite0, weights bundled" in page
-    assert int(rows[4]["parameters"]) > 3_000_000
-    assert int(rows[0]["parameters"]) == 0
+    assert int(by_model["fcn_8s"]["parameters"]) > 3_000_000
+    assert int(by_model["color_clusters"]["parameters"]) == 0
+    assert float(by_model["fcn_8s"]["multiply_adds"]) > 1e7
+    assert by_model["fcn_8s"]["seeds"] == "0 3" and by_model["fcn_8s"]["resolution_px"] == "64x48"
+    assert by_model["truth_itself"]["parameters"] == ""
 
 
 def test_metrics_are_those_of_the_predicted_pngs(project: tuple[Path, Accessed]) -> None:
     root, _ = project
     data = Prepared.open(root / "data/prepared/scenes")
-    total = np.zeros((len(data.classes),) * 2, np.int64)
-    for row in data.split("test"):
-        predicted = read_label_map(root / f"data/predictions/scenes/fcn_8s/{row.name}.png")
-        total += metrics.confusion_matrix(truth=data.label_map(row), predicted=predicted, num_classes=len(data.classes))
+    folder = root / "data/predictions/scenes/fcn_8s"
+    assert sorted(path.name for path in folder.iterdir()) == ["seed_0", "seed_3"]
+    totals = []
+    for seed in ("seed_0", "seed_3"):
+        total = np.zeros((len(data.classes),) * 2, np.int64)
+        for row in data.split("test"):
+            predicted = read_label_map(folder / seed / f"{row.name}.png")
+            total += metrics.confusion_matrix(
+                truth=data.label_map(row), predicted=predicted, num_classes=len(data.classes)
+            )
+        totals.append(total)
+    assert not np.array_equal(*totals)
     report = json.loads((root / "reports/scenes/models/fcn_8s/metrics.json").read_text())
-    assert report["crf_off"] == metrics.scores(total).as_report(data.classes.names)
-    stored = np.load(root / "data/confusions/scenes/fcn_8s.npz")
-    assert np.array_equal(stored["crf_off"].sum(axis=0), total)
-    assert stored["names"].tolist() == [row.name for row in data.split("test")]
+    assert report["crf_off"]["mean_iou"] == pytest.approx(np.mean([metrics.scores(one).mean_iou for one in totals]))
+    counts = read_counts(root / "data/confusions/scenes/fcn_8s.npz")["off"]
+    assert np.array_equal(counts.confusions.sum(axis=1), totals)
 
 
 def test_predictions_are_indexed_pngs_in_the_classes_colours(project: tuple[Path, Accessed]) -> None:
     root, _ = project
-    with Image.open(next((root / "data/predictions/scenes/fcn_8s").iterdir())) as image:
+    with Image.open(next((root / "data/predictions/scenes/fcn_8s/seed_0").iterdir())) as image:
         assert image.mode == "P"
         assert image.size == (64, 48)
 
@@ -141,18 +167,18 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     experiment = client.get_experiment_by_name("scenes")
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert sorted(runs) == ["color_clusters", "fcn_8s", "sliding_window"]
-    run = runs["fcn_8s"]
+    assert sorted(runs) == ["color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "sliding_window"]
+    run = runs["fcn_8s, seed 3"]
     assert run.info.status == "FINISHED"
     for curve in ("train_loss", "lr", "val_mean_iou", "images_per_second", "peak_memory_mib"):
         assert [metric.step for metric in client.get_metric_history(run.info.run_id, curve)] == [1, 2], curve
     assert run.data.params["train.lr"] == str(tiny_parameters()["train"]["lr"])
     assert run.data.params["model.upsampling"] == "transposed"
     assert {"machine", "dataset_fingerprint", "torch", "mlflow.source.git.commit"} <= run.data.tags.keys()
-    report = json.loads((root / "reports/scenes/models/fcn_8s/metrics.json").read_text())
-    assert run.data.metrics["test.crf_off.mean_iou"] == report["crf_off"]["mean_iou"]
+    counts = read_counts(root / "data/confusions/scenes/fcn_8s.npz")["off"]
+    assert run.data.metrics["test.crf_off.mean_iou"] == metrics.scores(counts.confusions[1].sum(axis=0)).mean_iou
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"confusion_crf_off.png", "confusion_crf_on.png", "metrics.json", "curves.csv"} <= files
+    assert {"confusion_crf_off.png", "confusion_crf_on.png", "metrics.json", "curves.csv", "crf_search.png"} <= files
     assert len(client.list_artifacts(run.info.run_id, "image_truth_prediction")) == 3
     assert not list((root / "data/checkpoints").iterdir())
 
@@ -198,7 +224,7 @@ def test_a_model_that_is_not_in_params_is_refused(stage: str, project: tuple[Pat
 
 def test_a_prediction_of_another_size_is_refused(project: tuple[Path, Accessed], tmp_path: Path) -> None:
     root, _ = project
-    path = next((root / "data/predictions/scenes/fcn_8s").iterdir())
+    path = next((root / "data/predictions/scenes/fcn_8s/seed_3").iterdir())
     content = path.read_bytes()
     Image.new("P", (10, 10)).save(path)
     try:

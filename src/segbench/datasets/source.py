@@ -16,12 +16,15 @@ SPLITS = ("train", "val", "test")
 class Example:
     """An image with its label map, not yet read.
 
-    group: what correlated images share, such as a video's name; load: reads or draws the two arrays.
+    group: what images of one origin share, such as a video's name; scores are also told apart by it.
+    block: what images share that resemble each other, such as a clip's name; intervals resample whole blocks.
+    load: reads or draws the two arrays.
     """
 
     split: str
     name: str
     group: str
+    block: str
     load: Callable[[], tuple[RGBImage, NDArray[np.uint8]]]
 
 

@@ -65,6 +65,8 @@ class Entry:
     Scores are fractions. class_iou: one a class, None for a class without pixels. confusion: (C, C) of the whole split.
     seed_spread: standard deviation of mIoU over trainings with other seeds. is_on_front: no entry has both a
     higher mIoU and a lower latency. boundary_mean_iou: one for each of the page's boundary_widths_px.
+    group_mean_iou: one for each of the page's groups. as_in_paper: what the model's paper reports, which for DeepLab v1
+    and v2 is the network with the CRF behind it. protocol: what and value, where entries may differ.
     """
 
     model: str
@@ -82,11 +84,34 @@ class Entry:
     deviations: tuple[str, ...] = ()
     published: Published | None = None
     boundary_mean_iou: tuple[float | None, ...] = ()
+    group_mean_iou: tuple[float | None, ...] = ()
+    as_in_paper: bool = True
+    protocol: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
         """The name that the lecture's claims use."""
         return f"{self.model} + CRF" if self.crf else self.model
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mIoU of one entry minus another's: with its 95 % interval, and with the one that holds for all of them."""
+
+    first: str
+    second: str
+    alone: Estimate
+    simultaneous: Estimate
+    adjusted_p_value: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Test images of one origin, such as a video; is_seen: training images are of it too."""
+
+    name: str
+    num_images: int
+    is_seen: bool
 
 
 @dataclass(frozen=True)
@@ -119,7 +144,8 @@ class Page:
     """All that the page shows. A part whose field is empty is left out.
 
     description: what the dataset is. result: what came out, in one sentence. entries: best first. num_images: of the
-    test split. num_seeds: trainings a model. test_images: worst first; taken one by one until the page is full, so a
+    test split. num_seeds: trainings a model. notes: how to read the table; crf_notes: what the search for its
+    parameters found. test_images: worst first; taken one by one until the page is full, so a
     generator need not load the rest. test_images_score: what their score is, as in `mean of all entries`.
     """
 
@@ -132,8 +158,11 @@ class Page:
     num_seeds: int
     protocol: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    crf_notes: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
     boundary_widths_px: tuple[float, ...] = ()
+    groups: tuple[Group, ...] = ()
+    differences: tuple[Difference, ...] = ()
     findings: tuple[Finding, ...] = ()
     test_images: Iterable[ScoredImage] = ()
     test_images_score: str = ""

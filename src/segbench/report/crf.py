@@ -1,10 +1,13 @@
 """Pictures of the dense CRF: the search for its parameters, and what its steps do to one image."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from segbench.crf.tuning import Search
+from segbench.crf.energy import CRFParameters
+from segbench.crf.refinement import refine_after
+from segbench.crf.tuning import Search, TuningImage
 from segbench.files import RGBImage, replacing
 from segbench.labels import Classes, LabelMap
 from segbench.report.figures import write_grid
@@ -20,6 +23,7 @@ LABELS = {
 ENLARGED_SHARE = 0.3
 """Of the image's height and width: the window that the second row enlarges."""
 CELL_WIDTH_PX = 384
+SHOWN_STEPS = (1, 2, 10)
 
 
 def write_search(path: Path, search: Search, *, title: str) -> None:
@@ -55,15 +59,28 @@ def write_search(path: Path, search: Search, *, title: str) -> None:
 
 
 def write_steps(
-    path: Path, *, image: RGBImage, truth: LabelMap, plain: LabelMap, after: dict[int, LabelMap], classes: Classes
+    path: Path, images: Sequence[TuningImage], parameters: CRFParameters, *, classes: Classes, device: str
 ) -> None:
-    """Image, truth, the network's output and the label maps after so many steps; below, the busiest window enlarged."""
-    label_maps = [truth, plain, *after.values()]
-    top, left, height, width = _busiest_window(plain, list(after.values())[-1])
+    """Image, truth, the network's output and that after 1, 2 and 10 steps; below, the busiest window enlarged.
+
+    The image is the one whose share of right pixels grows by the median of them all.
+    """
+
+    def label_maps(one: TuningImage) -> list[LabelMap]:
+        refined = refine_after(one.image, one.probabilities, parameters, steps=SHOWN_STEPS, device=device)
+        return [probabilities.argmax(axis=0).astype(np.uint8) for probabilities in (one.probabilities, *refined)]
+
+    def gain(one: TuningImage) -> float:
+        before, *_, after = label_maps(one)
+        return float((after == one.truth).mean() - (before == one.truth).mean())
+
+    typical = sorted(images, key=gain)[len(images) // 2]
+    plain, *after = label_maps(typical)
+    top, left, height, width = _busiest_window(plain, after[-1])
     window = np.s_[top : top + height, left : left + width]
-    pictures = [image, *(classes.colorize(label_map) for label_map in label_maps)]
-    enlarged = [_enlarged(picture[window], image.shape) for picture in pictures]
-    headers = ["image", "truth", "network", *(f"{steps} step{'s' if steps > 1 else ''}" for steps in after)]
+    pictures = [typical.image, *(classes.colorize(label_map) for label_map in (typical.truth, plain, *after))]
+    enlarged = [_enlarged(picture[window], typical.image.shape) for picture in pictures]
+    headers = ["image", "truth", "network", *(f"{steps} step{'s' if steps > 1 else ''}" for steps in SHOWN_STEPS)]
     write_grid(path, [pictures, enlarged], headers=headers, classes=classes, cell_width_px=CELL_WIDTH_PX)
 
 

@@ -24,33 +24,34 @@ def overlay(image: RGBImage, label_map: LabelMap, classes: Classes) -> RGBImage:
 
 
 def write_grid(
-    path: Path, rows: Sequence[Sequence[RGBImage]], *, headers: Sequence[str], classes: Classes, cell_width_px: int
-) -> None:
-    """A grid of pictures of one size under column headers, with the classes' colours below.
+    path: Path, rows: Sequence[Sequence[RGBImage]], *, headers: Sequence[str] = (), row_headers: Sequence[str] = (),
+    classes: Classes, cell_width_px: int,
+) -> None:  # fmt: skip
+    """A grid of pictures of one size under column headers or beside row headers, with the classes' colours below.
 
-    headers: one a column; shown in rotation if there are fewer. cell_width_px: small pictures are enlarged by whole
-    factors to about this width, so that each pixel shows; large ones are reduced to it.
+    headers: one a column; shown in rotation if there are fewer. row_headers: one a row. cell_width_px: small pictures
+    are enlarged by whole factors to about this width, so that each pixel shows; large ones are reduced to it.
     """
     num_columns = max(len(row) for row in rows)
     height, width = rows[0][0].shape[:2]
     zoom = max(1, round(cell_width_px / width)) if width <= cell_width_px else cell_width_px / width
     cell = (round(width * zoom), round(height * zoom))
-    legend = _legend(classes, num_columns * (cell[0] + GAP_PX) + GAP_PX)
-    page = Image.new(
-        "RGB",
-        (legend.width, HEADER_PX + len(rows) * (cell[1] + GAP_PX) + legend.height + GAP_PX),
-        BACKGROUND,
-    )
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(TEXT_PX)
+    font = ImageFont.load_default(TEXT_PX)
+    left = max((round(font.getlength(header)) + 2 * GAP_PX for header in row_headers), default=GAP_PX)
+    top = HEADER_PX if headers else GAP_PX
+    legend = _legend(classes, left + num_columns * (cell[0] + GAP_PX))
+    page = Image.new("RGB", (legend.width, top + len(rows) * (cell[1] + GAP_PX) + legend.height + GAP_PX), BACKGROUND)
+    draw = ImageDraw.Draw(page)
+    for index, header in enumerate(row_headers):
+        draw.text((GAP_PX, top + index * (cell[1] + GAP_PX) + (cell[1] - TEXT_PX) // 2), header, fill=INK, font=font)
     for column in range(num_columns):
-        x = GAP_PX + column * (cell[0] + GAP_PX)
-        draw.text((x, 4), headers[column % len(headers)], fill=INK, font=font)
+        x = left + column * (cell[0] + GAP_PX)
+        if headers:
+            draw.text((x, 4), headers[column % len(headers)], fill=INK, font=font)
         for index, row in enumerate(rows):
             if column < len(row):
                 resample = Image.Resampling.NEAREST if zoom >= 1 else Image.Resampling.BOX
-                page.paste(
-                    Image.fromarray(row[column]).resize(cell, resample), (x, HEADER_PX + index * (cell[1] + GAP_PX))
-                )
+                page.paste(Image.fromarray(row[column]).resize(cell, resample), (x, top + index * (cell[1] + GAP_PX)))
     page.paste(legend, (0, page.height - legend.height))
     write_image(path, np.asarray(page))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from segbench.metrics import Counts
-from segbench.report.table import table
+from segbench.report.markdown import table
 from segbench.statistics import Interval, Pair, Score, analyse
 
 Verdict = Literal["holds", "does not hold", "within noise", "not run"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segbench.report.table import table
+from segbench.report.markdown import table
 
 
 def sliding_markdown(forms: Sequence[Mapping[str, Any]], *, dataset: str, patch_px: int, machine: str) -> str:

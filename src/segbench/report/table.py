@@ -1,88 +1,238 @@
-"""The benchmark table: a row a model and per CRF off and on. Fractions in CSV, per cent in Markdown."""
+"""The benchmark table. Fractions in CSV, per cent in Markdown."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from segbench.files import replacing
+from segbench.report.columns import MISSING, percent
+from segbench.report.content import Difference, Entry, Estimate, Page, finite
+from segbench.report.markdown import table
 
-AS_IN_PAPER = " *"
-
-
-@dataclass(frozen=True)
-class BenchmarkRow:
-    """A model's test scores and costs. Scores are fractions; latency includes the CRF where it is on.
-
-    as_in_paper: DeepLab v1 and v2 are their network with the CRF behind it, the others the network alone.
-    """
-
-    model: str
-    crf: str
-    as_in_paper: bool
-    aAcc: float  # noqa: N815  # the field's own spelling
-    mAcc: float  # noqa: N815
-    mIoU: float  # noqa: N815
-    mDice: float  # noqa: N815
-    num_classes_averaged: int
-    parameters: int
-    latency_ms: float
-    training_seconds: float
-    deviations: str
+SCORES = {"aAcc": "pixel_accuracy", "mAcc": "mean_accuracy", "mIoU": "mean_iou", "mDice": "mean_dice"}
+"""The field's own spelling, and the entry's."""
 
 
-def write_csv(path: Path, rows: Sequence[BenchmarkRow]) -> None:
-    """Full precision, for programs."""
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(asdict(rows[0])), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+def write_csv(path: Path, page: Page) -> None:
+    """A row an entry, every digit, for programs."""
+    _write_rows(path, [_record(entry, page) for entry in page.entries])
 
 
-def markdown(
-    rows: Sequence[BenchmarkRow], *, title: str, protocol: Sequence[tuple[str, Any]], notes: Sequence[str]
-) -> str:
-    """A page with the table, its protocol and its notes; the best of each score is bold."""
-    header = [
-        "Model", "CRF", "aAcc %", "mAcc %", "mIoU %", "mDice %", "Classes", "Parameters (M)", "Latency (ms)",
-        "Training (s)",
-    ]  # fmt: skip
-    best = {name: max(getattr(row, name) for row in rows) for name in ("aAcc", "mAcc", "mIoU", "mDice")}
-
-    def score(row: BenchmarkRow, name: str) -> str:
-        value: float = getattr(row, name)
-        return f"**{100 * value:.1f}**" if value == best[name] else f"{100 * value:.1f}"
-
-    cells = [
+def write_differences(path: Path, differences: Sequence[Difference]) -> None:
+    """A row a pair: the first's mIoU minus the second's, a fraction, its intervals, and p over all pairs."""
+    _write_rows(
+        path,
         [
-            row.model, f"{row.crf}{AS_IN_PAPER if row.as_in_paper else ''}", *(score(row, name) for name in best),
-            str(row.num_classes_averaged), f"{row.parameters / 1e6:.2f}", f"{row.latency_ms:.1f}",
-            f"{row.training_seconds:.0f}",
-        ]
-        for row in rows
+            {
+                "first": one.first,
+                "second": one.second,
+                **_interval("difference", one.alone),
+                "simultaneous_low": one.simultaneous.low,
+                "simultaneous_high": one.simultaneous.high,
+                "adjusted_p_value": one.adjusted_p_value,
+            }
+            for one in differences
+        ],
+    )
+
+
+def _write_rows(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for record in records for name in record))
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def _interval(name: str, estimate: Estimate) -> dict[str, float | None]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _record(entry: Entry, page: Page) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "model": entry.model,
+        "crf": "on" if entry.crf else "off",
+        "as_in_paper": entry.as_in_paper,
+        "rank": entry.rank.place,
+        "rank_best": entry.rank.best,
+        "rank_worst": entry.rank.worst,
+    }
+    for short, name in SCORES.items():
+        record |= _interval(short, getattr(entry, name))
+    record["mIoU_seed_spread"] = entry.seed_spread
+    record |= {f"IoU_{name}": value for name, value in zip(page.classes.names, entry.class_iou, strict=True)}
+    widths = zip(page.boundary_widths_px, entry.boundary_mean_iou, strict=False)
+    record |= {f"mIoU_within_{width:g}_px": value for width, value in widths}
+    record |= {f"mIoU_{group.name}": v for group, v in zip(page.groups, entry.group_mean_iou, strict=True)}
+    if entry.costs is not None:
+        record |= {field.name: getattr(entry.costs, field.name) for field in fields(entry.costs)}
+        record["latency_ms"] = entry.costs.latency_ms.value
+        record["is_on_front"] = entry.is_on_front
+    record |= dict(entry.protocol)
+    record["deviations"] = ", ".join(entry.deviations)
+    if entry.published is not None:
+        record |= {"published_mIoU": entry.published.mean_iou, "published_protocol": entry.published.protocol}
+    return {name: "" if value is None else value for name, value in record.items()}
+
+
+def markdown(page: Page) -> str:
+    """The table, what it says of the CRF and of groups, its protocol and its notes; the best of each score is bold."""
+    best = _best(page)
+
+    def score(entry: Entry, name: str) -> str:
+        value = getattr(entry, name).value
+        return f"**{percent(value)}**" if value == best[name] else percent(value)
+
+    header = [
+        "Model", "CRF", "Rank", *(f"{short} %" for short in SCORES), "mIoU interval", "Parameters (M)", "GMAC",
+        "Latency (ms)", "Memory (MiB)", "Training (s)", "Front",
     ]  # fmt: skip
-    lines = [f"# {title}", "", *table(header, cells, left=2), ""]
-    lines += [f"{AS_IN_PAPER.strip()} the model as its paper reports it: DeepLab v1 and v2 end with a CRF", ""]
-    deviations = {row.model: row.deviations for row in rows if row.deviations}
+    rows = [
+        [
+            entry.model,
+            _crf(entry),
+            _rank(entry),
+            *(score(entry, name) for name in SCORES.values()),
+            _ends(entry.mean_iou),
+            *_costs(entry),
+        ]
+        for entry in page.entries
+    ]
+    lines = [f"# Benchmark on {page.dataset}", "", page.description, "", page.result, "", *table(header, rows, left=2)]
+    lines += ["", *(f"- {note}" for note in page.notes), ""]
+    deviations = {entry.model: entry.deviations for entry in page.entries if entry.deviations}
     if deviations:
         lines += ["Deviations from the common protocol:", ""]
-        lines += [f"- {model}: {text}" for model, text in deviations.items()] + [""]
-    lines += [*notes, ""] if notes else []
-    lines += ["## Protocol", "", *table(["what", "value"], [[name, str(value)] for name, value in protocol], left=2)]
+        lines += [f"- {model}: {', '.join(texts)}" for model, texts in deviations.items()] + [""]
+    lines += _crf_section(page) + _group_section(page) + _boundary_section(page) + _published_section(page)
+    lines += ["## Protocol", "", *table(["what", "value"], [list(pair) for pair in page.protocol], left=2)]
     return "\n".join(lines) + "\n"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Markdown lines, also aligned for a terminal; the first `left` columns flush left."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+def latex(page: Page) -> str:
+    """The table for a paper, with the booktabs package; the best of each score is bold."""
+    best = _best(page)
 
-    def line(cells: Sequence[str]) -> str:
-        padded = [
-            cell.ljust(width) if index < left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    def score(entry: Entry, name: str) -> str:
+        text = percent(getattr(entry, name).value)
+        return rf"\textbf{{{text}}}" if getattr(entry, name).value == best[name] else text
+
+    header = ["Model", "CRF", *(rf"{short} \%" for short in SCORES), r"mIoU, 95\,\%", "M", "GMAC", "ms"]
+    rows = [
+        [
+            _escaped(entry.model),
+            "on" if entry.crf else "off",
+            *(score(entry, name) for name in SCORES.values()),
+            _ends(entry.mean_iou),
+            *_costs(entry)[:3],
         ]
-        return f"| {' | '.join(padded)} |"
+        for entry in page.entries
+    ]
+    caption = _escaped(f"{page.description} M: parameters in millions. ms: latency of an image.")
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{caption}}}",
+        rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}",
+        r"\toprule",
+        " & ".join(header) + r" \\",
+        r"\midrule",
+        *(" & ".join(cell.replace(MISSING, "--") for cell in row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
 
-    rule = ["-" * (width + 2) if index < left else "-" * (width + 1) + ":" for index, width in enumerate(widths)]
-    return [line(header), f"|{'|'.join(rule)}|", *(line(row) for row in rows)]
+
+def _escaped(text: str) -> str:
+    """Plain text for LaTeX."""
+    special = {**{sign: rf"\{sign}" for sign in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(sign, sign) for sign in text.replace("\\", "/"))
+
+
+def _best(page: Page) -> dict[str, float]:
+    """The highest value of each score."""
+    return {name: max(finite(getattr(entry, name).value) or 0 for entry in page.entries) for name in SCORES.values()}
+
+
+def _crf(entry: Entry) -> str:
+    return f"{'on' if entry.crf else 'off'}{' *' if entry.as_in_paper and entry.costs else ''}"
+
+
+def _rank(entry: Entry) -> str:
+    """`2 (1-4)`: the place, and those that its interval allows."""
+    return f"{entry.rank.place} ({entry.rank.best}-{entry.rank.worst})"
+
+
+def _ends(estimate: Estimate) -> str:
+    return f"[{percent(estimate.low)}, {percent(estimate.high)}]"
+
+
+def _costs(entry: Entry) -> list[str]:
+    costs = entry.costs
+    if costs is None:
+        return [MISSING] * 6
+
+    def shown(value: float | None, form: Callable[[float], str]) -> str:
+        return MISSING if value is None else form(value)
+
+    return [
+        shown(costs.parameters, lambda value: f"{value / 1e6:.2f}"),
+        shown(costs.multiply_adds, lambda value: f"{value / 1e9:.2f}"),
+        shown(costs.latency_ms.value, lambda value: f"{value:.1f}"),
+        shown(costs.peak_memory_mib, lambda value: f"{value:.0f}"),
+        shown(costs.training_seconds, lambda value: f"{value:.0f}"),
+        "yes" if entry.is_on_front else "",
+    ]
+
+
+def _signed(estimate: Estimate) -> str:
+    """A difference in points of per cent with its interval."""
+    value, low, high = (100 * (finite(end) or 0) for end in (estimate.value, estimate.low, estimate.high))
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _crf_section(page: Page) -> list[str]:
+    """What the CRF changed on the test images, with and without a correction for the number of comparisons."""
+    rows = [
+        [one.second, _signed(one.alone), _signed(one.simultaneous), f"{one.adjusted_p_value:.3f}"]
+        for one in page.differences
+        if one.first == f"{one.second} + CRF"
+    ]
+    if not rows:
+        return []
+    header = ["Model", "mIoU with the CRF, points", "interval of all comparisons", "adjusted p"]
+    return ["## What the CRF buys", "", *table(header, rows, left=1), "", *(f"- {note}" for note in page.crf_notes), ""]
+
+
+def _group_section(page: Page) -> list[str]:
+    if not page.groups:
+        return []
+    header = ["Model", "CRF", *(f"{group.name} ({'seen' if group.is_seen else 'unseen'}) %" for group in page.groups)]
+    rows = [[entry.model, _crf(entry), *map(percent, entry.group_mean_iou)] for entry in page.entries]
+    counts = ", ".join(f"{group.name} {group.num_images}" for group in page.groups)
+    about = f"mIoU by group; seen: training images are of it too. Images: {counts}."
+    return ["## By group", "", about, "", *table(header, rows, left=2), ""]
+
+
+def _boundary_section(page: Page) -> list[str]:
+    rows = [
+        [entry.model, _crf(entry), *map(percent, entry.boundary_mean_iou)]
+        for entry in page.entries
+        if entry.boundary_mean_iou
+    ]
+    if not rows:
+        return []
+    header = ["Model", "CRF", *(f"{width:g} px %" for width in page.boundary_widths_px)]
+    about = "mIoU of the pixels within so many pixels of a boundary between two classes (trimap)."
+    return ["## Near boundaries", "", about, "", *table(header, rows, left=2), ""]
+
+
+def _published_section(page: Page) -> list[str]:
+    published = {entry.model: entry.published for entry in page.entries if entry.published}
+    rows = [[model, percent(one.mean_iou), one.protocol] for model, one in published.items()]
+    about = "By their own protocols, which differ from this one:"
+    header = ["Model", "mIoU %", "Protocol"]
+    return ["## Published figures", "", about, "", *table(header, rows, left=3), ""] if rows else []

@@ -1,0 +1,26 @@
+"""Predictions of other programs -> indexed PNG files and counts, as those of the models."""
+
+from pathlib import Path
+
+from pipeline.command import run
+from segbench import params
+from segbench.datasets.prepared import Prepared
+from segbench.external import adopt
+from segbench.files import replacing
+from segbench.scoring import count_folders, write_counts
+
+
+def main(*, dataset: str, prepared: Path, out: Path) -> None:
+    """Adopt and count every folder that a dataset's `predictions` names."""
+    parameters = params.load()
+    data = Prepared.open(prepared)
+    with replacing(out) as folder:
+        folder.mkdir()
+        for name, source in parameters.dataset(dataset).predictions.items():
+            adopt(source, data, folder / name)
+            counts = count_folders(data, [folder / name], widths_px=parameters.evaluate.trimap_widths_px)
+            write_counts(folder / f"{name}.npz", {"off": counts})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,150 @@
+"""Confusion matrices and costs of all entries -> the content of a dataset's reports."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from segbench.datasets.prepared import Prepared, Row
+from segbench.metrics import Counts, mean_scores, scores
+from segbench.report.content import Costs, Difference, Entry, Estimate, Group, Published, Rank, ScoredImage
+from segbench.scoring import predicted_label_map
+from segbench.statistics import Analysis, Interval, Pair, Score, analyse
+
+MEAN_IOU = Score("mIoU")
+METRICS = {
+    "pixel_accuracy": Score("aAcc"), "mean_accuracy": Score("mAcc"), "mean_iou": MEAN_IOU, "mean_dice": Score("mDice"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """An entry before statistics; fields that it shares with `Entry` mean the same.
+
+    confusions: (num_seeds, num_images, C, C); trimap: (num_seeds, num_widths, C, C), summed over images.
+    """
+
+    model: str
+    crf: bool
+    confusions: Counts
+    trimap: Counts
+    as_in_paper: bool = True
+    costs: Costs | None = None
+    deviations: tuple[str, ...] = ()
+    published: Published | None = None
+    protocol: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """As `Entry.label`."""
+        return f"{self.model} + CRF" if self.crf else self.model
+
+
+def compare(scored: Sequence[Scored], data: Prepared) -> tuple[tuple[Entry, ...], tuple[Difference, ...]]:
+    """Entries, the best mIoU first, and differences: each CRF against none, and all pairs of what papers report."""
+    test = data.split("test")
+    groups, group_names = [row.group for row in test], [group.name for group in groups_of(data)]
+    names = [one.label for one in scored]
+    pairs = [Pair(name, name.removesuffix(" + CRF"), MEAN_IOU) for name in names if name.endswith(" + CRF")]
+    reported = [one.label for one in scored if one.as_in_paper]
+    pairs += [Pair(*two, MEAN_IOU) for two in combinations(reported, 2) if Pair(*two, MEAN_IOU) not in pairs]
+    analysis = analyse(
+        {one.label: one.confusions for one in scored},
+        scores=list(METRICS.values()),
+        pairs=pairs,
+        blocks=[row.block for row in test],
+    )
+    shared = (("split", "test"), ("resolution_px", sizes_of(test)))
+    entries = [_entry(one, analysis, groups=groups, group_names=group_names, shared=shared) for one in scored]
+    entries.sort(key=lambda entry: -(entry.mean_iou.value or 0))
+    differences = [
+        Difference(
+            pair.first, pair.second, _estimate(found.alone), _estimate(found.simultaneous), found.adjusted_p_value
+        )
+        for pair, found in analysis.comparisons.items()
+    ]
+    return tuple(replace(entry, is_on_front=_is_on_front(entry, entries)) for entry in entries), tuple(differences)
+
+
+def sizes_of(rows: Sequence[Row]) -> str:
+    """Width by height in px, each size once."""
+    return ", ".join(sorted({f"{row.width_px}x{row.height_px}" for row in rows}))
+
+
+def groups_of(data: Prepared) -> tuple[Group, ...]:
+    """The test images' groups, none if there is only one."""
+    test, train = ([row.group for row in data.split(split)] for split in ("test", "train"))
+    names = sorted(set(test))
+    if len(names) < 2:
+        return ()
+    return tuple(Group(name, num_images=test.count(name), is_seen=name in train) for name in names)
+
+
+def worst_first(data: Prepared, entries: Sequence[Entry], folders: Mapping[Scored, Path]) -> Iterator[ScoredImage]:
+    """Test images by the mean over entries of the image's own mean IoU. folders: of the first seed's label maps."""
+    confusions = {one.label: one.confusions[0] for one in folders}
+    label_maps = {one.label: folder for one, folder in folders.items()}
+    of_images = np.array([[scores(image).mean_iou for image in confusions[entry.label]] for entry in entries])
+    means = of_images.mean(axis=0)
+    for index in np.argsort(means):
+        row = data.split("test")[index]
+        yield ScoredImage(
+            name=row.name,
+            score=float(means[index]),
+            image=data.image(row),
+            truth=data.label_map(row),
+            predicted=tuple(predicted_label_map(label_maps[entry.label], row) for entry in entries),
+            mean_iou=tuple(of_images[:, index].tolist()),
+        )
+
+
+def _entry(
+    one: Scored, analysis: Analysis, *, groups: Sequence[str], group_names: Sequence[str],
+    shared: tuple[tuple[str, str], ...],
+) -> Entry:  # fmt: skip
+    estimates = {name: analysis.estimates[one.label, score] for name, score in METRICS.items()}
+    rank, spread = estimates["mean_iou"].rank, estimates["mean_iou"].seed_spread
+    per_seed = one.confusions.sum(axis=1)
+    of_group = [one.confusions[:, np.asarray(groups) == name].sum(axis=1) for name in group_names]
+    return Entry(
+        model=one.model,
+        crf=one.crf,
+        rank=Rank(place=round(rank.value), best=round(rank.low), worst=round(rank.high)),
+        pixel_accuracy=_estimate(estimates["pixel_accuracy"].score),
+        mean_accuracy=_estimate(estimates["mean_accuracy"].score),
+        mean_iou=_estimate(estimates["mean_iou"].score),
+        mean_dice=_estimate(estimates["mean_dice"].score),
+        class_iou=tuple(mean_scores([scores(confusion) for confusion in per_seed]).class_iou.tolist()),
+        confusion=per_seed.sum(axis=0),
+        seed_spread=spread,
+        costs=one.costs,
+        deviations=one.deviations,
+        published=one.published,
+        boundary_mean_iou=tuple(_mean_iou(width) for width in one.trimap.swapaxes(0, 1)),
+        group_mean_iou=tuple(_mean_iou(group) for group in of_group),
+        as_in_paper=one.as_in_paper,
+        protocol=(*shared, *one.protocol),
+    )
+
+
+def _mean_iou(of_seeds: Counts) -> float:
+    """(num_seeds, C, C) -> the mean over seeds"""
+    return mean_scores([scores(confusion) for confusion in of_seeds]).mean_iou
+
+
+def _estimate(interval: Interval) -> Estimate:
+    return Estimate(interval.value, interval.low, interval.high)
+
+
+def _is_on_front(entry: Entry, entries: Sequence[Entry]) -> bool | None:
+    """Whether no entry is both better and faster; None where the costs are not known."""
+    if entry.costs is None or entry.costs.latency_ms.value is None:
+        return None
+    mean_iou, latency_ms = entry.mean_iou.value or 0, entry.costs.latency_ms.value
+    return not any(
+        (other.mean_iou.value or 0) > mean_iou and other.costs.latency_ms.value < latency_ms
+        for other in entries
+        if other.costs is not None and other.costs.latency_ms.value is not None
+    )

@@ -1,0 +1,15 @@
+"""What others report on known datasets, each under a protocol of its own, to stand beside the table's figures."""
+
+from collections.abc import Mapping
+
+from segbench.report.content import Published
+
+_CAMVID = "CamVid test, 11 classes"
+PUBLISHED: Mapping[str, Mapping[str, Published]] = {
+    "camvid": {
+        "fcn_8s": Published(0.570, f"{_CAMVID}, 480x360, VGG-16, as listed by Jegou et al. 2017; to be verified"),
+        "deeplab_v1": Published(0.616, f"{_CAMVID}, 480x360, VGG-16, as listed by Jegou et al. 2017; to be verified"),
+        "pspnet": Published(0.691, f"{_CAMVID}, 960x720, ResNet-50, as listed by Yu et al. 2018; to be verified"),
+    }
+}
+"""By the source's kind and the model's name in params.yaml."""

@@ -1,0 +1,112 @@
+"""What the stages wrote of one model, as the reports need it."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segbench import params
+from segbench.files import read_json
+from segbench.report.assemble import Scored
+from segbench.report.content import Costs, Curve, Estimate, Published
+from segbench.scoring import SplitCounts, read_counts
+
+
+@dataclass(frozen=True, eq=False)
+class ModelResults:
+    """The stages' reports, counts by CRF off and on, and a row an epoch of the learning curves."""
+
+    name: str
+    training: dict[str, Any]
+    prediction: dict[str, Any]
+    crf: dict[str, Any]
+    counts: dict[str, SplitCounts]
+    epochs: tuple[dict[str, str], ...]
+
+    @classmethod
+    def read(cls, name: str, *, reports: Path, confusions: Path) -> "ModelResults":
+        """reports: the model's folder of JSON files and curves; confusions: its file of counts."""
+        with (reports / "curves.csv").open(newline="") as file:
+            epochs = tuple(csv.DictReader(file))
+        return cls(
+            name=name,
+            training=read_json(reports / "training.json"),
+            prediction=read_json(reports / "prediction.json"),
+            crf=read_json(reports / "crf.json"),
+            counts=read_counts(confusions),
+            epochs=epochs,
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that the training was told."""
+        settings: dict[str, Any] = self.training["settings"]
+        return settings
+
+    @property
+    def first_seed(self) -> str:
+        """The folder of the first seed's label maps, as `seed_0`."""
+        return f"seed_{self.settings['train']['seeds'][0]}"
+
+    @property
+    def curve(self) -> Curve:
+        """The first seed's, empty for what is not trained by epochs."""
+        rows = [row for row in self.epochs if row["seed"] == self.epochs[0]["seed"]]
+        return Curve(
+            self.name,
+            epochs=tuple(int(row["epoch"]) for row in rows),
+            mean_iou=tuple(float(row["val_mean_iou"]) if row["val_mean_iou"] else None for row in rows),
+        )
+
+    def scored(self, published: Published | None = None) -> list[Scored]:
+        """The model with its CRF off and on. published: goes with the one that its paper reports."""
+        ends_with_crf = self.settings["model"]["architecture"] in params.ENDS_WITH_CRF
+        deviations = tuple(f"{name} {value}" for name, value in self.training["deviations"].items())
+        return [
+            Scored(
+                model=self.name,
+                crf=crf == "on",
+                confusions=self.counts[crf].confusions,
+                trimap=self.counts[crf].trimap,
+                as_in_paper=ends_with_crf == (crf == "on"),
+                published=published if ends_with_crf == (crf == "on") else None,
+                costs=self._costs(crf_ms=self.crf["latency_ms"] if crf == "on" else 0),
+                deviations=deviations,
+                protocol=self._protocol(self.crf["chosen"] if crf == "on" else None),
+            )
+            for crf in ("off", "on")
+        ]
+
+    def _costs(self, *, crf_ms: float) -> Costs:
+        return Costs(
+            parameters=self.training["parameters"],
+            multiply_adds=self.prediction["multiply_adds"],
+            latency_ms=Estimate(self.prediction["latency_ms"] + crf_ms),
+            peak_memory_mib=self.prediction["peak_memory_mib"],
+            training_images_per_second=self.training["training_images_per_second"],
+            training_seconds=self.training["training_seconds"],
+        )
+
+    def _protocol(self, crf: dict[str, float] | None) -> tuple[tuple[str, str], ...]:
+        backbone, schedule = self.settings["backbone"], self.settings["train"]
+        return (
+            ("backbone", backbone["name"]),
+            ("weights", backbone["weights"]),
+            ("epochs", str(schedule["epochs"])),
+            ("seeds", " ".join(map(str, schedule["seeds"]))),
+            ("input_scale", f"{self.settings['samples']['scale']:g}"),
+            ("crop_px", "{}x{}".format(*reversed(self.settings["samples"]["crop_px"]))),
+            ("crf_parameters", _listed(crf) if crf else ""),
+        )
+
+    def crf_note(self) -> str:
+        """What the search on validation images found: the CRF's parameters and gain, or that none helps."""
+        gain = 100 * (self.crf["best"]["score"] - self.crf["score_without"])
+        searched = f"{gain:+.2f} points of {self.crf['objective']} on {self.crf['num_images']} validation images"
+        if self.crf["chosen"] is None:
+            return f"{self.name}: left out, since its best candidate gave {searched}"
+        return f"{self.name}: {searched}, with {_listed(self.crf['chosen'])}"
+
+
+def _listed(parameters: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in parameters.items())

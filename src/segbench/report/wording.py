@@ -1,0 +1,70 @@
+"""The sentences and the protocol of a dataset's reports."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from segbench.datasets.prepared import Prepared
+from segbench.datasets.source import SPLITS
+from segbench.report.assemble import sizes_of
+from segbench.report.columns import interval, percent
+from segbench.report.content import Difference, Entry
+
+MOST_NAMED = 5
+SIGNIFICANT = 0.05
+NOTES = (
+    "An asterisk marks what a model's paper reports: DeepLab v1 and v2 end with a CRF, the others do not have one.",
+    "Rank: the place by mIoU, and the places that 95 % of resamples of the test images give.",
+    "Intervals say what other test images would change, blocks of frames that resemble each other kept together; what "
+    "another seed of the training would change is not in them.",
+    "Latency: the median time of one image, with the CRF where it is on. Front: no entry is both better and faster.",
+)
+
+
+def described(dataset: str, data: Prepared) -> str:
+    """What the dataset is, in a sentence."""
+    counts = ", ".join(f"{len(data.split(split))} {split}" for split in SPLITS)
+    sizes = sizes_of(data.split("test"))
+    return f"{dataset}: {counts} images of {sizes} px, {len(data.classes)} classes. All scores are of the test images."
+
+
+def summarised(entries: Sequence[Entry], differences: Sequence[Difference]) -> str:
+    """The best entry, and which of those compared with it cannot be told from it."""
+    best = max((entry for entry in entries if entry.as_in_paper), key=lambda entry: entry.mean_iou.value or 0)
+    score = f"{percent(best.mean_iou.value)} % [{interval(best.mean_iou)}]"
+    alike = [
+        two.second if two.first == best.label else two.first
+        for two in differences
+        if best.label in (two.first, two.second) and two.adjusted_p_value >= SIGNIFICANT
+    ]
+    alike = [name for name in alike if any(entry.label == name and entry.as_in_paper for entry in entries)]
+    if not alike:
+        return f"The best mIoU is {best.label}'s, {score}; no other model comes within noise of it."
+    named = ", ".join(alike[:MOST_NAMED]) + (f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else "")
+    return f"The best mIoU is {best.label}'s, {score}; within noise of it: {named}."
+
+
+def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """What all rows have in common, as the stages wrote it."""
+    settings = next((t for t in trainings if not t["deviations"]), trainings[0])["settings"]
+    samples, schedule, backbone = settings["samples"], settings["train"], settings["backbone"]
+    crop_height, crop_width = samples["crop_px"]
+    optimizer = f"{schedule['optimizer']}, lr {schedule['lr']:g} (backbone {schedule['backbone_lr_factor']:g} of it)"
+    versions = {", ".join(f"{name} {number}" for name, number in t["versions"].items()) for t in trainings}
+    blocks = len({row.block for row in data.split("test")})
+    return (
+        ("dataset", f"{dataset}, fingerprint {data.fingerprint}"),
+        (
+            "scores",
+            "one confusion matrix over the test split, whole images at their own size, no test-time augmentation",
+        ),
+        ("intervals", f"95 %, studentised bootstrap over {blocks} blocks of {len(data.split('test'))} test images"),
+        ("network input", f"images at {samples['scale']:g} of their size, training crops {crop_width}x{crop_height}"),
+        ("backbone", f"{backbone['name']}, weights {backbone['weights']}"),
+        ("schedule", f"{schedule['epochs']} epochs, batch {schedule['batch_size']}, {optimizer}"),
+        ("class weights", schedule["class_weights"]),
+        ("checkpoint", schedule["checkpoint"]),
+        ("precision", f"training {schedule['precision']}, prediction float32"),
+        ("seeds", ", ".join(map(str, schedule["seeds"]))),
+        ("machine", "; ".join(sorted({training["machine"] for training in trainings}))),
+        ("versions", "; ".join(sorted(versions))),
+    )

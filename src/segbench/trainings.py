@@ -1,0 +1,144 @@
+"""A model's trainings on a dataset, one a seed: what they depend on, and what each leaves behind.
+
+A training that has ended leaves weights and a record beside its checkpoints, where they wait for those of the other
+seeds: a kill costs no finished training.
+"""
+
+import csv
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segbench import fitting, params, zoo
+from segbench.datasets.prepared import Prepared
+from segbench.files import read_json, replacing, write_json
+from segbench.machine import peak_memory_mib
+from segbench.models.color_clusters import ColorClusters
+from segbench.resume import checkpoint_folder, training_key
+from segbench.samples import AugmentedSamples, WholeImages
+
+WEIGHTS, RECORD = "weights.pt", "training.json"
+MEDIANS = ("training_seconds", "training_images_per_second", "training_peak_memory_mib")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model's training on a dataset with one seed."""
+
+    dataset: str
+    model: str
+    seed: int
+    parameters: params.Params
+    data: Prepared
+    samples: AugmentedSamples
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the training is told, for reports and for `key`."""
+        schedule = self.parameters.train_for(self.model).model_dump()
+        return {
+            "dataset": self.dataset,
+            "dataset_fingerprint": self.data.fingerprint,
+            "model": {"name": self.model, **self.parameters.model(self.model).model_dump(exclude={"train"})},
+            "backbone": self.parameters.backbone_for(self.model).model_dump(),
+            "train": {**schedule, "seeds": [self.seed], "epochs": self._entry.epochs, "precision": self._precision},
+            "samples": asdict(self.samples.recipe),
+        }
+
+    @property
+    def key(self) -> str:
+        """A hash of the settings and of the code: trainings with the same key have the same result."""
+        return training_key(self.settings)
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints lie, and weights and record when it has ended."""
+        return checkpoint_folder(self.key)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether weights and record are there."""
+        return (self.folder / RECORD).exists()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What it took: costs, and a row an epoch."""
+        record: dict[str, Any] = read_json(self.folder / RECORD)
+        return record
+
+    def run(self, on_epoch: Callable[[fitting.Epoch], None]) -> None:
+        """Train, or continue from the checkpoints of a killed try, and leave weights and record."""
+        fitting.seed_everything(self.seed)
+        network = zoo.build(
+            self.parameters.model(self.model),
+            backbone=self.parameters.backbone_for(self.model),
+            num_classes=len(self.data.classes),
+        )
+        schedule = self.parameters.train_for(self.model)
+        start, rows = time.perf_counter(), []
+        if isinstance(network, ColorClusters):
+            network.fit(*self.samples.pixels(), seed=self.seed)
+        else:
+            class_pixels = np.array([row.class_pixels for row in self.data.split("train")])
+            rows = fitting.fit(
+                network,
+                self.samples,
+                WholeImages(self.data, "val", scale=self._entry.input.scale),
+                schedule=schedule,
+                seed=self.seed,
+                epochs=self._entry.epochs,
+                precision=self._precision,
+                weights=fitting.class_weights(schedule.class_weights, class_pixels),
+                num_classes=len(self.data.classes),
+                checkpoints=self.folder,
+                on_epoch=on_epoch,
+            )
+        if not fitting.is_first_process():
+            return
+        zoo.save(network, self.folder / WEIGHTS)
+        seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
+        record = {
+            "seed": self.seed,
+            "training_key": self.key,
+            "parameters": zoo.num_parameters(network),
+            "backbone_parameters": zoo.num_parameters(getattr(network, "backbone", None)),
+            "training_seconds": round(seconds, 1),
+            "training_images_per_second": statistics.median(row.images_per_second for row in rows) if rows else None,
+            "training_peak_memory_mib": round(peak_memory_mib()),
+            "epochs": [asdict(row) for row in rows],
+        }
+        write_json(self.folder / RECORD, record)
+
+    @property
+    def _entry(self) -> params.Dataset:
+        return self.parameters.dataset(self.dataset)
+
+    @property
+    def _precision(self) -> fitting.Precision:
+        schedule = self.parameters.train_for(self.model)
+        return fitting.choose_precision(schedule.precision, fitting.device_type(schedule.accelerator))
+
+
+def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What one training of the model costs, the median over its seeds; and each seed's key and time."""
+    costs = {name: records[0][name] for name in ("parameters", "backbone_parameters")}
+    for name in MEDIANS:
+        known = [record[name] for record in records if record[name] is not None]
+        costs[name] = round(statistics.median(known), 2) if known else None
+    kept = ("seed", "training_key", "training_seconds")
+    return {**costs, "trainings": [{name: record[name] for name in kept} for record in records]}
+
+
+def write_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """A row an epoch of each seed, as CSV."""
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        names = ["seed", *(field.name for field in fields(fitting.Epoch))]
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        for record in records:
+            writer.writerows({"seed": record["seed"], **row} for row in record["epochs"])
