@@ -92,3 +92,21 @@ def test_resizing_agrees_with_torchs_nearest_exact(label_map: LabelMap, height_p
     )[0, 0]
     ours = resize_label_map(label_map, height_px=height_px, width_px=width_px)
     np.testing.assert_array_equal(ours, theirs.numpy())
+
+
+@given(label_map=arrays(np.uint8, st.tuples(side_px, side_px), elements=st.sampled_from([0, 1, 2, IGNORE_INDEX])))
+def test_colours_lead_back_to_classes(label_map: LabelMap) -> None:
+    classes = Classes.of([("a", (1, 2, 3)), ("b", (255, 255, 255)), ("c", (3, 2, 1))])
+    np.testing.assert_array_equal(classes.from_colors(classes.colorize(label_map)), label_map)
+
+
+def test_black_is_a_class_if_one_has_it() -> None:
+    classes = Classes.of([("white", (255, 255, 255)), ("black", (0, 0, 0))])
+    assert classes.from_colors(np.zeros((1, 1, 3), np.uint8)).tolist() == [[1]]
+
+
+def test_colours_of_no_class_or_of_two_are_refused() -> None:
+    with pytest.raises(InputError, match=r"colour \(1, 2, 4\) is no class's"):
+        Classes.of([("a", (1, 2, 3))]).from_colors(np.array([[[1, 2, 3], [1, 2, 4]]], np.uint8))
+    with pytest.raises(InputError, match="two classes have the same colour"):
+        Classes.of([("a", (1, 2, 3)), ("b", (1, 2, 3))]).from_colors(np.zeros((1, 1, 3), np.uint8))

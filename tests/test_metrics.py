@@ -15,7 +15,7 @@ from torchmetrics.classification import (
 
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX, LabelMap
-from segbench.metrics import confusion_matrix, scores
+from segbench.metrics import confusion_matrix, mean_scores, scores
 
 
 def label_map(*rows: list[int]) -> LabelMap:
@@ -193,3 +193,14 @@ def test_a_report_names_classes_and_has_null_for_nan() -> None:
         "class_iou": {"road": 0.75, "sky": 0.0},
         "class_dice": {"road": pytest.approx(6 / 7), "sky": 0.0},
     }
+
+
+def test_the_mean_over_seeds_is_of_those_that_have_the_score() -> None:
+    first = scores(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
+    second = scores(np.array([[4, 0, 0], [0, 3, 1], [0, 0, 0]]))
+    mean = mean_scores([first, second])
+    assert mean.mean_iou == pytest.approx((first.mean_iou + second.mean_iou) / 2)
+    np.testing.assert_allclose(mean.class_iou, [(3 / 4 + 1) / 2, (4 / 5 + 3 / 4) / 2, 0])  # the last from one seed
+    assert np.isnan(mean.class_accuracy[2])
+    assert mean.num_classes_averaged == 2
+    assert mean_scores([first]).means() == first.means()

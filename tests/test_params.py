@@ -101,6 +101,16 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("crf.appearance_sigma_rgb", [2], ["crf.appearance_sigma_rgb is [2]; it must be a list of at least 2 items"]),
     ("augment.transforms", [{"Blur": {}, "Rotate": {}}], ["augment.transforms.0 is", "it must be a", "1 item"]),
     ("compare.figure_images", 13, ["compare.figure_images is 13; it must be less than or equal to 12"]),
+    ("train.seeds", [], ["train.seeds is []; it must be a list of at least 1 item"]),
+    ("train.seeds", [0, 0], ["train.seeds is [0, 0]; it must be a list in which each stands once"]),
+    ("models.unet.train", {"seeds": [-1]}, ["models.unet.train.seeds.0 is -1; it must be greater than or equal to 0"]),
+    ("evaluate.trimap_widths_px", [2, 1], ["evaluate.trimap_widths_px is [2, 1]; it must be in ascending order"]),
+    (
+        "datasets.scenes.predictions",
+        {"them": "no/such"},
+        ["scenes.predictions.them is no/such; it must be an existing"],
+    ),
+    ("datasets.scenes.predictions", {"unet": "tests"}, ["datasets.scenes.predictions.unet has a model's name; choose"]),
     # yes or no where a number belongs
     ("train.batch_size", True, ["train.batch_size is", "it must be a"]),
     ("train.lr", True, ["train.lr is", "it must be a"]),

@@ -3,12 +3,16 @@
 import csv
 import json
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from mlflow import MlflowClient
 from PIL import Image
@@ -18,7 +22,7 @@ from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from segbench.files import read_label_map, write_image
 from segbench.scoring import read_counts
-from tests.pipeline.stages import PER_MODEL, STAGES, body, filled, run_stage, tiny_parameters
+from tests.pipeline.stages import PER_MODEL, PROJECT, STAGES, body, filled, run_stage, tiny_parameters
 
 Accessed = dict[tuple[str, str], set[str]]
 """Paths of params.yaml that a stage's main read, by stage and model."""
@@ -147,7 +151,7 @@ def test_metrics_are_those_of_the_predicted_pngs(project: tuple[Path, Accessed])
                 truth=data.label_map(row), predicted=predicted, num_classes=len(data.classes)
             )
         totals.append(total)
-    assert not np.array_equal(*totals)
+    assert not np.array_equal(totals[0], totals[1])
     report = json.loads((root / "reports/scenes/models/fcn_8s/metrics.json").read_text())
     assert report["crf_off"]["mean_iou"] == pytest.approx(np.mean([metrics.scores(one).mean_iou for one in totals]))
     counts = read_counts(root / "data/confusions/scenes/fcn_8s.npz")["off"]
@@ -232,3 +236,32 @@ def test_a_prediction_of_another_size_is_refused(project: tuple[Path, Accessed],
             run_stage("evaluate", model="fcn_8s")
     finally:
         path.write_bytes(content)
+
+
+def test_a_kill_costs_no_training_that_has_ended(project: tuple[Path, Accessed], tmp_path: Path) -> None:
+    root, _ = project
+    command = filled(body("train")["cmd"], dataset="scenes", model="fcn_8s").replace("data/weights", str(tmp_path))
+    arguments = [sys.executable, *shlex.split(command)[1:]]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(arguments, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
+
+    killed = start()
+    assert killed.stdout is not None
+    epochs = 0
+    for line in killed.stdout:
+        epochs += line.startswith("epoch ")
+        if epochs == 3:  # the second seed's first
+            killed.kill()
+            break
+    killed.communicate()
+    assert not list(tmp_path.iterdir())
+    output = start().communicate()[0]
+    assert [line.split()[1] for line in output.splitlines() if line.startswith("epoch ")] in (["2/2"], ["1/2", "2/2"])
+    for seed in ("seed_0", "seed_3"):
+        again, before = (
+            torch.load(folder / f"scenes/fcn_8s/{seed}.pt", weights_only=True)
+            for folder in (tmp_path, root / "data/weights")
+        )
+        assert all(torch.equal(again[name], before[name]) for name in before)

@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image
 
 from segbench.crf.energy import CRFParameters
-from segbench.crf.tuning import Candidate, Search
+from segbench.crf.tuning import Candidate, Search, TuningImage
 from segbench.labels import Classes
 from segbench.report import crf
 from segbench.report.crf import write_search, write_steps
+from tests.crf.test_refinement import two_halves
 
 CLASSES = Classes.of([("sky", (0, 0, 255)), ("road", (90, 90, 90))])
 
@@ -28,19 +29,28 @@ def test_the_search_is_drawn(tmp_path: Path) -> None:
 
 
 def test_steps_are_drawn_with_the_window_that_changed_most(tmp_path: Path) -> None:
-    plain = np.zeros((40, 60), np.uint8)
-    refined = plain.copy()
-    refined[28:36, 44:56] = 1
-    image = np.zeros((40, 60, 3), np.uint8)
-    write_steps(
-        tmp_path / "steps.png", image=image, truth=refined, plain=plain, after={1: plain, 10: refined}, classes=CLASSES
-    )
+    image, probabilities = two_halves()  # the image's edge is at 30 px, the network's at 34
+    truth = np.broadcast_to(np.arange(60) >= 30, (40, 60)).astype(np.uint8)
+    parameters = CRFParameters(10, 0.2, 10, 0.1, 0.01, steps=5)
+    images = [TuningImage(image, probabilities, truth)] * 3
+    write_steps(tmp_path / "steps.png", images, parameters, classes=CLASSES, device="cpu")
     page = np.asarray(Image.open(tmp_path / "steps.png").convert("RGB"))
-    upper, lower = page[: len(page) // 2], page[len(page) // 2 :]
+    height = (len(page) - 60) // 2
+    column = page.shape[1] // 6
+    upper, lower = page[22 : 22 + height], page[22 + height : 22 + 2 * height]
+    network, last = np.s_[:, 2 * column : 3 * column], np.s_[:, 5 * column :]
 
-    def share_of_road(half: np.ndarray) -> float:  # type: ignore[type-arg]
-        return float((half == (90, 90, 90)).all(axis=-1).mean())
+    def share_of_road(part: np.ndarray) -> float:  # type: ignore[type-arg]
+        return float((part == (90, 90, 90)).all(axis=-1).mean())
 
-    assert share_of_road(lower) > 2 * share_of_road(upper) > 0
-    top, left, height, width = crf._busiest_window(plain, refined)
+    assert share_of_road(upper[last]) > share_of_road(upper[network]) > 0.3
+    gained = [share_of_road(half[last]) - share_of_road(half[network]) for half in (upper, lower)]
+    assert gained[1] > 2 * gained[0]
+
+
+def test_the_enlarged_window_is_where_labels_changed() -> None:
+    before = np.zeros((40, 60), np.uint8)
+    after = before.copy()
+    after[28:36, 44:56] = 1
+    top, left, height, width = crf._busiest_window(before, after)
     assert top <= 28 and left <= 44 and top + height >= 36 and left + width >= 56

@@ -1,35 +1,103 @@
-"""The benchmark table: fractions in CSV, per cent in Markdown."""
+"""The benchmark table: fractions in CSV, per cent in Markdown and LaTeX."""
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from segbench.report.table import BenchmarkRow, markdown, write_csv
+import pytest
 
-GOOD = BenchmarkRow(
-    model="good", crf="off", as_in_paper=True, aAcc=0.912345, mAcc=0.8, mIoU=0.7, mDice=0.75, num_classes_averaged=9,
-    parameters=5_430_000, latency_ms=12.34, training_seconds=105.4, deviations="",
-)  # fmt: skip
-BETTER = replace(GOOD, model="better", aAcc=0.95, mAcc=0.7, deviations="lr 0.1")
+from segbench.report.content import Difference, Estimate, Group, Page
+from segbench.report.table import latex, markdown, write_csv, write_differences
+from tests.report.pages import a_page, some_classes
 
-
-def test_csv_keeps_every_digit_of_the_fractions(tmp_path: Path) -> None:
-    write_csv(tmp_path / "table.csv", [GOOD, BETTER])
-    with (tmp_path / "table.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert rows[0]["aAcc"] == "0.912345"
-    assert [row["model"] for row in rows] == ["good", "better"]
+CRF_GAIN = Difference(
+    "good + CRF", "good", Estimate(0.012, 0.003, 0.021), Estimate(0.012, -0.004, 0.028), adjusted_p_value=0.21
+)
 
 
-def test_markdown_shows_per_cent_and_the_best_in_bold() -> None:
-    lines = markdown([GOOD, BETTER], title="Title", protocol=[("seed", 0)], notes=["- a note"]).splitlines()
-    assert lines[0] == "# Title"
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:6]]
-    assert cells[1][:3] == ["-" * len(cells[1][0]), cells[1][1], cells[1][2]]
-    assert [cell.endswith(":") for cell in cells[1]] == [False, False] + [True] * 8
-    assert cells[2] == ["good", "off *", "91.2", "**80.0**", "**70.0**", "**75.0**", "9", "5.43", "12.3", "105"]
-    assert cells[3][2:4] == ["**95.0**", "70.0"]
-    assert len({len(line) for line in lines[2:6]}) == 1
-    assert "- better: lr 0.1" in lines
-    assert "- a note" in lines
-    assert lines[-1].startswith("| seed | 0")
+@pytest.fixture
+def page() -> Page:
+    """Two models with the CRF off and on, the best first, and predictions from elsewhere."""
+    made = a_page(
+        models=("good", "poor_one"), classes=some_classes(3), num_images=2, height_px=16, width_px=24, external="theirs"
+    )
+    groups = (Group("one", num_images=1, is_seen=True), Group("two", num_images=1, is_seen=False))
+    entries = tuple(replace(entry, group_mean_iou=(0.5, 0.25)) for entry in made.entries)
+    return replace(made, entries=entries, groups=groups, differences=(CRF_GAIN,), crf_notes=("good: what was chosen",))
+
+
+def cells(line: str, sign: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").removesuffix(r"\\").split(sign)]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_csv_keeps_every_digit_of_the_fractions(page: Page, tmp_path: Path) -> None:
+    first = replace(page.entries[0], mean_iou=Estimate(0.912345678, 0.9, 0.92), seed_spread=0.0123)
+    write_csv(tmp_path / "table.csv", replace(page, entries=(first, *page.entries[1:])))
+    rows = read(tmp_path / "table.csv")
+    assert [(row["model"], row["crf"]) for row in rows] == [
+        ("good", "on"), ("good", "off"), ("poor_one", "on"), ("poor_one", "off"), ("theirs", "off"),
+    ]  # fmt: skip
+    assert (rows[0]["mIoU"], rows[0]["mIoU_low"], rows[0]["mIoU_high"]) == ("0.912345678", "0.9", "0.92")
+    assert (rows[0]["mIoU_seed_spread"], rows[1]["mIoU_seed_spread"]) == ("0.0123", "")
+    assert rows[0]["mIoU_two"] == "0.25"
+    assert float(rows[1]["mIoU_within_2_px"]) == page.entries[1].boundary_mean_iou[1]
+    assert float(rows[0]["IoU_class 2"]) == page.entries[0].class_iou[2]
+    assert rows[4]["parameters"] == rows[4]["latency_ms"] == ""
+    assert float(rows[0]["latency_ms"]) == 26.0
+
+
+def test_differences_have_both_intervals(tmp_path: Path) -> None:
+    write_differences(tmp_path / "differences.csv", [CRF_GAIN])
+    (row,) = read(tmp_path / "differences.csv")
+    assert (row["first"], row["second"], row["difference"]) == ("good + CRF", "good", "0.012")
+    assert (row["difference_low"], row["simultaneous_low"], row["adjusted_p_value"]) == ("0.003", "-0.004", "0.21")
+
+
+def test_markdown_shows_per_cent_and_the_best_in_bold(page: Page) -> None:
+    lines = markdown(page).splitlines()
+    assert lines[0] == "# Benchmark on streets"
+    start = next(number for number, line in enumerate(lines) if line.startswith("| Model"))
+    table = [cells(line, "|") for line in lines[start : start + 7]]
+    names = table[0]
+    best = dict(zip(names, table[2], strict=True))
+    assert (best["Model"], best["CRF"], best["mIoU %"]) == ("good", "on *", "**88.0**")
+    assert best["mIoU interval"] == "[86.8, 89.1]"
+    second = dict(zip(names, table[3], strict=True))
+    assert (second["mIoU %"], second["Rank"], second["Parameters (M)"]) == ("86.0", "2 (1-2)", "2.00")
+    assert dict(zip(names, table[6], strict=True))["Parameters (M)"] == "\N{EN DASH}"
+    assert len({len(line) for line in lines[start : start + 7]}) == 1
+
+
+def test_markdown_tells_gains_of_the_crf_with_and_without_correction(page: Page) -> None:
+    lines = markdown(page).splitlines()
+    (row,) = [cells(line, "|") for line in lines if "[+0.3, +2.1]" in line]
+    assert row == ["good", "+1.2 [+0.3, +2.1]", "+1.2 [-0.4, +2.8]", "0.210"]
+    assert "- good: what was chosen" in lines
+
+
+def test_markdown_has_groups_boundaries_and_published_figures(page: Page) -> None:
+    text = markdown(page)
+    assert "one (seen) %" in text and "two (unseen) %" in text
+    assert re.search(r"\| good +\| on \* +\| +50\.0 \| +25\.0 \|", text)
+    assert "## Near boundaries" in text and "2 px %" in text
+    assert re.search(r"\| good +\| 89\.2 +\| PASCAL VOC 2012 test", text)
+
+
+def test_a_page_of_one_group_says_nothing_of_groups(page: Page) -> None:
+    assert "## By group" not in markdown(replace(page, groups=()))
+
+
+def test_latex_escapes_names_and_has_as_many_cells_as_columns(page: Page) -> None:
+    lines = latex(page).splitlines()
+    rows = [cells(line, " & ") for line in lines if line.endswith(r"\\")]
+    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", latex(page))
+    assert columns and {len(row) for row in rows} == {len(columns.group(1))}
+    assert [row[0] for row in rows[1:]] == ["good", "good", r"poor\_one", r"poor\_one", "theirs"]
+    assert rows[1][rows[0].index(r"mIoU \%")] == r"\textbf{88.0}"
+    assert rows[5][-1] == "--"
