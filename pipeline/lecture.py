@@ -34,10 +34,19 @@ def main(
         counts |= {model: of_model["off"].confusions, f"{model} + CRF": of_model["on"].confusions}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
     classes = {measure: [names.index(name) for name in group] for measure, group in members.items()}
-    test = data.split("test")
-    found = judge_scores(counts, classes=classes, blocks=[row.block for row in test]) + judge_costs(reports)
+    blocks = [row.block for row in data.split("test")]
+    found = judge_scores(counts, classes=classes, blocks=blocks) + judge_costs(reports)
     write_json(findings, [asdict(finding) for finding in found])
-    _write(page, lecture_markdown(found, dataset=dataset, num_images=len(test), classes=members, results=reports))
+    text = lecture_markdown(
+        found,
+        dataset=dataset,
+        num_images=len(blocks),
+        num_blocks=len(set(blocks)),
+        num_seeds=max(map(len, counts.values())),
+        classes=members,
+        results=reports,
+    )
+    _write(page, text)
     _write(sliding, _sliding_page(dataset, reports.get("sliding_window")))
 
 

@@ -1,13 +1,25 @@
 """Pages as the comparison would fill them, of any size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 
 from segbench.files import RGBImage
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 from segbench.metrics import confusion_matrix, scores
-from segbench.report.content import Costs, Curve, Entry, Estimate, Page, Published, Rank, ScoredImage
+from segbench.report.content import (
+    Costs,
+    Curve,
+    Difference,
+    Entry,
+    Estimate,
+    Group,
+    Page,
+    Published,
+    Rank,
+    ScoredImage,
+)  # fmt: skip
 from segbench.report.lecture import Finding
 
 EPOCHS = (1, 2, 3, 4)
@@ -89,6 +101,9 @@ def a_page(
             for place, model in enumerate(models)
         ),
         boundary_widths_px=WIDTHS_PX,
+        groups=(Group("town", num_images=1, is_seen=True), Group("country", num_images=num_images - 1, is_seen=False)),
+        differences=some_differences(entries),
+        crf_notes=tuple(f"{model}: chosen" for model in models),
         findings=(
             Finding("More context helps", "mIoU, %", "a 60.0", "b 50.0", "+10.0 [+8.0, +12.0]", "holds"),
             Finding("A CRF helps", "mIoU, %", "a 50.0", "b 60.0", "-10.0 [-12.0, -8.0]", "does not hold"),
@@ -98,6 +113,21 @@ def a_page(
         test_images=test_images(),
         test_images_score="mean of all entries",
     )
+
+
+def some_differences(entries: Sequence[Entry]) -> tuple[Difference, ...]:
+    """CRF on against off, and what papers report against each other; sure if more than three points apart."""
+    labels = [entry.label for entry in entries]
+    pairs = [(label, label.removesuffix(" + CRF")) for label in labels if label.endswith(" + CRF")]
+    pairs += combinations([entry.label for entry in entries if entry.as_in_paper], 2)
+    value = {entry.label: entry.mean_iou.value or 0 for entry in entries}
+
+    def gap(first: str, second: str) -> Difference:
+        difference = value[first] - value[second]
+        alone, simultaneous = (Estimate(difference, difference - half, difference + half) for half in (0.02, 0.03))
+        return Difference(first, second, alone, simultaneous, 0.001 if abs(difference) > 0.03 else 0.4)
+
+    return tuple(gap(*pair) for pair in dict.fromkeys(pairs))
 
 
 def an_entry(model: str, *, crf: bool, place: int, num_classes: int, is_external: bool) -> Entry:
@@ -135,6 +165,8 @@ def an_entry(model: str, *, crf: bool, place: int, num_classes: int, is_external
         deviations=("backbone none",) if place == 2 else (),
         published=Published(0.892, "PASCAL VOC 2012 test") if place == 1 else None,
         boundary_mean_iou=() if is_external else tuple(score - 0.3 / width for width in WIDTHS_PX),
+        group_mean_iou=(score + 0.03, score - 0.03),
+        as_in_paper=not crf,
     )
 
 

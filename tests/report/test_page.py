@@ -85,7 +85,10 @@ def small_page(*, names: tuple[str, ...] = ("unet", "fcn_8s"), num_images: int =
 
 
 def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
-    parts = ["table", "classes", "speed", "confusion", "boundary", "curves", "claims", "images", "protocol"]
+    parts = [
+        "table", "classes", "differences", "groups", "speed", "confusion", "boundary", "curves", "claims", "images",
+        "protocol",
+    ]  # fmt: skip
     assert len(set(structure.ids)) == len(structure.ids)
     assert [link for link in structure.references if link.startswith("#")] == ["#table", *(f"#{it}" for it in parts)]
     assert set(parts) | set(structure.targets) <= set(structure.ids)
@@ -94,6 +97,20 @@ def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
     assert "PASCAL VOC 2012 test" in structure.text
     assert "backbone none" in structure.text
     assert "2 (1\N{EN DASH}2)" in re.sub(r"\s+", " ", structure.text)
+
+
+def test_differences_are_of_row_minus_column_and_bold_beyond_noise() -> None:
+    page = small_page(names=("unet", "fcn_8s", "pspnet"))
+    html = render(page)
+    (part,) = re.findall(r'<section id="differences".*?</section>', html, flags=re.S)
+    rows = re.findall(r'<th scope="row" class="name">(\w+)</th>((?:\s*<td.*?</td>)+)', part)
+    gaps = {name: re.findall(r"<td([^>]*)>(.*?)</td>", cells) for name, cells in rows[:3]}
+    assert [text for _, text in gaps["unet"]] == ["", "+4.0", "+8.0"]
+    assert [text for _, text in gaps["fcn_8s"]] == ["-4.0", "", "+4.0"]
+    assert all('class="sure"' in attributes for attributes, text in gaps["unet"][1:])
+    assert 'class="sure"' not in part.split("What the CRF buys")[1]
+    assert "95 % interval -6.0 to -2.0; of all comparisons at once -7.0 to -1.0" in gaps["fcn_8s"][0][0]
+    assert [name for name, _ in rows[3:]] == ["unet", "fcn_8s", "pspnet"] and "+2.0" in rows[3][1]
 
 
 def test_nothing_is_referred_to_outside_the_page(realistic: Path, structure: Structure) -> None:
@@ -161,6 +178,7 @@ def test_names_are_text_wherever_they_stand() -> None:
 @pytest.mark.parametrize("unknown", [None, float("nan")])
 def test_what_is_not_known_is_a_dash(unknown: float | None) -> None:
     page = small_page()
+    page = replace(page, differences=())
     nothing = Estimate(unknown)
     first, *others = page.entries
     assert first.costs

@@ -11,6 +11,9 @@ from segbench.labels import Classes, LabelMap
 from segbench.metrics import Counts
 from segbench.report.lecture import Finding
 
+SIGNIFICANT = 0.05
+"""A difference whose adjusted p value is below is beyond noise."""
+
 
 def finite(value: float | None) -> float | None:
     """The value, or None for what is not known: None, NaN or infinite."""

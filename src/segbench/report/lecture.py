@@ -149,10 +149,15 @@ def _sliding_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
 
 
 def lecture_markdown(
-    findings: Sequence[Finding], *, dataset: str, num_images: int, classes: Mapping[Measure, Sequence[str]],
-    results: Mapping[str, Mapping[str, Any]],
+    findings: Sequence[Finding], *, dataset: str, num_images: int, num_blocks: int, num_seeds: int,
+    classes: Mapping[Measure, Sequence[str]], results: Mapping[str, Mapping[str, Any]],
 ) -> str:  # fmt: skip
-    """The page of verdicts. classes: the names of those whose mean counts; results: as for `judge_costs`."""
+    """The page of verdicts. classes: the names of those whose mean counts; results: as for `judge_costs`.
+
+    num_blocks: in how many blocks the test images were resampled; num_seeds: the most trainings of a model.
+    """
+    over = "images" if num_blocks == num_images else f"{num_blocks} blocks of images that resemble each other"
+    trainings = "one training a model" if num_seeds == 1 else f"up to {num_seeds} trainings a model (their mean)"
     counts = Counter(finding.verdict for finding in findings)
     rows = [
         [finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference]
@@ -167,9 +172,9 @@ def lecture_markdown(
         "",
         *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference"], rows, left=6),
         "",
-        f"Scores are of the {num_images} test images and one training a model, by the protocol of "
+        f"Scores are of the {num_images} test images and {trainings}, by the protocol of "
         "[the table](benchmark.md). In brackets: the 95 % interval of the difference, from a paired, studentised "
-        "bootstrap over images. The intervals are simultaneous, which corrects for the number of claims: in 95 of 100 "
+        f"bootstrap over {over}. The intervals are simultaneous, which corrects for the number of claims: in 95 of 100 "
         "such sets of test images, all of them hold. A claim holds where its interval lies above zero, and is within "
         "noise where it contains zero. What another seed of the training would change is not in it.",
         "",

@@ -3,6 +3,7 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +25,7 @@ from segbench.report.charts import (
     width_axis,
 )
 from segbench.report.columns import COLUMNS, best_scores, interval, latency_cell, percent
-from segbench.report.content import Estimate, Page, ScoredImage, finite
+from segbench.report.content import SIGNIFICANT, Difference, Estimate, Page, ScoredImage, finite
 from segbench.report.lecture import Verdict
 from segbench.report.pictures import MAX_SIDE_PX, photo_url, sheet_url, shown_size
 
@@ -87,6 +88,8 @@ def _context(page: Page) -> dict[str, Any]:
         "confusions": _confusions(page),
         "curves": _curves(page),
         "boundary": _boundary(page),
+        "differences": _differences(page),
+        "crf_gains": [(one.second, _gap(one)) for one in page.differences if one.first == f"{one.second} + CRF"],
         "verdicts": [
             (verdict, count)
             for verdict in get_args(Verdict)
@@ -180,6 +183,42 @@ def _line_chart(
     y = fraction_axis([value for values in series.values() for _, value in values])
     lines = [line(model, values, crf=crf, x=x, y=y, unit=unit) for (model, crf), values in series.items()]
     return LineChart(x, y, tuple(sorted(lines, key=lambda drawn: -drawn.last)))
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One entry's mIoU minus another's in points of per cent, as a person reads it. is_sure: beyond noise."""
+
+    points: str
+    interval: str
+    simultaneous: str
+    p_value: str
+    is_sure: bool
+
+
+def _gap(difference: Difference, *, sign: int = 1) -> Gap:
+    """sign: -1 turns it around."""
+
+    def ends(estimate: Estimate) -> str:
+        low, high = sorted(100 * sign * (finite(end) or 0) for end in (estimate.low, estimate.high))
+        return f"{low:+.1f} to {high:+.1f}"
+
+    return Gap(
+        points=f"{100 * sign * (finite(difference.alone.value) or 0):+.1f}",
+        interval=ends(difference.alone),
+        simultaneous=ends(difference.simultaneous),
+        p_value=f"{difference.adjusted_p_value:.3f}",
+        is_sure=difference.adjusted_p_value < SIGNIFICANT,
+    )
+
+
+def _differences(page: Page) -> list[tuple[str, list[Gap | None]]]:
+    """What papers report against each other: by row its label, and the gap to each, None to itself."""
+    gaps = {(one.first, one.second): _gap(one) for one in page.differences}
+    gaps |= {(one.second, one.first): _gap(one, sign=-1) for one in page.differences}
+    labels = [entry.label for entry in page.entries if entry.as_in_paper]
+    rows = [(first, [gaps.get((first, second)) for second in labels]) for first in labels]
+    return rows if any(gap for _, row in rows for gap in row) else []
 
 
 def _confusions(page: Page) -> list[dict[str, Any]]:

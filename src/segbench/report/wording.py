@@ -7,10 +7,9 @@ from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.assemble import sizes_of
 from segbench.report.columns import interval, percent
-from segbench.report.content import Difference, Entry
+from segbench.report.content import SIGNIFICANT, Difference, Entry
 
 MOST_NAMED = 5
-SIGNIFICANT = 0.05
 NOTES = (
     "An asterisk marks what a model's paper reports: DeepLab v1 and v2 end with a CRF, the others do not have one.",
     "Rank: the place by mIoU, and the places that 95 % of resamples of the test images give.",
