@@ -20,7 +20,7 @@ def main(
     data = Prepared.open(prepared)
     samples = AugmentedSamples(augmented, data)
     machine, versions = describe_machine(), package_versions()
-    seeds = parameters.train_for(model).seeds
+    seeds = parameters.train_for(dataset, model).seeds
     trainings = [Training(dataset, model, seed, parameters, data, samples) for seed in seeds]
     for one in trainings:
         if one.has_ended:

@@ -123,7 +123,7 @@ TRAINING = textwrap.dedent(
     network = zoo.build(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
     rows = fitting.fit(
         network, AugmentedSamples(folder / "augmented", data), WholeImages(data, "val", scale=1.0),
-        schedule=parameters.train.model_copy(update={"batch_size": 4}), seed=0, epochs=4,
+        schedule=parameters.train.model_copy(update={"batch_size": 4, "epochs": 4}), seed=0,
         precision="float32", weights=None, num_classes=len(data.classes), checkpoints=root,
         on_epoch=lambda row: time.sleep(60 if slow and row.epoch == 3 else 0),
     )
@@ -169,8 +169,8 @@ def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path: Path)
     assert isinstance(network, Network)
     rows = fitting.fit(
         network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
-        schedule=parameters.train.model_copy(update={"batch_size": 4, "checkpoint": "best", "lr": 0.02}), seed=0,
-        epochs=4, precision="float32", weights=None, num_classes=len(data.classes),
+        schedule=parameters.train.model_copy(update={"batch_size": 4, "checkpoint": "best", "lr": 0.02, "epochs": 4}),
+        seed=0, precision="float32", weights=None, num_classes=len(data.classes),
         checkpoints=tmp_path / "checkpoints", on_epoch=lambda row: None,
     )  # fmt: skip
     predictor = Predictor(network, scale=1.0)

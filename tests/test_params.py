@@ -49,9 +49,9 @@ def test_the_committed_params_are_valid() -> None:
 MISTAKES: list[tuple[str, Any, list[str]]] = [
     # unknown and missing keys
     ("tarin", {}, ["the top level has no parameter tarin; it has benchmark, datasets"]),
-    ("train.learning_rate", 0.1, ["train has no parameter learning_rate; it has seeds, batch_size"]),
+    ("train.learning_rate", 0.1, ["train has no parameter learning_rate; it has epochs, seeds"]),
     ("models.unet.stride", 8, ["models.unet has no parameter stride; it has", "decoder_channels"]),
-    ("models.unet.train", {"learning_rate": 0.1}, ["models.unet.train has no parameter learning_rate; it has seeds"]),
+    ("models.unet.train", {"learning_rate": 0.1}, ["models.unet.train has no parameter learning_rate; it has epochs"]),
     ("datasets.scenes.source.root", "data", ["datasets.scenes.source has no parameter root; it has kind, seed"]),
     ("train", REMOVED, ["train is missing"]),
     ("train.lr", REMOVED, ["train.lr is missing"]),
@@ -88,6 +88,8 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
         ["models.unet.decoder_channels.1 is 0; it must be greater than or equal"],
     ),
     ("models.unet.train", {"lr": -1}, ["models.unet.train.lr is -1; it must be greater than 0"]),
+    ("datasets.scenes.train", {"lr": -1}, ["datasets.scenes.train.lr is -1; it must be greater than 0"]),
+    ("datasets.scenes.train", {"rate": 1}, ["datasets.scenes.train has no parameter rate; it has epochs, seeds"]),
     ("datasets.scenes.copies", -1, ["datasets.scenes.copies is -1; it must be greater than or equal to 0"]),
     ("datasets.scenes.input.scale", 0, ["datasets.scenes.input.scale is 0; it must be greater than or equal to 0.05"]),
     ("datasets.scenes.input.crop_px", [96], ["datasets.scenes.input.crop_px is [96]; it must be"]),
@@ -199,10 +201,11 @@ def test_a_weights_file_that_exists_is_accepted_for_any_backbone(tmp_path: Path)
     assert loaded.backbone.weights == str(weights)
 
 
-def test_a_models_deviations_replace_the_shared_schedules_values(tmp_path: Path) -> None:
-    loaded = params.load(write_params(tmp_path, {"models.unet.train": {"lr": 0.5, "gradient_clip_norm": None}}))
-    shared, deviating = loaded.train_for("fcn_8s"), loaded.train_for("unet")
-    assert shared == loaded.train
+def test_a_datasets_then_a_models_values_replace_the_shared_schedules(tmp_path: Path) -> None:
+    own = {"datasets.scenes.train": {"epochs": 3}, "models.unet.train": {"lr": 0.5, "gradient_clip_norm": None}}
+    loaded = params.load(write_params(tmp_path, own))
+    shared, deviating = loaded.train_for("scenes", "fcn_8s"), loaded.train_for("scenes", "unet")
+    assert shared == loaded.train.model_copy(update={"epochs": 3})
     assert (deviating.lr, deviating.gradient_clip_norm) == (0.5, None)
     assert deviating.model_copy(update={"lr": shared.lr, "gradient_clip_norm": shared.gradient_clip_norm}) == shared
 
@@ -212,7 +215,7 @@ def test_an_unknown_dataset_or_model_is_answered_with_the_known_ones(tmp_path: P
     with pytest.raises(InputError, match=r"datasets\.voc is not there; known datasets: scenes, camvid"):
         loaded.dataset("voc")
     with pytest.raises(InputError, match=r"models\.vnet is not there; known models: fcn_8s, unet"):
-        loaded.train_for("vnet")
+        loaded.train_for("scenes", "vnet")
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
@@ -220,7 +223,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     path = write_params(tmp_path, {"train.lr": 0.125, "models.unet.train": {"lr": 0.125}})
     path.write_text(path.read_text().replace("0.125", "1e-3"))
     loaded = params.load(path)
-    assert loaded.train.lr == loaded.train_for("unet").lr == 0.001
+    assert loaded.train.lr == loaded.train_for("scenes", "unet").lr == 0.001
 
 
 def subclasses(section: type[Section]) -> Iterator[type[Section]]:

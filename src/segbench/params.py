@@ -4,7 +4,7 @@ No value has a default here: every one stands in params.yaml, where DVC sees it 
 """
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -122,12 +122,12 @@ class Lecture(Section):
 
 
 class Dataset(Section):
-    """A dataset and the few choices that depend on its images' size and number."""
+    """A dataset and the few choices that depend on its images' size and number, its own values of `train` too."""
 
     source: Annotated[ScenesSource | CamvidSource, Field(discriminator="kind")]
     input: ModelInput
     copies: CountOrZero
-    epochs: Count
+    train: dict[str, Any]
     lecture: Lecture
     predictions: Predictions
 
@@ -178,6 +178,7 @@ def _devices(value: Any) -> Any:
 class Train(Section):
     """The schedule that all networks share."""
 
+    epochs: Count
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
     batch_size: Count
     optimizer: Literal["adamw", "sgd"]
@@ -410,10 +411,15 @@ class Params(Section):
             own = {"backbone": "none"}
         return {**own, **model.train}
 
-    def train_for(self, model_name: str, path: Path = PARAMS_FILE) -> Train:
-        """The shared schedule with that model's deviations. path: what an error is said to be in."""
-        deviations = self.model(model_name).train
-        return _validate(Train, {**self.train.model_dump(), **deviations}, f"models.{model_name}.train", path)
+    def train_for(self, dataset_name: str, model_name: str, path: Path = PARAMS_FILE) -> Train:
+        """The shared schedule with that dataset's values, then that model's. path: what an error is said to be in."""
+        schedule = self.train
+        for where, own in (
+            (f"datasets.{dataset_name}", self.dataset(dataset_name)),
+            (f"models.{model_name}", self.model(model_name)),
+        ):
+            schedule = _validate(Train, {**schedule.model_dump(), **own.train}, f"{where}.train", path)
+        return schedule
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -427,8 +433,8 @@ def load(path: Path = PARAMS_FILE) -> Params:
     if not isinstance(tree, dict):
         raise InputError(f"{path}: it must hold sections such as train: and models:")
     params = _validate(Params, tree, "", path)
-    for name, model in params.models.items():
-        schedule = params.train_for(name, path)
+    for dataset, (name, model) in product(params.datasets, params.models.items()):
+        schedule = params.train_for(dataset, name, path)
         if isinstance(model, POOLS_THE_IMAGE) and schedule.batch_size < 2:
             raise InputError(
                 f"{path}: train.batch_size is {schedule.batch_size}; it must be at least 2 for models.{name}, whose "

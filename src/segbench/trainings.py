@@ -40,13 +40,13 @@ class Training:
     @property
     def settings(self) -> dict[str, Any]:
         """All that the training is told, for reports and for `key`."""
-        schedule = self.parameters.train_for(self.model).model_dump()
+        schedule = self._schedule.model_dump()
         return {
             "dataset": self.dataset,
             "dataset_fingerprint": self.data.fingerprint,
             "model": {"name": self.model, **self.parameters.model(self.model).model_dump(exclude={"train"})},
             "backbone": self.parameters.backbone_for(self.model).model_dump(),
-            "train": {**schedule, "seeds": [self.seed], "epochs": self._entry.epochs, "precision": self._precision},
+            "train": {**schedule, "seeds": [self.seed], "precision": self._precision},
             "samples": asdict(self.samples.recipe),
         }
 
@@ -79,7 +79,7 @@ class Training:
             backbone=self.parameters.backbone_for(self.model),
             num_classes=len(self.data.classes),
         )
-        schedule = self.parameters.train_for(self.model)
+        schedule = self._schedule
         start, rows = time.perf_counter(), []
         if isinstance(network, ColorClusters):
             network.fit(*self.samples.pixels(), seed=self.seed)
@@ -88,10 +88,9 @@ class Training:
             rows = fitting.fit(
                 network,
                 self.samples,
-                WholeImages(self.data, "val", scale=self._entry.input.scale),
+                WholeImages(self.data, "val", scale=self.samples.recipe.scale),
                 schedule=schedule,
                 seed=self.seed,
-                epochs=self._entry.epochs,
                 precision=self._precision,
                 weights=fitting.class_weights(schedule.class_weights, class_pixels),
                 num_classes=len(self.data.classes),
@@ -115,13 +114,12 @@ class Training:
         write_json(self.folder / RECORD, record)
 
     @property
-    def _entry(self) -> params.Dataset:
-        return self.parameters.dataset(self.dataset)
+    def _schedule(self) -> params.Train:
+        return self.parameters.train_for(self.dataset, self.model)
 
     @property
     def _precision(self) -> fitting.Precision:
-        schedule = self.parameters.train_for(self.model)
-        return fitting.choose_precision(schedule.precision, fitting.device_type(schedule.accelerator))
+        return fitting.choose_precision(self._schedule.precision, fitting.device_type(self._schedule.accelerator))
 
 
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:

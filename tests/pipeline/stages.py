@@ -41,7 +41,7 @@ def tiny_parameters() -> dict[str, Any]:
     parameters: dict[str, Any] = yaml.safe_load((PROJECT / "params.yaml").read_text())
     scenes = parameters["datasets"]["scenes"]
     scenes["source"] |= {"width_px": 64, "height_px": 48, "num_train": 8, "num_val": 2, "num_test": 3}
-    scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64]}, "copies": 2, "epochs": 2}
+    scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64]}, "copies": 2, "train": {"epochs": 2}}
     parameters["benchmark"] = {"datasets": ["scenes"], "models": ["color_clusters", "fcn_8s"]}
     parameters["train"] |= {"batch_size": 4, "validate_every_epochs": 1}
     parameters["crf"] |= {"trials": 3, "tuning_images": 2, "steps": [1, 3]}

@@ -69,7 +69,7 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose first training was killed in its second epoch, and that `dvc repro` then finished."""
     project = Project(tmp_path_factory.mktemp("dvc"))
-    project.edit(lambda parameters: parameters["datasets"]["scenes"].update(epochs=5))
+    project.edit(lambda parameters: parameters["datasets"]["scenes"].update(train={"epochs": 5}))
     training = project.start("repro", "train@scenes-fcn_8s")
     assert training.stdout is not None
     for line in training.stdout:
