@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from segbench.report.content import Costs, Entry, Estimate, finite
-
-MISSING = "\N{EN DASH}"
+from segbench.report.content import Costs, Entry, Estimate
+from segbench.report.numbers import MISSING, finite, percent
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,6 @@ class Column:
     first: Literal["ascending", "descending"]
     cell: Callable[[Entry], Cell]
     kind: Literal["score", "number", "text"] = "number"
-
-
-def percent(value: float | None) -> str:
-    """A fraction in per cent with one decimal."""
-    value = finite(value)
-    return MISSING if value is None else f"{100 * value:.1f}"
 
 
 def interval(estimate: Estimate) -> str:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 
 from segbench.files import RGBImage
 from segbench.labels import Classes, LabelMap
@@ -13,11 +12,6 @@ from segbench.report.lecture import Finding
 
 SIGNIFICANT = 0.05
 """A difference whose adjusted p value is below is beyond noise."""
-
-
-def finite(value: float | None) -> float | None:
-    """The value, or None for what is not known: None, NaN or infinite."""
-    return float(value) if value is not None and isfinite(value) else None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from segbench.metrics import Counts
 from segbench.report.markdown import table
+from segbench.report.numbers import points
 from segbench.statistics import Interval, Pair, Score, analyse
 
 Verdict = Literal["holds", "does not hold", "within noise", "not run"]
@@ -94,7 +95,7 @@ def judge_scores(
                 f"{claim.measure}, %",
                 f"{claim.first} {first:.1f}",
                 f"{claim.second} {second:.1f}",
-                f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]",
+                f"{points(difference.value)} [{points(difference.low)}, {points(difference.high)}]",
                 _verdict(difference),
             )
         )

@@ -24,9 +24,10 @@ from segbench.report.charts import (
     whole_axis,
     width_axis,
 )
-from segbench.report.columns import COLUMNS, best_scores, interval, latency_cell, percent
-from segbench.report.content import SIGNIFICANT, Difference, Estimate, Page, ScoredImage, finite
+from segbench.report.columns import COLUMNS, best_scores, interval, latency_cell
+from segbench.report.content import SIGNIFICANT, Difference, Estimate, Page, ScoredImage
 from segbench.report.lecture import Verdict
+from segbench.report.numbers import finite, percent, points
 from segbench.report.pictures import MAX_SIDE_PX, photo_url, sheet_url, shown_size
 
 MAX_BYTES = 3_000_000
@@ -200,11 +201,11 @@ def _gap(difference: Difference, *, sign: int = 1) -> Gap:
     """sign: -1 turns it around."""
 
     def ends(estimate: Estimate) -> str:
-        low, high = sorted(100 * sign * (finite(end) or 0) for end in (estimate.low, estimate.high))
-        return f"{low:+.1f} to {high:+.1f}"
+        low, high = sorted(sign * (finite(end) or 0) for end in (estimate.low, estimate.high))
+        return f"{points(low)} to {points(high)}"
 
     return Gap(
-        points=f"{100 * sign * (finite(difference.alone.value) or 0):+.1f}",
+        points=points(sign * (finite(difference.alone.value) or 0)),
         interval=ends(difference.alone),
         simultaneous=ends(difference.simultaneous),
         p_value=f"{difference.adjusted_p_value:.3f}",

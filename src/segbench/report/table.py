@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from segbench.files import replacing
-from segbench.report.columns import MISSING, percent
-from segbench.report.content import Difference, Entry, Estimate, Page, finite
+from segbench.report.content import Difference, Entry, Estimate, Page
 from segbench.report.markdown import table
+from segbench.report.numbers import MISSING, finite, percent, points
 
 SCORES = {"aAcc": "pixel_accuracy", "mAcc": "mean_accuracy", "mIoU": "mean_iou", "mDice": "mean_dice"}
 """The field's own spelling, and the entry's."""
@@ -101,7 +101,11 @@ def markdown(page: Page) -> str:
         for entry in page.entries
     ]
     lines = [f"# Benchmark on {page.dataset}", "", page.description, "", page.result, "", *table(header, rows, left=2)]
-    lines += ["", *(f"- {note}" for note in page.notes), ""]
+    notes = (
+        "An asterisk marks what a model's paper reports: DeepLab v1 and v2 end with a CRF, the others do not have one.",
+        *page.notes,
+    )
+    lines += ["", *(f"- {note}" for note in notes), ""]
     deviations = {entry.model: entry.deviations for entry in page.entries if entry.deviations}
     if deviations:
         lines += ["Deviations from the common protocol:", ""]
@@ -190,8 +194,7 @@ def _costs(entry: Entry) -> list[str]:
 
 def _signed(estimate: Estimate) -> str:
     """A difference in points of per cent with its interval."""
-    value, low, high = (100 * (finite(end) or 0) for end in (estimate.value, estimate.low, estimate.high))
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{points(estimate.value)} [{points(estimate.low)}, {points(estimate.high)}]"
 
 
 def _crf_section(page: Page) -> list[str]:

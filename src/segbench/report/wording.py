@@ -6,12 +6,12 @@ from typing import Any
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.assemble import sizes_of
-from segbench.report.columns import interval, percent
+from segbench.report.columns import interval
 from segbench.report.content import SIGNIFICANT, Difference, Entry
+from segbench.report.numbers import percent
 
 MOST_NAMED = 5
 NOTES = (
-    "An asterisk marks what a model's paper reports: DeepLab v1 and v2 end with a CRF, the others do not have one.",
     "Rank: the place by mIoU, and the places that 95 % of resamples of the test images give.",
     "Intervals say what other test images would change, blocks of frames that resemble each other kept together; what "
     "another seed of the training would change is not in them.",
@@ -37,9 +37,9 @@ def summarised(entries: Sequence[Entry], differences: Sequence[Difference]) -> s
     ]
     alike = [name for name in alike if any(entry.label == name and entry.as_in_paper for entry in entries)]
     if not alike:
-        return f"The best mIoU is {best.label}'s, {score}; no other model comes within noise of it."
+        return f"Each as its paper reports it, {best.label} is best: mIoU {score}; no other comes within noise of it."
     named = ", ".join(alike[:MOST_NAMED]) + (f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else "")
-    return f"The best mIoU is {best.label}'s, {score}; within noise of it: {named}."
+    return f"Each as its paper reports it, {best.label} is best: mIoU {score}; within noise of it: {named}."
 
 
 def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[tuple[str, str], ...]:

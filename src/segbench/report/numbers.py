@@ -1,0 +1,22 @@
+"""Numbers as a person reads them."""
+
+from math import isfinite
+
+MISSING = "\N{EN DASH}"
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None for what is not known: None, NaN or infinite."""
+    return float(value) if value is not None and isfinite(value) else None
+
+
+def percent(value: float | None) -> str:
+    """A fraction in per cent with one decimal."""
+    value = finite(value)
+    return MISSING if value is None else f"{100 * value:.1f}"
+
+
+def points(difference: float | None) -> str:
+    """A difference of fractions in points of per cent, with its sign."""
+    difference = finite(difference)
+    return MISSING if difference is None else f"{round(100 * difference, 1) + 0.0:+.1f}"  # + 0.0: never -0.0
