@@ -34,10 +34,12 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests
 	$(IN_VENV) mypy
 	$(IN_VENV) python -m pytest
 
-bench: $(READY_TO_TEST) ## measure the speeds that the project promises
-	$(IN_VENV) python -m benchmarks.crf
-	$(IN_VENV) python -m benchmarks.stages
-	$(IN_VENV) python -m benchmarks.statistics
+bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
+	mkdir -p reports/benchmarks
+	for name in crf statistics stages; do \
+		$(IN_VENV) python -m benchmarks.$$name > reports/benchmarks/$$name.txt || exit 1; \
+		cat reports/benchmarks/$$name.txt; \
+	done
 
 ui: $(READY) ## browse the runs in MLflow
 	@echo "When it has started, open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"

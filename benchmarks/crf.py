@@ -1,8 +1,8 @@
 """The dense CRF against pydensecrf2: images a second on all cores, and where the time goes. Run with `make bench`.
 
 Both refine the same photographs with the same parameters, in turns: pydensecrf2 in a process a core, since it holds
-the GIL, ours in a thread a core. `python -m benchmarks.crf --images FOLDER` takes a folder's images in place of crops
-of scikit-learn's two photographs.
+the GIL, ours in a thread a core. `--images FOLDER` takes a folder's images, and SEGBENCH_CAMVID in the environment
+CamVid's test images, in place of crops of scikit-learn's two photographs.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from segbench.crf.lattice import blur, normalized
 from segbench.crf.refinement import refine
 from segbench.files import RGBImage, read_image
 from segbench.labels import LabelMap
+from segbench.machine import describe_machine
 from segbench.parallel import num_cores
 
 PARAMETERS = CRFParameters(4, 0.07, 6, 3, 0.005, steps=10)
@@ -190,11 +191,15 @@ def break_down(task: Task) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, help="a folder of images")
+    camvid = os.environ.get("SEGBENCH_CAMVID")
+    default = Path(camvid) / "test" if camvid else None
+    parser.add_argument("--images", type=Path, help="a folder of images", default=default)
     folder: Path | None = parser.parse_args().images
     rng = np.random.default_rng(0)
     cores = num_cores()
-    print(f"images a second on {cores} cores, medians of {REPEATS} rounds in turns")
+    print(describe_machine())
+    photographed = "CamVid's test images" if camvid and folder == default else folder or "scikit-learn's photographs"
+    print(f"{photographed}: images a second on {cores} cores, medians of {REPEATS} rounds in turns")
     print(f"{'images':<24}{'pydensecrf2':>13}{'segbench':>13}{'ratio':>8}{'same labels %':>15}")
     for count, width, height, num_classes in ((4, 1024, 512, 19), (20, 480, 360, 11)):
         images = photographs(folder, width=width, height=height, count=count)

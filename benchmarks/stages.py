@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from segbench.machine import describe_machine
+
 REPEATS = 5
 LIGHT_STAGES = ("check", "prepare", "augment", "evaluate", "compare", "lecture")
 LIMITS_S = {"dvc repro, all to do": 900.0, "dvc repro, nothing to do": 5.0}
@@ -27,6 +29,7 @@ def seconds(command: list[str], folder: Path) -> float:
 
 def main() -> None:
     """Print a table of seconds and limits."""
+    print(describe_machine())
     project = Path(__file__).parent.parent
     results = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
+from segbench.machine import describe_machine
 from segbench.metrics import Counts
 from segbench.statistics import NUM_RESAMPLES, Pair, Score, analyse
 
@@ -37,6 +38,7 @@ def peak_mib() -> float:
 
 def main() -> None:
     """Print seconds and MiB beside their limits."""
+    print(describe_machine())
     confusions = benchmark_confusions(np.random.default_rng(0))
     before_mib = peak_mib()
     scores = [Score("aAcc"), Score("mAcc"), Score("mIoU"), Score("mDice")]
