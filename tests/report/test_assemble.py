@@ -1,0 +1,135 @@
+"""Entries, ranks, differences and the words about them, from counts for which they are known."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.source import Example, Source
+from segbench.files import write_label_map
+from segbench.labels import IGNORE_INDEX, Classes
+from segbench.metrics import Counts, scores
+from segbench.report.assemble import Scored, compare, groups_of, worst_first
+from segbench.report.content import Costs, Estimate
+from segbench.report.plots import write_confusions
+from segbench.report.wording import summarised
+
+CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180))])
+NUM_IMAGES = 30
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Test images of two videos, of which the training split has one; each its own block."""
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    truth = np.array([[0, 0], [1, 1]], np.uint8)
+
+    def example(split: str, name: str, group: str) -> Example:
+        image = pixels + len(name) if split == "test" else pixels
+        return Example(split=split, name=name, group=group, block=name, load=lambda: (image, truth))
+
+    examples = [example("train", "t", "town"), example("val", "v", "town")]
+    examples += [example("test", f"{index:02d}", "town" if index < 10 else "country") for index in range(NUM_IMAGES)]
+    return prepare(Source(CLASSES, IGNORE_INDEX, examples), tmp_path_factory.mktemp("data") / "prepared")
+
+
+def counts(*, right: float, seed: int = 0) -> Counts:
+    """(NUM_IMAGES, 2, 2): of 100 pixels a class, about that share is right."""
+    found = np.random.default_rng([seed, round(1000 * right)]).binomial(100, right, (NUM_IMAGES, 2))
+    return np.array([[[a, 100 - a], [100 - b, b]] for a, b in found])
+
+
+def scored(model: str, *, right: float, crf: bool = False, latency_ms: float | None = None, seeds: int = 1) -> Scored:
+    confusions = np.stack([counts(right=right, seed=seed) for seed in range(seeds)])
+    trimap = confusions.sum(axis=1)[:, np.newaxis]
+    costs = Costs(1, 1, Estimate(latency_ms), 1.0, 1.0, 1.0) if latency_ms is not None else None
+    return Scored(model, crf=crf, confusions=confusions, trimap=trimap, as_in_paper=not crf, costs=costs)
+
+
+ALL = [
+    scored("poor", right=0.7, latency_ms=5.0),
+    scored("good", right=0.9, latency_ms=10.0, seeds=2),
+    scored("good", right=0.95, crf=True, latency_ms=30.0),
+    scored("slow", right=0.8, latency_ms=20.0),
+    scored("theirs", right=0.85),
+]
+
+
+def test_entries_are_the_best_first_with_their_scores(data: Prepared) -> None:
+    entries, _ = compare(ALL, data)
+    assert [entry.label for entry in entries] == ["good + CRF", "good", "theirs", "slow", "poor"]
+    assert [entry.rank.place for entry in entries] == [1, 2, 3, 4, 5]
+    for entry in entries:
+        (one,) = (one for one in ALL if one.label == entry.label)
+        per_seed = [scores(confusion) for confusion in one.confusions.sum(axis=1)]
+        assert entry.mean_iou.value == pytest.approx(np.mean([each.mean_iou for each in per_seed]))
+        assert entry.pixel_accuracy.value == pytest.approx(np.mean([each.pixel_accuracy for each in per_seed]))
+        np.testing.assert_allclose(np.array(entry.class_iou), np.mean([each.class_iou for each in per_seed], axis=0))
+        assert (entry.seed_spread is None) == (len(per_seed) == 1)
+        assert entry.boundary_mean_iou == pytest.approx((entry.mean_iou.value,))
+
+
+def test_the_front_is_of_what_is_better_than_all_that_is_as_fast(data: Prepared) -> None:
+    entries, _ = compare(ALL, data)
+    front = {entry.label: entry.is_on_front for entry in entries}
+    assert front == {"good + CRF": True, "good": True, "poor": True, "slow": False, "theirs": None}
+
+
+def test_differences_are_of_each_crf_and_of_all_that_papers_report(data: Prepared) -> None:
+    entries, differences = compare(ALL, data)
+    value = {entry.label: entry.mean_iou.value or 0 for entry in entries}
+    assert {(one.first, one.second) for one in differences} == {
+        ("good + CRF", "good"), ("poor", "good"), ("poor", "slow"), ("poor", "theirs"), ("good", "slow"),
+        ("good", "theirs"), ("slow", "theirs"),
+    }  # fmt: skip
+    for one in differences:
+        assert one.alone.value == pytest.approx(value[one.first] - value[one.second])
+
+
+def test_groups_are_scored_apart_and_known_as_seen_or_not(data: Prepared) -> None:
+    town, country = sorted(groups_of(data), key=lambda group: group.is_seen, reverse=True)
+    assert (town.name, town.num_images, town.is_seen) == ("town", 10, True)
+    assert (country.name, country.num_images, country.is_seen) == ("country", 20, False)
+    entries, _ = compare(ALL, data)
+    poor = entries[-1]
+    of_country = scores(ALL[0].confusions[0, 10:].sum(axis=0)).mean_iou
+    assert poor.group_mean_iou[[group.name for group in groups_of(data)].index("country")] == pytest.approx(of_country)
+
+
+def test_the_worst_image_comes_first(data: Prepared, tmp_path: Path) -> None:
+    confusions = np.tile(np.array([[2, 0], [0, 2]]), (1, NUM_IMAGES, 1, 1))
+    confusions[0, 7] = [[0, 2], [2, 0]]
+    confusions[0, 3] = [[1, 1], [0, 2]]
+    one = Scored("one", crf=False, confusions=confusions, trimap=confusions.sum(axis=1)[:, np.newaxis])
+    for row in data.split("test"):
+        write_label_map(tmp_path / f"{row.name}.png", np.full((2, 2), int(row.name) % 2, np.uint8), CLASSES)
+    entries, _ = compare([one], data)
+    images = list(worst_first(data, entries, {one: tmp_path}))
+    assert [image.name for image in images[:2]] == ["07", "03"]
+    assert len(images) == NUM_IMAGES
+    assert images[0].score == 0 and images[-1].mean_iou == (1.0,)
+    assert images[1].predicted[0].tolist() == [[1, 1], [1, 1]]
+
+
+def test_the_result_names_the_best_and_what_is_within_noise_of_it(data: Prepared) -> None:
+    entries, differences = compare(ALL, data)
+    assert summarised(entries, differences).endswith("; no other comes within noise of it.")
+    alike = replace(ALL[3], model="alike", confusions=ALL[1].confusions[:, ::-1], costs=None)
+    entries, differences = compare([ALL[0], ALL[1], alike], data)
+    assert "; within noise of it: " in summarised(entries, differences)
+    assert "poor" not in summarised(entries, differences)
+
+
+def test_confusions_are_shares_of_the_true_class(data: Prepared, tmp_path: Path) -> None:
+    entries, _ = compare(ALL[:1], data)
+    write_confusions(tmp_path / "confusion.csv", entries, CLASSES)
+    with (tmp_path / "confusion.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["true"], row["predicted"]) for row in rows] == [
+        ("road", "road"), ("road", "sky"), ("sky", "road"), ("sky", "sky"),
+    ]  # fmt: skip
+    total = ALL[0].confusions[0].sum(axis=0)
+    assert float(rows[1]["share"]) == pytest.approx(total[0, 1] / total[0].sum(), abs=1e-4)
