@@ -6,11 +6,12 @@ from segbench import params
 
 
 def main() -> None:
-    """Print what the compare stage wrote for each dataset."""
+    """Print each dataset's table, as the compare stage wrote it, and where the rest is."""
     for dataset in params.load().benchmark.datasets:
         report = Path("reports") / dataset
-        print((report / "benchmark.md").read_text())
-        print(f"report:    {report}/")
+        table, *_ = (report / "benchmark.md").read_text().partition("\n## ")
+        print(table)
+        print(f"the page:  {report / 'index.html'}")
     print("MLflow UI: make ui")
 
 
