@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
-from segbench.files import read_json, replacing
+from segbench.files import read_json, replacing, write_json
 from segbench.report.assemble import Scored, compare, groups_of, worst_first
 from segbench.report.content import Page
 from segbench.report.figures import write_grid
@@ -63,6 +63,8 @@ def main(
         test_images_score="mean IoU of the image, over all entries",
     )
     write_csv(out / "benchmark.csv", content)
+    mean_iou = {entry.label.replace(" + CRF", "+crf"): entry.mean_iou.value for entry in entries}
+    write_json(out / "metrics.json", {dataset: mean_iou})
     write_differences(out / "differences.csv", differences)
     for name, text in (("benchmark.md", markdown(content)), ("benchmark.tex", latex(content))):
         with replacing(out / name) as temporary:

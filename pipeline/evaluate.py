@@ -17,7 +17,7 @@ TRACKED_IMAGES = 8
 
 def main(
     *, dataset: str, model: str, prepared: Path, predicted: Path, refined: Path, training: Path, costs: Path,
-    choice: Path, search: Path, confusions: Path, out: Path, classes: Path,
+    choice: Path, search: Path, confusions: Path, scores: Path, summary: Path,
 ) -> None:  # fmt: skip
     """Score one model on the test split of one dataset, and complete the MLflow run of each of its seeds."""
     data = Prepared.open(prepared)
@@ -30,13 +30,20 @@ def main(
     }
     write_counts(confusions, counts)
     of_seeds = {crf: [metrics.scores(one.sum(axis=0)) for one in of.confusions] for crf, of in counts.items()}
-    means = {f"crf_{crf}": metrics.mean_scores(of) for crf, of in of_seeds.items()}
-    write_json(out, {name: one.means() for name, one in means.items()})
-    write_json(classes, {name: one.as_report(data.classes.names) for name, one in means.items()})
+    means = {crf: metrics.mean_scores(of).as_report(data.classes.names) for crf, of in of_seeds.items()}
+    write_json(scores, {f"crf_{crf}": report for crf, report in means.items()})
+    write_json(
+        summary,
+        {
+            f"{short}{suffix}": means[crf][name]
+            for short, name in metrics.SHORT_NAMES.items()
+            for crf, suffix in (("off", ""), ("on", "_crf"))
+        },
+    )
     for index, one in enumerate(trainings):
         _track(
             dataset=dataset, model=model, data=data, key=one["training_key"], counts=counts, index=index,
-            label_maps=predicted / seeds[index], reports=(costs, choice), files=(out, classes, search),
+            label_maps=predicted / seeds[index], reports=(costs, choice), files=(scores, search),
         )  # fmt: skip
 
 

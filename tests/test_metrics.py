@@ -203,4 +203,4 @@ def test_the_mean_over_seeds_is_of_those_that_have_the_score() -> None:
     np.testing.assert_allclose(mean.class_iou, [(3 / 4 + 1) / 2, (4 / 5 + 3 / 4) / 2, 0])  # the last from one seed
     assert np.isnan(mean.class_accuracy[2])
     assert mean.num_classes_averaged == 2
-    assert mean_scores([first]).means() == first.means()
+    assert mean_scores([first]).as_report(["a", "b", "c"]) == first.as_report(["a", "b", "c"])

@@ -12,6 +12,8 @@ from segbench.labels import IGNORE_INDEX, LabelMap
 
 Counts = NDArray[np.int64]
 Fractions = NDArray[np.float64]
+SHORT_NAMES = {"aAcc": "pixel_accuracy", "mAcc": "mean_accuracy", "mIoU": "mean_iou", "mDice": "mean_dice"}
+"""The field's own spelling, and ours."""
 
 
 def confusion_matrix(
@@ -63,16 +65,11 @@ class Scores:
 
     def as_report(self, names: Sequence[str]) -> dict[str, Any]:
         """For JSON: the means, then the class values by name; null where a class has none."""
-        report = self.means()
+        report: dict[str, Any] = {name: _or_none(getattr(self, name)) for name in SHORT_NAMES.values()}
+        report["num_classes_averaged"] = self.num_classes_averaged
         for name in ("class_accuracy", "class_precision", "class_iou", "class_dice"):
             report[name] = dict(zip(names, map(_or_none, getattr(self, name)), strict=True))
         return report
-
-    def means(self) -> dict[str, Any]:
-        """For JSON: the split's scores, and over how many classes the last two are averaged."""
-        names = ("pixel_accuracy", "mean_accuracy", "mean_iou", "mean_dice")
-        means = {name: _or_none(getattr(self, name)) for name in names}
-        return {**means, "num_classes_averaged": self.num_classes_averaged}
 
 
 def scores(confusion: Counts) -> Scores:

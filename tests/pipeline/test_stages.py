@@ -123,9 +123,13 @@ def test_the_table_holds_what_the_metrics_say(project: tuple[Path, Accessed]) ->
     for row in rows[1:]:
         assert float(row["mIoU_low"]) <= float(row["mIoU"]) <= float(row["mIoU_high"])
         assert bool(row["mIoU_seed_spread"]) == (row["model"] == "fcn_8s")
-        scores = json.loads((root / f"reports/scenes/models/{row['model']}/metrics.json").read_text())
+        scores = json.loads((root / f"reports/scenes/models/{row['model']}/scores.json").read_text())
         assert float(row["mIoU"]) == pytest.approx(scores[f"crf_{row['crf']}"]["mean_iou"], abs=1e-12)
         assert float(row["aAcc"]) == pytest.approx(scores[f"crf_{row['crf']}"]["pixel_accuracy"], abs=1e-12)
+        summary = json.loads((root / f"reports/scenes/models/{row['model']}/metrics.json").read_text())
+        assert summary["mIoU_crf" if row["crf"] == "on" else "mIoU"] == scores[f"crf_{row['crf']}"]["mean_iou"]
+    declared = json.loads((root / "reports/scenes/metrics.json").read_text())["scenes"]
+    assert declared == {row["model"] + ("+crf" if row["crf"] == "on" else ""): float(row["mIoU"]) for row in rows}
     page = (root / "reports/scenes/benchmark.md").read_text()
     by_model = {row["model"]: row for row in rows if row["crf"] == "off"}
     assert f"{100 * float(by_model['fcn_8s']['mIoU']):.1f}" in page
@@ -152,7 +156,7 @@ def test_metrics_are_those_of_the_predicted_pngs(project: tuple[Path, Accessed])
             )
         totals.append(total)
     assert not np.array_equal(totals[0], totals[1])
-    report = json.loads((root / "reports/scenes/models/fcn_8s/metrics.json").read_text())
+    report = json.loads((root / "reports/scenes/models/fcn_8s/scores.json").read_text())
     assert report["crf_off"]["mean_iou"] == pytest.approx(np.mean([metrics.scores(one).mean_iou for one in totals]))
     counts = read_counts(root / "data/confusions/scenes/fcn_8s.npz")["off"]
     assert np.array_equal(counts.confusions.sum(axis=1), totals)
@@ -182,7 +186,7 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     counts = read_counts(root / "data/confusions/scenes/fcn_8s.npz")["off"]
     assert run.data.metrics["test.crf_off.mean_iou"] == metrics.scores(counts.confusions[1].sum(axis=0)).mean_iou
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
-    assert {"confusion_crf_off.png", "confusion_crf_on.png", "metrics.json", "curves.csv", "crf_search.png"} <= files
+    assert {"confusion_crf_off.png", "confusion_crf_on.png", "scores.json", "curves.csv", "crf_search.png"} <= files
     assert len(client.list_artifacts(run.info.run_id, "image_truth_prediction")) == 3
     assert not list((root / "data/checkpoints").iterdir())
 
@@ -195,7 +199,7 @@ def test_the_lectures_claims_are_judged_by_the_models_that_ran(project: tuple[Pa
     assert verdicts["The dense CRF improves DeepLab v1"] == "not run"
     colour = next(finding for finding in findings if finding["says"].startswith("Colour alone"))
     assert colour["verdict"] in ("holds", "within noise", "does not hold")
-    scores = json.loads((root / "reports/scenes/models/color_clusters/metrics.json").read_text())
+    scores = json.loads((root / "reports/scenes/models/color_clusters/scores.json").read_text())
     assert colour["second"] == f"color_clusters {100 * scores['crf_off']['mean_iou']:.1f}"
     assert colour["second"] in (root / "reports/scenes/lecture.md").read_text()
 

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from segbench.files import replacing
+from segbench.metrics import SHORT_NAMES
 from segbench.report.content import Difference, Entry, Estimate, Page
 from segbench.report.markdown import table
 from segbench.report.numbers import MISSING, finite, percent, points
-
-SCORES = {"aAcc": "pixel_accuracy", "mAcc": "mean_accuracy", "mIoU": "mean_iou", "mDice": "mean_dice"}
-"""The field's own spelling, and the entry's."""
 
 
 def write_csv(path: Path, page: Page) -> None:
@@ -59,7 +57,7 @@ def _record(entry: Entry, page: Page) -> dict[str, Any]:
         "rank_best": entry.rank.best,
         "rank_worst": entry.rank.worst,
     }
-    for short, name in SCORES.items():
+    for short, name in SHORT_NAMES.items():
         record |= _interval(short, getattr(entry, name))
     record["mIoU_seed_spread"] = entry.seed_spread
     record |= {f"IoU_{name}": value for name, value in zip(page.classes.names, entry.class_iou, strict=True)}
@@ -86,7 +84,7 @@ def markdown(page: Page) -> str:
         return f"**{percent(value)}**" if value == best[name] else percent(value)
 
     header = [
-        "Model", "CRF", "Rank", *(f"{short} %" for short in SCORES), "mIoU interval", "Parameters (M)", "GMAC",
+        "Model", "CRF", "Rank", *(f"{short} %" for short in SHORT_NAMES), "mIoU interval", "Parameters (M)", "GMAC",
         "Latency (ms)", "Memory (MiB)", "Training (s)", "Front",
     ]  # fmt: skip
     rows = [
@@ -94,7 +92,7 @@ def markdown(page: Page) -> str:
             entry.model,
             _crf(entry),
             _rank(entry),
-            *(score(entry, name) for name in SCORES.values()),
+            *(score(entry, name) for name in SHORT_NAMES.values()),
             _ends(entry.mean_iou),
             *_costs(entry),
         ]
@@ -123,12 +121,12 @@ def latex(page: Page) -> str:
         text = percent(getattr(entry, name).value)
         return rf"\textbf{{{text}}}" if getattr(entry, name).value == best[name] else text
 
-    header = ["Model", "CRF", *(rf"{short} \%" for short in SCORES), r"mIoU, 95\,\%", "M", "GMAC", "ms"]
+    header = ["Model", "CRF", *(rf"{short} \%" for short in SHORT_NAMES), r"mIoU, 95\,\%", "M", "GMAC", "ms"]
     rows = [
         [
             _escaped(entry.model),
             "on" if entry.crf else "off",
-            *(score(entry, name) for name in SCORES.values()),
+            *(score(entry, name) for name in SHORT_NAMES.values()),
             _ends(entry.mean_iou),
             *_costs(entry)[:3],
         ]
@@ -158,7 +156,9 @@ def _escaped(text: str) -> str:
 
 def _best(page: Page) -> dict[str, float]:
     """The highest value of each score."""
-    return {name: max(finite(getattr(entry, name).value) or 0 for entry in page.entries) for name in SCORES.values()}
+    return {
+        name: max(finite(getattr(entry, name).value) or 0 for entry in page.entries) for name in SHORT_NAMES.values()
+    }
 
 
 def _crf(entry: Entry) -> str:
