@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from segbench.augmentation import Augmentation, Recipe, read_recipe, write_augmented
+from segbench.augmentation import Augmentation, Recipe, read_recipe, set_random_seeds, write_augmented
 from segbench.datasets import scenes
 from segbench.datasets.prepared import Prepared, prepare
 from segbench.errors import InputError
@@ -34,6 +35,7 @@ EVERYDAY: Transforms = [
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (40, 50, 3), np.uint8)
 LABEL_MAP = RNG.integers(0, 9, (40, 50), np.uint8)
+QUARTERS = np.array([[0, 1], [2, 3]], np.uint8)
 
 
 def test_a_seed_fixes_every_byte() -> None:
@@ -45,6 +47,16 @@ def test_a_seed_fixes_every_byte() -> None:
     assert label_map.tobytes() == again_label_map.tobytes()
     assert image.tobytes() != other_image.tobytes()
     assert label_map.tobytes() != other_label_map.tobytes()
+
+
+def test_transforms_choose_independently_of_each_other() -> None:
+    """Were they seeded alike, exactly the mirrored images would be inverted too."""
+    transforms: Transforms = [{name: {"p": 0.5}} for name in ("HorizontalFlip", "VerticalFlip", "InvertImg")]
+    augmentation = Augmentation(transforms, scale=1.0, crop_px=(2, 2))
+    samples = (augmentation(np.zeros((2, 2, 3), np.uint8), QUARTERS, seed=seed) for seed in range(400))
+    seen = Counter((int(label_map[0, 0]), int(image[0, 0, 0])) for image, label_map in samples)
+    assert len(seen) == 8
+    assert min(seen.values()) > 25
 
 
 def test_image_and_label_map_move_together() -> None:
@@ -137,7 +149,7 @@ def test_nearest_neighbour_may_be_asked_for_by_name() -> None:
 def test_albumentations_reads_the_serialised_transforms_back() -> None:
     augmentation = Augmentation(EVERYDAY + GEOMETRIC, scale=1.0, crop_px=(24, 32))
     loaded = A.from_dict(json.loads(json.dumps(augmentation.serialised())))
-    loaded.set_random_seed(5)
+    set_random_seeds(loaded, 5)
     theirs = loaded(image=IMAGE, mask=LABEL_MAP)
     image, label_map = augmentation(IMAGE, LABEL_MAP, seed=5)
     np.testing.assert_array_equal(theirs["image"], image)

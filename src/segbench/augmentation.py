@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Augmentation:
         """One sample, (crop height, crop width, 3) and (crop height, crop width): the same for the same seed."""
         image = scale_image(image, scale=self.scale)
         label_map = resize_label_map(label_map, height_px=image.shape[0], width_px=image.shape[1])
-        self._compose.set_random_seed(seed)
+        set_random_seeds(self._compose, seed)
         try:
             sample = self._compose(image=image, mask=label_map)
         except Exception as error:  # albumentations raises many kinds
@@ -124,6 +124,21 @@ def read_recipe(folder: Path) -> Recipe:
     content = read_json(folder / "recipe.json")
     content.pop("albumentations")
     return Recipe(**{**content, "crop_px": tuple(content["crop_px"])})
+
+
+def set_random_seeds(compose: A.BaseCompose, seed: int) -> None:
+    """Give each transform numbers of its own: albumentations' one seed for all would tie their choices together."""
+    transforms = list(_nested(compose))
+    for transform, own in zip(transforms, np.random.SeedSequence(seed).generate_state(len(transforms)), strict=True):
+        transform.set_random_seed(int(own))
+
+
+def _nested(transform: A.BasicTransform | A.BaseCompose) -> Iterator[A.BasicTransform | A.BaseCompose]:
+    """The transform, and all inside it; the outer before the inner, since that seeds these too."""
+    yield transform
+    if isinstance(transform, A.BaseCompose):
+        for inner in transform.transforms:
+            yield from _nested(inner)
 
 
 def _build(index: int, name: str, arguments: dict[str, Any]) -> A.BasicTransform:
