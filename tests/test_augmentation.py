@@ -251,6 +251,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return prepare(source, tmp_path_factory.mktemp("data") / "prepared")
 
 
+def test_each_transform_by_itself_is_never_left_out_and_keeps_the_centre() -> None:
+    transforms: Transforms = [{"HorizontalFlip": {"p": 0.01}}, {"VerticalFlip": {}}]
+    recipe = Recipe(seed=0, copies=0, scale=1.0, crop_px=(20, 30), transforms=transforms)
+    image, label_map = recipe.original()(IMAGE, LABEL_MAP, seed=0)
+    np.testing.assert_array_equal(label_map, LABEL_MAP[10:30, 10:40])
+    ((first, mirrored), (second, upturned)) = recipe.each_alone()
+    assert (first, second) == ("HorizontalFlip", "VerticalFlip")
+    np.testing.assert_array_equal(mirrored(IMAGE, LABEL_MAP, seed=0)[0], image[:, ::-1])
+    np.testing.assert_array_equal(upturned(IMAGE, LABEL_MAP, seed=0)[1], label_map[::-1])
+
+
 @pytest.mark.parametrize("copies", [0, 2])
 def test_a_recipe_comes_back_as_it_was_written(tmp_path: Path, prepared: Prepared, copies: int) -> None:
     recipe = Recipe(seed=1, copies=copies, scale=0.5, crop_px=(16, 24), transforms=EVERYDAY)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -34,6 +34,9 @@ if not _had_torch:
 
 cv2.setNumThreads(1)  # images are small: threads cost more than they save, and processes share the cores
 
+Transform = dict[str, dict[str, Any]]
+"""{name: arguments}"""
+
 COMPOSITIONS = A.OneOf | A.SomeOf | A.OneOrOther | A.RandomOrder | A.Sequential
 TRIAL_IMAGE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
 TRIAL_LABEL_MAP = np.full(TRIAL_IMAGE.shape[:2], 7, np.uint8)
@@ -42,7 +45,7 @@ ADVICE = ".*(special case of|very slow)"
 
 
 class Augmentation:
-    """A validated recipe: scale, the named transforms, then padding and a random crop.
+    """A validated recipe: scale, the named transforms, then padding and a crop at a random position or the centre.
 
     transforms: one {name: arguments} each, in order; those of OneOf and its like lie in its `transforms`. Borders that
     a transform makes are IGNORE_INDEX. Raises InputError for a name or argument that albumentations does not know,
@@ -50,16 +53,17 @@ class Augmentation:
     """
 
     def __init__(
-        self, transforms: Sequence[dict[str, dict[str, Any]]], *, scale: float, crop_px: tuple[int, int]
-    ) -> None:
+        self, transforms: Sequence[Transform], *, scale: float, crop_px: tuple[int, int],
+        position: Literal["random", "center"] = "random",
+    ) -> None:  # fmt: skip
         self.scale = scale
-        self.crop_px = crop_px
         height, width = crop_px
+        crop = A.RandomCrop if position == "random" else A.CenterCrop
         self._compose = A.Compose(
             [
                 *(_build(entry, f"params.yaml: augment.transforms.{index}") for index, entry in enumerate(transforms)),
-                A.PadIfNeeded(height, width, position="random", fill=127, fill_mask=IGNORE_INDEX),
-                A.RandomCrop(height, width),
+                A.PadIfNeeded(height, width, position=position, fill=127, fill_mask=IGNORE_INDEX),
+                crop(height, width),
             ]
         )
 
@@ -87,11 +91,23 @@ class Recipe:
     copies: int
     scale: float
     crop_px: tuple[int, int]
-    transforms: list[dict[str, dict[str, Any]]]
+    transforms: list[Transform]
 
     def augmentation(self) -> Augmentation:
         """The transforms, validated: InputError as of Augmentation."""
         return Augmentation(self.transforms, scale=self.scale, crop_px=self.crop_px)
+
+    def each_alone(self) -> list[tuple[str, Augmentation]]:
+        """Each transform's name, and that transform by itself, never left out; cropped at the centre."""
+        always = [(name, {**arguments, "p": 1.0}) for one in self.transforms for name, arguments in one.items()]
+        return [(name, self._centered([{name: arguments}])) for name, arguments in always]
+
+    def original(self) -> Augmentation:
+        """No transform, cropped at the centre."""
+        return self._centered([])
+
+    def _centered(self, transforms: list[Transform]) -> Augmentation:
+        return Augmentation(transforms, scale=self.scale, crop_px=self.crop_px, position="center")
 
     def sample(self, position: int, *, prepared: Prepared, augmentation: Augmentation) -> tuple[RGBImage, LabelMap]:
         """The stream's sample at a position."""
