@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from segbench import fitting, metrics, params, zoo
+from segbench import fitting, losses, metrics, params, zoo
 from segbench.augmentation import Recipe, write_augmented
 from segbench.datasets import scenes
 from segbench.datasets.prepared import prepare
 from segbench.errors import InputError
 from segbench.inference import Predictor
-from segbench.models.layers import Network
+from segbench.models.layers import LossTerm, Network
 from segbench.samples import AugmentedSamples, WholeImages
 
 
@@ -82,24 +82,24 @@ def test_atrous_depthwise_convolutions_are_subsampled_and_nothing_else_is() -> N
     torch.testing.assert_close(atrous(x), expected)
 
 
-def test_a_batch_without_labelled_pixels_has_loss_zero() -> None:
-    task = _task(weights=None)
-    loss = task.loss(torch.randn(1, 2, 4, 4, requires_grad=True), torch.full((1, 4, 4), 255, dtype=torch.uint8))
-    assert float(loss) == 0
-    loss.backward()
+class TwoHeads(Network):
+    """A network whose auxiliary head counts 0.4."""
+
+    def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
+        return [LossTerm(images[:, :2], label_maps, 1.0), LossTerm(images[:, 1:], label_maps, 0.4)]
 
 
-@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.5])])
-def test_the_loss_is_torchs_mean_cross_entropy(weights: torch.Tensor | None) -> None:
-    logits, labels = torch.randn(2, 2, 4, 4), torch.randint(0, 2, (2, 4, 4))
-    labels[0, 0] = 255
-    expected = nn.functional.cross_entropy(logits, labels, weight=weights, ignore_index=255)
-    torch.testing.assert_close(_task(weights=weights).loss(logits, labels.byte()), expected)
-
-
-def _task(weights: torch.Tensor | None) -> fitting.Task:
-    schedule = params.load(Path(__file__).parent.parent / "params.yaml").train
-    return fitting.Task(Network(), schedule, seed=0, num_classes=2, weights=weights)
+def test_every_head_has_the_schedules_loss() -> None:
+    terms: dict[params.LossName, float] = {"cross_entropy": 0.5, "dice": 2.0}
+    schedule = params.load(Path(__file__).parent.parent / "params.yaml").train.model_copy(update={"loss": terms})
+    class_weights = torch.tensor([0.5, 1.5])
+    task = fitting.Task(TwoHeads(), schedule, seed=0, num_classes=2, weights=class_weights)
+    images, label_maps = torch.randint(256, (2, 3, 8, 8)).byte(), torch.randint(2, (2, 8, 8)).byte()
+    last, auxiliary = (
+        losses.weighted_sum(logits / 255, label_maps, terms=terms, class_weights=class_weights)
+        for logits in (images[:, :2].float(), images[:, 1:].float())
+    )
+    torch.testing.assert_close(task.training_step((images, label_maps), 0), last + 0.4 * auxiliary)
 
 
 TRAINING = textwrap.dedent(

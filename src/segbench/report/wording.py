@@ -60,6 +60,7 @@ def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) 
         ("network input", f"images at {samples['scale']:g} of their size, training crops {crop_width}x{crop_height}"),
         ("backbone", f"{backbone['name']}, weights {backbone['weights']}"),
         ("schedule", f"{schedule['epochs']} epochs, batch {schedule['batch_size']}, {optimizer}"),
+        ("loss", " + ".join(f"{weight:g} {name}" for name, weight in schedule["loss"].items())),
         ("class weights", schedule["class_weights"]),
         ("checkpoint", schedule["checkpoint"]),
         ("precision", f"training {schedule['precision']}, prediction float32"),
