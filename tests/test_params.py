@@ -85,6 +85,8 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("train.loss", {"hinge": 1}, ["train.loss.hinge is hinge; it must be 'cross_entropy', 'dice' or 'focal'"]),
     ("train.loss", {"dice": 0}, ["train.loss.dice is 0; it must be greater than 0"]),
     ("models.unet.train", {"loss": {"dice": "x"}}, ["models.unet.train.loss.dice is", "it must be a valid number"]),
+    ("train.rare_class_sampling", 1.5, ["train.rare_class_sampling is 1.5; it must be less than or equal to 1"]),
+    ("train.rare_class_sampling", True, ["train.rare_class_sampling is", "it must be a"]),
     ("train.devices", 0, ["train.devices is 0; it must be"]),
     ("models.fcn_8s.stride", 12, ["models.fcn_8s.stride is 12; it must be 8, 16 or 32"]),
     (

@@ -309,7 +309,7 @@ def fit(
     bilinear upsampling and the losses add in no fixed order, so weights differ there in the last bits.
     """
     batch_size = min(schedule.batch_size, len(samples))
-    sampler = EpochSampler(len(samples), seed=seed)
+    sampler = EpochSampler(samples.class_pixels, seed=seed, epochs=epochs, rare_share=schedule.rare_class_sampling)
     loader = DataLoader(
         samples,
         batch_size=batch_size,

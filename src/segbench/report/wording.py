@@ -62,6 +62,7 @@ def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) 
         ("schedule", f"{schedule['epochs']} epochs, batch {schedule['batch_size']}, {optimizer}"),
         ("loss", " + ".join(f"{weight:g} {name}" for name, weight in schedule["loss"].items())),
         ("class weights", schedule["class_weights"]),
+        ("rare-class sampling", f"{schedule['rare_class_sampling']:g} of the samples"),
         ("checkpoint", schedule["checkpoint"]),
         ("precision", f"training {schedule['precision']}, prediction float32"),
         ("seeds", ", ".join(map(str, schedule["seeds"]))),
