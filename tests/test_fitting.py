@@ -159,6 +159,32 @@ def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path)
         assert torch.equal(tensor, weights[1][name]), name
 
 
+def test_stored_and_made_samples_train_the_same_network(tmp_path: Path) -> None:
+    """Bit for bit, also when other processes make them, and with images drawn for their rare classes."""
+    parameters = params.load(Path(__file__).parent.parent / "params.yaml")
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_images={"train": 8, "val": 1, "test": 1})
+    data = prepare(source, tmp_path / "prepared")
+    curves, weights = [], []
+    for copies, workers in ((2, 0), (0, 0), (0, 2)):
+        folder = tmp_path / f"{copies}_{workers}"
+        transforms = parameters.augment.transforms
+        write_augmented(Recipe(seed=0, copies=copies, scale=1.0, crop_px=(48, 64), transforms=transforms), data, folder)
+        schedule = {"batch_size": 4, "loader_workers": workers, "rare_class_sampling": 0.5}
+        fitting.seed_everything(0)
+        network = zoo.build(parameters.model("fcn_32s"), backbone=parameters.backbone, num_classes=len(data.classes))
+        assert isinstance(network, Network)
+        rows = fitting.fit(
+            network, AugmentedSamples(folder, data), WholeImages(data, "val", scale=1.0),
+            schedule=parameters.train.model_copy(update=schedule), seed=0, epochs=2, precision="float32", weights=None,
+            num_classes=len(data.classes), checkpoints=folder / "checkpoints", on_epoch=lambda row: None,
+        )  # fmt: skip
+        curves.append([row.train_loss for row in rows])
+        weights.append(network.state_dict())
+    assert curves[0] == curves[1] == curves[2]
+    for others in weights[1:]:
+        assert all(torch.equal(others[name], tensor) for name, tensor in weights[0].items())
+
+
 def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path: Path) -> None:
     parameters = params.load(Path(__file__).parent.parent / "params.yaml")
     source = scenes.open_source(seed=0, width_px=64, height_px=48, num_images={"train": 8, "val": 3, "test": 1})
