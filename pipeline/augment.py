@@ -28,16 +28,34 @@ def main(*, dataset: str, prepared: Path, out: Path, preview: Path) -> None:
     data = Prepared.open(prepared)
     write_augmented(recipe, data, out)
 
-    augmentation = recipe.augmentation()
-    num_images = len(data.split("train"))
-    grid = []
-    for index in np.linspace(0, num_images - 1, min(PREVIEW_IMAGES, num_images)).astype(int).tolist():
+    _write_preview(preview, recipe, data)
+
+
+def _write_preview(path: Path, recipe: Recipe, data: Prepared) -> None:
+    """A row a transform, of an image and what that alone makes of it; then images and what networks see of them."""
+    rows, original, augmentation = data.split("train"), recipe.original(), recipe.augmentation()
+    middle, shown = rows[len(rows) // 2], []
+    image, label_map = data.image(middle), data.label_map(middle)
+    for name, alone in recipe.each_alone():
+        samples = [alone(image, label_map, seed=seed) for seed in range(PREVIEW_SAMPLES)]
+        shown.append((name, original(image, label_map, seed=0), samples))
+    for index in np.linspace(0, len(rows) - 1, min(PREVIEW_IMAGES, len(rows))).astype(int).tolist():
         samples = [
-            recipe.sample(epoch * num_images + index, prepared=data, augmentation=augmentation)
+            recipe.sample(epoch * len(rows) + index, prepared=data, augmentation=augmentation)
             for epoch in range(PREVIEW_SAMPLES)
         ]
-        grid.append([picture for image, labels in samples for picture in (image, data.classes.colorize(labels))])
-    write_grid(preview, grid, headers=["sample", "truth"], classes=data.classes, cell_width_px=256)
+        shown.append(("all", original(data.image(rows[index]), data.label_map(rows[index]), seed=0), samples))
+    write_grid(
+        path,
+        [
+            [picture for pixels, labels in (before, *after) for picture in (pixels, data.classes.colorize(labels))]
+            for _, before, after in shown
+        ],
+        headers=["original", "truth"] + PREVIEW_SAMPLES * ["sample", "truth"],
+        row_headers=[name for name, _, _ in shown],
+        classes=data.classes,
+        cell_width_px=160,
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Augmented samples are reproducible, of one size, and never hold a label that was not there."""
 
+import inspect
 import json
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +37,14 @@ EVERYDAY: Transforms = [
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (40, 50, 3), np.uint8)
 LABEL_MAP = RNG.integers(0, 9, (40, 50), np.uint8)
+LABEL_MAPS = arrays(np.uint8, st.tuples(st.integers(16, 48), st.integers(16, 48)), elements=st.integers(1, 254))
+SEEDS = st.integers(0, 2**32 - 1)
 QUARTERS = np.array([[0, 1], [2, 3]], np.uint8)
 
 
 def test_a_seed_fixes_every_byte() -> None:
-    augmentation = Augmentation(EVERYDAY + GEOMETRIC, scale=1.0, crop_px=(24, 32))
+    nested: Transforms = [{"SomeOf": {"transforms": [{"Blur": {}}, {"Rotate": {}}, {"RandomGamma": {}}], "n": 2}}]
+    augmentation = Augmentation(EVERYDAY + nested + GEOMETRIC, scale=1.0, crop_px=(24, 32))
     image, label_map = augmentation(IMAGE, LABEL_MAP, seed=3)
     other_image, other_label_map = augmentation(IMAGE, LABEL_MAP, seed=4)
     again_image, again_label_map = augmentation(IMAGE, LABEL_MAP, seed=3)
@@ -86,14 +91,79 @@ GEOMETRIC_AUGMENTATION = Augmentation(GEOMETRIC, scale=0.75, crop_px=(32, 32))
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    label_map=arrays(np.uint8, st.tuples(st.integers(16, 48), st.integers(16, 48)), elements=st.integers(0, 254)),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_no_transform_invents_a_label(label_map: LabelMap, seed: int) -> None:
+@given(label_map=LABEL_MAPS, seed=SEEDS)
+def test_no_recipe_invents_a_label(label_map: LabelMap, seed: int) -> None:
     image = np.zeros((*label_map.shape, 3), np.uint8)
     _, augmented = GEOMETRIC_AUGMENTATION(image, label_map, seed=seed)
     assert set(np.unique(augmented)) <= {*np.unique(label_map), IGNORE_INDEX}
+
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "AtLeastOneBBoxRandomCrop": {"height": 16, "width": 16},
+    "CenterCrop": {"height": 16, "width": 16},
+    "CenterCrop3D": {"size": [2, 2, 2]},
+    "Crop": {"x_max": 16, "y_max": 16},
+    "CropAndPad": {"percent": [-0.3, 0.3]},
+    "CropNonEmptyMaskIfExists": {"height": 16, "width": 16},
+    "ElasticTransform": {"alpha": 60, "sigma": 6},
+    "GridElasticDeform": {"num_grid_xy": [4, 4], "magnitude": 10},
+    "LongestMaxSize": {"max_size": 40},
+    "Pad3D": {"padding": 3},
+    "PadIfNeeded3D": {"min_zyx": [3, 3, 3]},
+    "RandomCrop": {"height": 16, "width": 16},
+    "RandomCrop3D": {"size": [2, 2, 2]},
+    "RandomResizedCrop": {"size": [20, 30]},
+    "RandomSizedBBoxSafeCrop": {"height": 16, "width": 16},
+    "RandomSizedCrop": {"min_max_height": [10, 16], "size": [20, 30]},
+    "Resize": {"height": 20, "width": 30},
+    "SmallestMaxSize": {"max_size": 40},
+}
+"""Arguments without which a transform does not work, or does next to nothing."""
+REFUSED = {
+    "BBoxSafeRandomCrop": "needs bboxes, which a sample does not have",
+    "CenterCrop3D": "it does not transform images",
+    "CoarseDropout3D": "it does not transform images",
+    "CubicSymmetry": "it does not transform images",
+    "FrequencyMasking": "consider using XYMasking",
+    "GridElasticDeform": "it makes pixels of label 0 where an image has none",
+    "Lambda": "To make a Lambda transform serializable",
+    "Mosaic": "needs mosaic_metadata, which a sample does not have",
+    "OverlayElements": "needs overlay_metadata, which a sample does not have",
+    "Pad3D": "it does not transform images",
+    "PadIfNeeded3D": "it does not transform images",
+    "RandomCrop3D": "it does not transform images",
+    "RandomCropNearBBox": "needs cropping_bbox, which a sample does not have",
+    "RandomSizedBBoxSafeCrop": "needs bboxes, which a sample does not have",
+    "TimeMasking": "consider using XYMasking",
+    "TimeReverse": "Consider using HorizontalFlip",
+}
+SPATIAL = {
+    name
+    for name, member in vars(A).items()
+    if inspect.isclass(member) and issubclass(member, A.DualTransform) and "interface" not in member.__module__
+}
+
+
+@cache
+def always(name: str) -> Augmentation:
+    """A recipe of one transform that is never left out."""
+    return Augmentation([{name: {"p": 1.0, **NEEDED.get(name, {})}}], scale=1.0, crop_px=(32, 32))
+
+
+@pytest.mark.filterwarnings("ignore:Neither valid mask nor bboxes")
+@pytest.mark.parametrize("name", sorted(SPATIAL - REFUSED.keys()))
+@settings(max_examples=15, deadline=None)
+@given(label_map=LABEL_MAPS, seed=SEEDS)
+def test_no_spatial_transform_invents_a_label(name: str, label_map: LabelMap, seed: int) -> None:
+    image = np.zeros((*label_map.shape, 3), np.uint8)
+    _, augmented = always(name)(image, label_map, seed=seed)
+    assert set(np.unique(augmented)) <= {*np.unique(label_map), IGNORE_INDEX}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_transform_that_would_spoil_label_maps_or_needs_more_than_samples_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=rf"^params\.yaml: augment\.transforms\.0\.{name}.*{REFUSED[name]}"):
+        always(name)
 
 
 def test_borders_that_a_transform_makes_have_no_class() -> None:
@@ -118,6 +188,18 @@ def test_borders_that_a_transform_makes_have_no_class() -> None:
             "Rotate.mask_interpolation: label maps are resized by nearest neighbour only",
         ),
         ("RandomScale", {"area_for_downscale": "image_mask"}, r"RandomScale.area_for_downscale: label maps are"),
+        ("Rotate", {"fill_mask": 0}, "Rotate.fill_mask is 0; it must be 255 or left out"),
+        ("PixelDropout", {"mask_drop_value": 3}, "PixelDropout.mask_drop_value is 3; it must be 255 or left out"),
+        ("RandomCrop", {}, "RandomCrop: .*height Field required"),
+        ("OneOf", {}, "OneOf.transforms is None; it must be a list of transforms"),
+        ("OneOf", {"transforms": [{"Flop": {}}]}, r"OneOf.transforms.0.Flop: albumentations .* has no such transform"),
+        ("OneOf", {"transforms": ["Blur"]}, "OneOf.transforms.0 is Blur; it must be one {name: {argument: value}}"),
+        ("SomeOf", {"transforms": [{"Rotate": {"fill_mask": 0}}]}, "SomeOf.transforms.0.Rotate.fill_mask is 0"),
+        ("SomeOf", {"transforms": [{"Blur": {}}], "m": 1}, "SomeOf has no argument m; it has transforms, n"),
+        ("OneOrOther", {"transforms": [{"Blur": {}}]}, "OneOrOther: Length of transforms is not equal to 2"),
+        ("Normalize", {}, "Normalize: it makes float32 images .* samples must stay uint8 RGB"),
+        ("ToGray", {"num_output_channels": 1}, "ToGray: it makes uint8 images .* samples must stay uint8 RGB"),
+        ("FDA", {}, "FDA: .* its dependency on external data"),
     ],
 )
 def test_a_mistake_in_a_transform_is_named_in_one_line(name: str, arguments: dict[str, Any], message: str) -> None:
@@ -126,18 +208,24 @@ def test_a_mistake_in_a_transform_is_named_in_one_line(name: str, arguments: dic
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        pytest.param("Normalize", {"p": 1.0}, id="makes fractions of grey levels"),
-        pytest.param("ToGray", {"num_output_channels": 1, "p": 1.0}, id="drops channels"),
-        pytest.param("RandomCrop", {"height": 200, "width": 200}, id="wants a larger image"),
-        pytest.param("FDA", {"p": 1.0}, id="wants further images"),
-    ],
-)
-def test_a_transform_that_cannot_make_a_sample_is_an_input_error(name: str, arguments: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"^params\.yaml: augment\.transforms"):
-        Augmentation([{name: arguments}], scale=1.0, crop_px=(24, 32))(IMAGE, LABEL_MAP, seed=0)
+def test_a_transform_that_wants_a_larger_image_is_an_input_error() -> None:
+    augmentation = Augmentation([{"RandomCrop": {"height": 200, "width": 200}}], scale=1.0, crop_px=(24, 32))
+    with pytest.raises(InputError, match=r"^params\.yaml: augment\.transforms: Crop size \(height, width\) exceeds"):
+        augmentation(IMAGE, LABEL_MAP, seed=0)
+
+
+def test_transforms_may_stand_inside_others() -> None:
+    """Each image is mirrored in one direction or turned, and never both."""
+    turned = {"Sequential": {"transforms": [{"Transpose": {"p": 1.0}}, {"HorizontalFlip": {"p": 1.0}}], "p": 1.0}}
+    choices: Transforms = [{"HorizontalFlip": {}}, {"VerticalFlip": {}}, turned]
+    augmentation = Augmentation([{"OneOf": {"transforms": choices, "p": 1.0}}], scale=1.0, crop_px=(2, 2))
+    image = np.repeat(QUARTERS[..., None], 3, axis=2)
+    seen = set()
+    for seed in range(50):
+        sample, label_map = augmentation(image, QUARTERS, seed=seed)
+        np.testing.assert_array_equal(sample[..., 0], label_map)
+        seen.add(tuple(label_map.ravel().tolist()))
+    assert seen == {(1, 0, 3, 2), (2, 3, 0, 1), (2, 0, 3, 1)}
 
 
 def test_nearest_neighbour_may_be_asked_for_by_name() -> None:
@@ -161,6 +249,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     num_images = {"train": 3, "val": 1, "test": 1}
     source = scenes.open_source(seed=0, width_px=48, height_px=40, num_images=num_images)
     return prepare(source, tmp_path_factory.mktemp("data") / "prepared")
+
+
+def test_each_transform_by_itself_is_never_left_out_and_keeps_the_centre() -> None:
+    transforms: Transforms = [{"HorizontalFlip": {"p": 0.01}}, {"VerticalFlip": {}}]
+    recipe = Recipe(seed=0, copies=0, scale=1.0, crop_px=(20, 30), transforms=transforms)
+    image, label_map = recipe.original()(IMAGE, LABEL_MAP, seed=0)
+    np.testing.assert_array_equal(label_map, LABEL_MAP[10:30, 10:40])
+    ((first, mirrored), (second, upturned)) = recipe.each_alone()
+    assert (first, second) == ("HorizontalFlip", "VerticalFlip")
+    np.testing.assert_array_equal(mirrored(IMAGE, LABEL_MAP, seed=0)[0], image[:, ::-1])
+    np.testing.assert_array_equal(upturned(IMAGE, LABEL_MAP, seed=0)[1], label_map[::-1])
 
 
 @pytest.mark.parametrize("copies", [0, 2])

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from segbench import fitting, metrics, params, zoo
+from segbench import fitting, losses, metrics, params, zoo
 from segbench.augmentation import Recipe, write_augmented
 from segbench.datasets import scenes
 from segbench.datasets.prepared import prepare
 from segbench.errors import InputError
 from segbench.inference import Predictor
-from segbench.models.layers import Network
+from segbench.models.layers import LossTerm, Network
 from segbench.samples import AugmentedSamples, WholeImages
 
 
@@ -82,24 +82,24 @@ def test_atrous_depthwise_convolutions_are_subsampled_and_nothing_else_is() -> N
     torch.testing.assert_close(atrous(x), expected)
 
 
-def test_a_batch_without_labelled_pixels_has_loss_zero() -> None:
-    task = _task(weights=None)
-    loss = task.loss(torch.randn(1, 2, 4, 4, requires_grad=True), torch.full((1, 4, 4), 255, dtype=torch.uint8))
-    assert float(loss) == 0
-    loss.backward()
+class TwoHeads(Network):
+    """A network whose auxiliary head counts 0.4."""
+
+    def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
+        return [LossTerm(images[:, :2], label_maps, 1.0), LossTerm(images[:, 1:], label_maps, 0.4)]
 
 
-@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.5])])
-def test_the_loss_is_torchs_mean_cross_entropy(weights: torch.Tensor | None) -> None:
-    logits, labels = torch.randn(2, 2, 4, 4), torch.randint(0, 2, (2, 4, 4))
-    labels[0, 0] = 255
-    expected = nn.functional.cross_entropy(logits, labels, weight=weights, ignore_index=255)
-    torch.testing.assert_close(_task(weights=weights).loss(logits, labels.byte()), expected)
-
-
-def _task(weights: torch.Tensor | None) -> fitting.Task:
-    schedule = params.load(Path(__file__).parent.parent / "params.yaml").train
-    return fitting.Task(Network(), schedule, seed=0, num_classes=2, weights=weights)
+def test_every_head_has_the_schedules_loss() -> None:
+    terms: dict[params.LossName, float] = {"cross_entropy": 0.5, "dice": 2.0}
+    schedule = params.load(Path(__file__).parent.parent / "params.yaml").train.model_copy(update={"loss": terms})
+    class_weights = torch.tensor([0.5, 1.5])
+    task = fitting.Task(TwoHeads(), schedule, seed=0, num_classes=2, weights=class_weights)
+    images, label_maps = torch.randint(256, (2, 3, 8, 8)).byte(), torch.randint(2, (2, 8, 8)).byte()
+    last, auxiliary = (
+        losses.weighted_sum(logits / 255, label_maps, terms=terms, class_weights=class_weights)
+        for logits in (images[:, :2].float(), images[:, 1:].float())
+    )
+    torch.testing.assert_close(task.training_step((images, label_maps), 0), last + 0.4 * auxiliary)
 
 
 TRAINING = textwrap.dedent(
@@ -157,6 +157,32 @@ def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path)
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[0].items():
         assert torch.equal(tensor, weights[1][name]), name
+
+
+def test_stored_and_made_samples_train_the_same_network(tmp_path: Path) -> None:
+    """Bit for bit, also when other processes make them, and with images drawn for their rare classes."""
+    parameters = params.load(Path(__file__).parent.parent / "params.yaml")
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_images={"train": 8, "val": 1, "test": 1})
+    data = prepare(source, tmp_path / "prepared")
+    curves, weights = [], []
+    for copies, workers in ((2, 0), (0, 0), (0, 2)):
+        folder = tmp_path / f"{copies}_{workers}"
+        transforms = parameters.augment.transforms
+        write_augmented(Recipe(seed=0, copies=copies, scale=1.0, crop_px=(48, 64), transforms=transforms), data, folder)
+        schedule = {"batch_size": 4, "epochs": 2, "loader_workers": workers, "rare_class_sampling": 0.5}
+        fitting.seed_everything(0)
+        network = zoo.build(parameters.model("fcn_32s"), backbone=parameters.backbone, num_classes=len(data.classes))
+        assert isinstance(network, Network)
+        rows = fitting.fit(
+            network, AugmentedSamples(folder, data), WholeImages(data, "val", scale=1.0),
+            schedule=parameters.train.model_copy(update=schedule), seed=0, precision="float32", weights=None,
+            num_classes=len(data.classes), checkpoints=folder / "checkpoints", on_epoch=lambda row: None,
+        )  # fmt: skip
+        curves.append([row.train_loss for row in rows])
+        weights.append(network.state_dict())
+    assert curves[0] == curves[1] == curves[2]
+    for others in weights[1:]:
+        assert all(torch.equal(others[name], tensor) for name, tensor in weights[0].items())
 
 
 def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path: Path) -> None:

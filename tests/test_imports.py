@@ -15,7 +15,7 @@ errors machine
 labels
 files
 params metrics parallel crf.energy crf.lanes
-datasets.source resume boundaries statistics report.markdown report.numbers report.charts report.pictures
+datasets.source losses resume boundaries statistics report.markdown report.numbers report.charts report.pictures
 datasets.scenes datasets.download datasets.prepared models.layers report.lecture report.sliding
 datasets.camvid augmentation scoring external report.content
 models.backbones models.color_clusters models.sliding_window

@@ -80,6 +80,13 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("train.batch_size", 1.5, ["train.batch_size is 1.5; it must be a valid integer"]),
     ("train.momentum", 1, ["train.momentum is 1; it must be less than 1"]),
     ("train.optimizer", "adam", ["train.optimizer is", "adam", "it must be 'adamw' or 'sgd'"]),
+    ("train.loss", {}, ["train.loss is {}; it must be a dictionary of at least 1 item"]),
+    ("train.loss", "dice", ["train.loss is", "dice", "it must be a valid dictionary"]),
+    ("train.loss", {"hinge": 1}, ["train.loss.hinge is hinge; it must be 'cross_entropy', 'dice' or 'focal'"]),
+    ("train.loss", {"dice": 0}, ["train.loss.dice is 0; it must be greater than 0"]),
+    ("models.unet.train", {"loss": {"dice": "x"}}, ["models.unet.train.loss.dice is", "it must be a valid number"]),
+    ("train.rare_class_sampling", 1.5, ["train.rare_class_sampling is 1.5; it must be less than or equal to 1"]),
+    ("train.rare_class_sampling", True, ["train.rare_class_sampling is", "it must be a"]),
     ("train.devices", 0, ["train.devices is 0; it must be"]),
     ("models.fcn_8s.stride", 12, ["models.fcn_8s.stride is 12; it must be 8, 16 or 32"]),
     (

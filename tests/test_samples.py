@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from segbench import samples
 from segbench.augmentation import Recipe, write_augmented
 from segbench.datasets import scenes
 from segbench.datasets.prepared import Prepared, prepare
-from segbench.samples import AugmentedSamples, EpochSampler, WholeImages
+from segbench.samples import AugmentedSamples, EpochSampler, WholeImages, rarity
 
 NUM_TRAIN, COPIES = 3, 2
 RECIPE = Recipe(
@@ -83,30 +84,69 @@ def test_pixels_are_colours_and_classes_of_the_first_epoch(stored: AugmentedSamp
         np.testing.assert_array_equal(classes[own].reshape(24, 32), label_map.numpy())
 
 
+COMMON = np.tile(np.array([900, 100, 0]), (50, 1))
+COMMON[7] = COMMON[30] = [900, 90, 10]
+"""Pixels of three classes in 50 images, of which two show the last class."""
+
+
+def epoch_order(epoch: int, *, seed: int = 3, rare_share: float = 0.0) -> list[int]:
+    sampler = EpochSampler(COMMON, seed=seed, epochs=8, rare_share=rare_share)
+    sampler.set_epoch(epoch)
+    positions = list(sampler)
+    assert len(sampler) == len(positions) == 50
+    return positions
+
+
 def test_an_epoch_is_a_permutation_of_its_part_of_the_stream() -> None:
-    sampler = EpochSampler(50, seed=0)
     orders = []
     for epoch in range(3):
-        sampler.set_epoch(epoch)
-        positions = list(sampler)
-        assert len(sampler) == len(positions) == 50
+        positions = epoch_order(epoch)
         assert sorted(positions) == list(range(50 * epoch, 50 * (epoch + 1)))
+        assert positions == (50 * epoch + np.random.default_rng([3, epoch]).permutation(50)).tolist()
         orders.append([position % 50 for position in positions])
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+@pytest.mark.parametrize("rare_share", [0.0, 0.5])
+def test_the_order_depends_on_seed_and_epoch_alone(rare_share: float) -> None:
     """A run that continues at epoch 7 sees what one sees that was never stopped."""
-    continued = EpochSampler(50, seed=3)
-    continued.set_epoch(7)
-    unbroken = EpochSampler(50, seed=3)
+    unbroken = EpochSampler(COMMON, seed=3, epochs=8, rare_share=rare_share)
     for epoch in range(8):
         unbroken.set_epoch(epoch)
         order = list(unbroken)
-    assert list(continued) == order == list(continued)
-    other = EpochSampler(50, seed=4)
-    other.set_epoch(7)
-    assert list(other) != order
+    assert epoch_order(7, rare_share=rare_share) == order == list(unbroken)
+    assert epoch_order(7, rare_share=rare_share, seed=4) != order
+
+
+@pytest.mark.parametrize("rare_share", [0.0, 0.5])
+def test_processes_share_an_epoch(rare_share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = epoch_order(2, rare_share=rare_share)
+    sampler = EpochSampler(COMMON, seed=3, epochs=8, rare_share=rare_share)
+    sampler.set_epoch(2)
+    for rank in range(3):
+        monkeypatch.setattr(samples, "_processes", lambda rank=rank: (rank, 3))
+        assert list(sampler) == alone[rank::3][: len(sampler)]
+        assert len(sampler) == 16
+
+
+def test_rarity_by_hand() -> None:
+    # Shares of the pixels: 0.97, 0.02, 0.01 and none. Class 1 is in the first image, class 2 in the last two.
+    class_pixels = np.array([[94, 6, 0, 0], [99, 0, 1, 0], [98, 0, 2, 0]])
+    of_class = np.exp(-np.array([0.97, 0.02, 0.01]) / 0.01)
+    of_class /= of_class.sum()
+    first = of_class[0] / 3 + of_class[1]
+    expected = [first, (1 - first) / 2, (1 - first) / 2]
+    np.testing.assert_allclose(rarity(class_pixels), expected, rtol=1e-12)
+
+
+def test_rare_classes_are_drawn_as_often_as_asked_for() -> None:
+    positions = np.concatenate([epoch_order(epoch, rare_share=0.5) for epoch in range(8)])
+    of_rare = np.isin(positions % 50, [7, 30]).mean()
+    assert 0.45 < of_rare < 0.6  # half of them, and two in fifty of the others
+    assert set(positions // 50) == set(range(8))
+    everything = np.concatenate([epoch_order(epoch, rare_share=1.0) for epoch in range(8)])
+    assert np.isin(everything % 50, [7, 30]).mean() > 0.95
+    assert len(set(everything)) == 16  # each of the two in every epoch's version
 
 
 def test_whole_images_are_scaled_and_their_label_maps_are_not(prepared: Prepared) -> None:

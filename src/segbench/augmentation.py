@@ -8,10 +8,10 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -34,25 +34,36 @@ if not _had_torch:
 
 cv2.setNumThreads(1)  # images are small: threads cost more than they save, and processes share the cores
 
+Transform = dict[str, dict[str, Any]]
+"""{name: arguments}"""
+
+COMPOSITIONS = A.OneOf | A.SomeOf | A.OneOrOther | A.RandomOrder | A.Sequential
+TRIAL_IMAGE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+TRIAL_LABEL_MAP = np.full(TRIAL_IMAGE.shape[:2], 7, np.uint8)
+ADVICE = ".*(special case of|very slow)"
+"""Warnings of albumentations against transforms that work; the others tell of mistakes."""
+
 
 class Augmentation:
-    """A validated recipe: scale, the named transforms, then padding and a random crop.
+    """A validated recipe: scale, the named transforms, then padding and a crop at a random position or the centre.
 
-    transforms: one {name: arguments} each, in order. Borders that a transform makes are IGNORE_INDEX.
-    Raises InputError for a name or argument that albumentations does not know.
+    transforms: one {name: arguments} each, in order; those of OneOf and its like lie in its `transforms`. Borders that
+    a transform makes are IGNORE_INDEX. Raises InputError for a name or argument that albumentations does not know,
+    and for a transform that cannot make uint8 RGB samples out of images and label maps alone.
     """
 
     def __init__(
-        self, transforms: Sequence[dict[str, dict[str, Any]]], *, scale: float, crop_px: tuple[int, int]
-    ) -> None:
+        self, transforms: Sequence[Transform], *, scale: float, crop_px: tuple[int, int],
+        position: Literal["random", "center"] = "random",
+    ) -> None:  # fmt: skip
         self.scale = scale
-        self.crop_px = crop_px
         height, width = crop_px
+        crop = A.RandomCrop if position == "random" else A.CenterCrop
         self._compose = A.Compose(
             [
-                *(_build(index, *next(iter(entry.items()))) for index, entry in enumerate(transforms)),
-                A.PadIfNeeded(height, width, position="random", fill=127, fill_mask=IGNORE_INDEX),
-                A.RandomCrop(height, width),
+                *(_build(entry, f"params.yaml: augment.transforms.{index}") for index, entry in enumerate(transforms)),
+                A.PadIfNeeded(height, width, position=position, fill=127, fill_mask=IGNORE_INDEX),
+                crop(height, width),
             ]
         )
 
@@ -65,13 +76,7 @@ class Augmentation:
             sample = self._compose(image=image, mask=label_map)
         except Exception as error:  # albumentations raises many kinds
             raise InputError(f"params.yaml: augment.transforms: {' '.join(str(error).split())}") from None
-        image, label_map = np.ascontiguousarray(sample["image"]), np.ascontiguousarray(sample["mask"])
-        if image.dtype != np.uint8 or image.shape != (*self.crop_px, 3):
-            raise InputError(
-                f"params.yaml: augment.transforms: they make {image.dtype} images of shape {image.shape}; "
-                "samples must stay uint8 RGB"
-            )
-        return image, label_map
+        return np.ascontiguousarray(sample["image"]), np.ascontiguousarray(sample["mask"])
 
     def serialised(self) -> dict[str, Any]:
         """The transforms with every default spelt out, as albumentations writes and reads them."""
@@ -86,11 +91,23 @@ class Recipe:
     copies: int
     scale: float
     crop_px: tuple[int, int]
-    transforms: list[dict[str, dict[str, Any]]]
+    transforms: list[Transform]
 
     def augmentation(self) -> Augmentation:
-        """The transforms, validated. InputError for a name or argument that albumentations does not know."""
+        """The transforms, validated: InputError as of Augmentation."""
         return Augmentation(self.transforms, scale=self.scale, crop_px=self.crop_px)
+
+    def each_alone(self) -> list[tuple[str, Augmentation]]:
+        """Each transform's name, and that transform by itself, never left out; cropped at the centre."""
+        always = [(name, {**arguments, "p": 1.0}) for one in self.transforms for name, arguments in one.items()]
+        return [(name, self._centered([{name: arguments}])) for name, arguments in always]
+
+    def original(self) -> Augmentation:
+        """No transform, cropped at the centre."""
+        return self._centered([])
+
+    def _centered(self, transforms: list[Transform]) -> Augmentation:
+        return Augmentation(transforms, scale=self.scale, crop_px=self.crop_px, position="center")
 
     def sample(self, position: int, *, prepared: Prepared, augmentation: Augmentation) -> tuple[RGBImage, LabelMap]:
         """The stream's sample at a position."""
@@ -141,28 +158,72 @@ def _nested(transform: A.BasicTransform | A.BaseCompose) -> Iterator[A.BasicTran
             yield from _nested(inner)
 
 
-def _build(index: int, name: str, arguments: dict[str, Any]) -> A.BasicTransform:
-    where = f"params.yaml: augment.transforms.{index}.{name}"
-    transform = getattr(A, name, None)
-    if not (inspect.isclass(transform) and issubclass(transform, A.BasicTransform)):
+def _build(entry: Any, where: str) -> A.BasicTransform | A.BaseCompose:
+    if not (isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict)):
+        raise InputError(f"{where} is {entry}; it must be one {{name: {{argument: value}}}}")
+    name, arguments = next(iter(entry.items()))
+    where = f"{where}.{name}"
+    transform = getattr(A, str(name), None)
+    if not (inspect.isclass(transform) and issubclass(transform, A.BasicTransform | COMPOSITIONS)):
         raise InputError(f"{where}: albumentations {A.__version__} has no such transform")
-    if not issubclass(transform, A.DualTransform | A.ImageOnlyTransform):
-        raise InputError(f"{where}: it transforms neither images nor label maps")
     known = inspect.signature(transform).parameters
     if unknown := [key for key in arguments if key not in known]:
         raise InputError(f"{where} has no argument {unknown[0]}; it has {', '.join(known)}")
-    if "mask_interpolation" in arguments and arguments["mask_interpolation"] != cv2.INTER_NEAREST:
-        raise InputError(f"{where}.mask_interpolation: label maps are resized by nearest neighbour only")
-    if arguments.get("area_for_downscale") == "image_mask":
-        raise InputError(f"{where}.area_for_downscale: label maps are resized by nearest neighbour only")
-    if arguments.get("fill_mask") not in (None, IGNORE_INDEX):
-        raise InputError(f"{where}.fill_mask is {arguments['fill_mask']}; it must be {IGNORE_INDEX} or left out")
-    if "fill_mask" in known and known["fill_mask"].default is not None:
-        arguments = {"fill_mask": IGNORE_INDEX, **arguments}
+    if issubclass(transform, COMPOSITIONS):
+        inner = arguments.get("transforms")
+        if not (isinstance(inner, list) and inner):
+            raise InputError(f"{where}.transforms is {inner}; it must be a list of transforms")
+        arguments = {
+            **arguments,
+            "transforms": [_build(one, f"{where}.transforms.{index}") for index, one in enumerate(inner)],
+        }
+    else:
+        arguments = _without_new_labels(arguments, known=known, where=where)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return transform(**arguments)
-    except (ValueError, TypeError, UserWarning) as error:
+            warnings.filterwarnings("ignore", ADVICE)
+            built = transform(**arguments)
+            A.to_dict(built)  # fails for functions and further images, which the recipe's file cannot hold
+    except (ValueError, TypeError, UserWarning, NotImplementedError) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines() if "visit http" not in line)
         raise InputError(f"{where}: {reason}") from None
+    if isinstance(built, A.BasicTransform):
+        _check_makes_samples(built, where)
+    return built
+
+
+def _without_new_labels(
+    arguments: dict[str, Any], *, known: Mapping[str, inspect.Parameter], where: str
+) -> dict[str, Any]:
+    """The arguments, with what they leave open about label maps set; InputError if they would mix or invent labels."""
+    if arguments.get("mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
+        raise InputError(f"{where}.mask_interpolation: label maps are resized by nearest neighbour only")
+    if arguments.get("area_for_downscale") == "image_mask":
+        raise InputError(f"{where}.area_for_downscale: label maps are resized by nearest neighbour only")
+    for name in ("fill_mask", "mask_drop_value"):
+        if arguments.get(name) not in (None, IGNORE_INDEX):
+            raise InputError(f"{where}.{name} is {arguments[name]}; it must be {IGNORE_INDEX} or left out")
+    if "fill_mask" in known and known["fill_mask"].default is not None:
+        return {**arguments, "fill_mask": IGNORE_INDEX}
+    return arguments
+
+
+def _check_makes_samples(transform: A.BasicTransform, where: str) -> None:
+    """InputError unless it turns an image and its label map, and nothing else, into such a pair."""
+    if needed := [name for name in transform.targets_as_params if name not in ("image", "mask")]:
+        raise InputError(f"{where} needs {', '.join(needed)}, which a sample does not have")
+    if "image" not in transform.available_keys:
+        raise InputError(f"{where}: it does not transform images")
+    transform.set_random_seed(0)
+    try:
+        sample = transform(force_apply=True, image=TRIAL_IMAGE, mask=TRIAL_LABEL_MAP)
+    except KeyError as error:
+        raise InputError(f"{where} needs {error.args[0]}, which a sample does not have") from None
+    except Exception:  # what it asks of an image's size, the dataset's images may have
+        return
+    image, labels = sample["image"], np.unique(sample["mask"])
+    if image.dtype != np.uint8 or image.shape[2:] != (3,):
+        raise InputError(f"{where}: it makes {image.dtype} images of shape {image.shape}; samples must stay uint8 RGB")
+    if new := set(labels.tolist()) - {int(TRIAL_LABEL_MAP[0, 0]), IGNORE_INDEX}:
+        raise InputError(f"{where}: it makes pixels of label {new.pop()} where an image has none")

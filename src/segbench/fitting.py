@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from segbench import metrics, params
+from segbench import losses, metrics, params
 from segbench.errors import InputError
-from segbench.labels import IGNORE_INDEX
 from segbench.machine import peak_memory_mib
 from segbench.models.layers import Network, subsampled_convolution
 from segbench.samples import AugmentedSamples, EpochSampler, WholeImages
@@ -171,12 +170,8 @@ class Task(L.LightningModule):
         return logits.float()
 
     def loss(self, logits: Tensor, label_maps: Tensor) -> Tensor:
-        """Cross entropy over the labelled pixels; zero, not NaN, for a batch that has none."""
-        targets = label_maps.long()
-        total = F.cross_entropy(logits, targets, weight=self.class_weights, ignore_index=IGNORE_INDEX, reduction="sum")
-        labelled = targets[targets != IGNORE_INDEX]
-        weight = labelled.numel() if self.class_weights is None else self.class_weights[labelled].sum()
-        return total / max(float(weight), 1e-6)
+        """The schedule's loss of (N, C, H, W) logits and (N, H, W) label maps, over the labelled pixels."""
+        return losses.weighted_sum(logits, label_maps, terms=self.schedule.loss, class_weights=self.class_weights)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """One step on (N, 3, H, W) uint8 images and (N, H, W) uint8 label maps.
@@ -310,10 +305,12 @@ def fit(
     """Train a model in place and return its curves; continue from `checkpoints` if a killed training left one.
 
     The same seed gives the same weights on one machine, with one number of threads, also after a restart. On CUDA,
-    bilinear upsampling and cross entropy add in no fixed order, so weights differ there in the last bits.
+    bilinear upsampling and the losses add in no fixed order, so weights differ there in the last bits.
     """
     batch_size = min(schedule.batch_size, len(samples))
-    sampler = EpochSampler(len(samples), seed=seed)
+    sampler = EpochSampler(
+        samples.class_pixels, seed=seed, epochs=schedule.epochs, rare_share=schedule.rare_class_sampling
+    )
     loader = DataLoader(
         samples,
         batch_size=batch_size,

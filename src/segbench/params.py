@@ -53,6 +53,7 @@ Side = Annotated[int, Field(ge=16, strict=True)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
 Rates = Annotated[list[Count], Field(min_length=1)]
 OutputStride = Literal[8, 16, 32]
+LossName = Literal["cross_entropy", "dice", "focal"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
@@ -189,7 +190,9 @@ class Train(Section):
     warmup_epochs: NotNegative
     poly_power: Positive
     gradient_clip_norm: Positive | None
+    loss: Annotated[dict[LossName, Positive], Field(min_length=1)]
     class_weights: Literal["none", "inverse_frequency", "median_frequency"]
+    rare_class_sampling: Annotated[Number, Field(ge=0, le=1)]
     precision: Literal["auto", "float32", "bfloat16", "bfloat16_dense", "float16"]
     checkpoint: Literal["last", "best"]
     validate_every_epochs: Count

@@ -16,6 +16,8 @@ from segbench.files import RGBImage, scale_image
 from segbench.labels import LabelMap
 
 MOST_PIXEL_IMAGES = 500
+RARITY_TEMPERATURE = 0.01
+"""DAFormer's: classes of more than a few per cent of the pixels are drawn hardly ever."""
 
 
 class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
@@ -27,11 +29,12 @@ class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, folder: Path, prepared: Prepared) -> None:
         self.recipe = read_recipe(folder)
-        self.num_images = len(prepared.split("train"))
+        self.class_pixels = np.array([row.class_pixels for row in prepared.split("train")])
+        """(num_images, num_classes) int64"""
         self._sample = _packed(folder) if self.recipe.copies else _on_the_fly(self.recipe, prepared)
 
     def __len__(self) -> int:
-        return self.num_images
+        return len(self.class_pixels)
 
     def pixels(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Pixels of up to MOST_PIXEL_IMAGES samples of the first epoch: (P, 3) RGB colours and (P,) classes."""
@@ -58,15 +61,32 @@ def _on_the_fly(recipe: Recipe, prepared: Prepared) -> Callable[[int], tuple[RGB
     return partial(recipe.sample, prepared=prepared, augmentation=recipe.augmentation())
 
 
+def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(num_images,) probabilities of drawing an image: a class by its rarity, then one of the images that show it.
+
+    class_pixels: (num_images, num_classes). A class's probability is the softmax of minus its share of all pixels over
+    RARITY_TEMPERATURE: Hoyer et al.: DAFormer, CVPR 2022, sec. 3.3. A class that no image shows is not drawn.
+    """
+    shows = class_pixels > 0
+    shares = class_pixels.sum(axis=0) / class_pixels.sum()
+    of_class = np.where(shows.any(axis=0), np.exp((shares.min() - shares) / RARITY_TEMPERATURE), 0)
+    of_image = shows @ (of_class / np.maximum(shows.sum(axis=0), 1))
+    return of_image / of_image.sum()
+
+
 class EpochSampler(Sampler[int]):
     """Positions of an epoch in the stream, shuffled by seed and epoch alone, so that a restart changes nothing.
 
-    Several training processes share them evenly.
+    Several training processes share them evenly. rare_share: of the samples, so many are replaced by the version in a
+    random epoch of an image drawn by `rarity`.
     """
 
-    def __init__(self, num_images: int, *, seed: int) -> None:
-        self.num_images = num_images
+    def __init__(self, class_pixels: NDArray[np.int64], *, seed: int, epochs: int, rare_share: float) -> None:
+        self.num_images = len(class_pixels)
         self.seed = seed
+        self.epochs = epochs
+        self.rare_share = rare_share
+        self.probabilities = rarity(class_pixels) if rare_share else None
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -77,10 +97,14 @@ class EpochSampler(Sampler[int]):
         return self.num_images // _processes()[1]
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.num_images)
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = self.epoch * self.num_images + rng.permutation(self.num_images)
+        is_rare = rng.random(self.num_images) < self.rare_share
+        images = rng.choice(self.num_images, self.num_images, p=self.probabilities)
+        versions = rng.integers(self.epochs, size=self.num_images)
+        positions = np.where(is_rare, versions * self.num_images + images, order)
         rank, num_processes = _processes()
-        own = order[rank::num_processes][: len(self)]
-        return iter((self.epoch * self.num_images + own).tolist())
+        return iter(positions[rank::num_processes][: len(self)].tolist())
 
 
 def _processes() -> tuple[int, int]:

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from segbench import fitting, params, zoo
 from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, replacing, write_json
@@ -84,7 +82,6 @@ class Training:
         if isinstance(network, ColorClusters):
             network.fit(*self.samples.pixels(), seed=self.seed)
         else:
-            class_pixels = np.array([row.class_pixels for row in self.data.split("train")])
             rows = fitting.fit(
                 network,
                 self.samples,
@@ -92,7 +89,7 @@ class Training:
                 schedule=schedule,
                 seed=self.seed,
                 precision=self._precision,
-                weights=fitting.class_weights(schedule.class_weights, class_pixels),
+                weights=fitting.class_weights(schedule.class_weights, self.samples.class_pixels),
                 num_classes=len(self.data.classes),
                 checkpoints=self.folder,
                 on_epoch=on_epoch,

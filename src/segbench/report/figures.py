@@ -27,7 +27,7 @@ def write_grid(
     path: Path, rows: Sequence[Sequence[RGBImage]], *, headers: Sequence[str] = (), row_headers: Sequence[str] = (),
     classes: Classes, cell_width_px: int,
 ) -> None:  # fmt: skip
-    """A grid of pictures of one size under column headers or beside row headers, with the classes' colours below.
+    """A grid of pictures of one size under column headers and beside row headers, with the classes' colours below.
 
     headers: one a column; shown in rotation if there are fewer. row_headers: one a row. cell_width_px: small pictures
     are enlarged by whole factors to about this width, so that each pixel shows; large ones are reduced to it.
