@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segbench.augmentation import Recipe, read_recipe, write_augmented
+from segbench.augmentation import Recipe, Stream, read_recipe, write_augmented
 from segbench.datasets import scenes
 from segbench.datasets.prepared import Prepared, prepare
 from segbench.errors import InputError
@@ -67,9 +67,7 @@ def test_a_recipe_with_a_mistake_writes_nothing(tmp_path: Path, prepared: Prepar
 def test_the_seed_of_a_recipe_changes_its_samples(prepared: Prepared) -> None:
     def first_samples(seed: int) -> set[bytes]:
         recipe = Recipe(seed=seed, copies=0, scale=1.0, crop_px=(16, 24), transforms=EVERYDAY)
-        augmentation = recipe.augmentation()
-        samples = [recipe.sample(position, prepared=prepared, augmentation=augmentation) for position in range(6)]
-        return {image.tobytes() for image, _ in samples}
+        return {image.tobytes() for image, _ in map(Stream(recipe, prepared), range(6))}
 
     assert first_samples(0) == first_samples(0)
     assert not first_samples(0) & first_samples(1)

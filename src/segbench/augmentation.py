@@ -16,6 +16,8 @@ from segbench.files import RGBImage, read_json, write_json
 from segbench.labels import LabelMap
 from segbench.transforms import Augmentation, Transform
 
+CACHED_MIB = 512
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -43,12 +45,37 @@ class Recipe:
     def _centered(self, transforms: list[Transform]) -> Augmentation:
         return Augmentation(transforms, scale=self.scale, crop_px=self.crop_px, position="center")
 
-    def sample(self, position: int, *, prepared: Prepared, augmentation: Augmentation) -> tuple[RGBImage, LabelMap]:
+
+class Stream:
+    """The samples of a recipe, made when they are asked for.
+
+    Scaled images stay in memory, up to CACHED_MIB of them, so that a dataset which fits is decoded once.
+    """
+
+    def __init__(self, recipe: Recipe, prepared: Prepared) -> None:
+        self.seed = recipe.seed
+        self.augmentation = recipe.augmentation()
+        self.prepared = prepared
+        self._scaled: dict[int, tuple[RGBImage, LabelMap]] = {}
+        self._free_bytes = CACHED_MIB * 2**20
+
+    def __call__(self, position: int) -> tuple[RGBImage, LabelMap]:
         """The stream's sample at a position."""
-        rows = prepared.split("train")
-        row = rows[position % len(rows)]
+        image, label_map = self._scaled_pair(position % len(self.prepared.split("train")))
         seed = int(np.random.SeedSequence([self.seed, position]).generate_state(1)[0])
-        return augmentation(prepared.image(row), prepared.label_map(row), seed=seed)
+        return self.augmentation.of_scaled(image, label_map, seed=seed)
+
+    def _scaled_pair(self, index: int) -> tuple[RGBImage, LabelMap]:
+        if index in self._scaled:
+            return self._scaled[index]
+        row = self.prepared.split("train")[index]
+        pair = self.augmentation.scaled(self.prepared.image(row), self.prepared.label_map(row))
+        self._free_bytes -= sum(array.nbytes for array in pair)
+        if self._free_bytes >= 0:
+            self._scaled[index] = pair
+            for array in pair:
+                array.setflags(write=False)  # later samples are made of them too
+        return pair
 
 
 def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
@@ -56,9 +83,9 @@ def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
 
     images.npy: (copies * num_images, crop height, crop width, 3) uint8; label_maps.npy: the same without the 3.
     """
-    augmentation = recipe.augmentation()
+    stream = Stream(recipe, prepared)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {**asdict(recipe), "albumentations": augmentation.serialised()}
+    content = {**asdict(recipe), "albumentations": stream.augmentation.serialised()}
     write_json(folder / "recipe.json", content)
     if not recipe.copies:
         return
@@ -67,7 +94,7 @@ def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
     images = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=(*shape, 3))
     label_maps = open_memmap(folder / "label_maps.npy", mode="w+", dtype=np.uint8, shape=shape)
     for position in tqdm(range(shape[0]), desc="augment", unit="sample", disable=None):
-        images[position], label_maps[position] = recipe.sample(position, prepared=prepared, augmentation=augmentation)
+        images[position], label_maps[position] = stream(position)
 
 
 def read_recipe(folder: Path) -> Recipe:

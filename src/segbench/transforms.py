@@ -60,8 +60,15 @@ class Augmentation:
 
     def __call__(self, image: RGBImage, label_map: LabelMap, *, seed: int) -> tuple[RGBImage, LabelMap]:
         """One sample, (crop height, crop width, 3) and (crop height, crop width): the same for the same seed."""
+        return self.of_scaled(*self.scaled(image, label_map), seed=seed)
+
+    def scaled(self, image: RGBImage, label_map: LabelMap) -> tuple[RGBImage, LabelMap]:
+        """Both at `scale` times the image's size."""
         image = scale_image(image, scale=self.scale)
-        label_map = resize_label_map(label_map, height_px=image.shape[0], width_px=image.shape[1])
+        return image, resize_label_map(label_map, height_px=image.shape[0], width_px=image.shape[1])
+
+    def of_scaled(self, image: RGBImage, label_map: LabelMap, *, seed: int) -> tuple[RGBImage, LabelMap]:
+        """A sample of what `scaled` returned."""
         set_random_seeds(self._compose, seed)
         try:
             sample = self._compose(image=image, mask=label_map)
