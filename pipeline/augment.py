@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.command import run
 from segbench import params
-from segbench.augmentation import Recipe, write_augmented
+from segbench.augmentation import Recipe, Stream, write_augmented
 from segbench.datasets.prepared import Prepared
 from segbench.report.figures import write_grid
 
@@ -33,17 +33,14 @@ def main(*, dataset: str, prepared: Path, out: Path, preview: Path) -> None:
 
 def _write_preview(path: Path, recipe: Recipe, data: Prepared) -> None:
     """A row a transform, of an image and what that alone makes of it; then images and what networks see of them."""
-    rows, original, augmentation = data.split("train"), recipe.original(), recipe.augmentation()
+    rows, original, stream = data.split("train"), recipe.original(), Stream(recipe, data)
     middle, shown = rows[len(rows) // 2], []
     image, label_map = data.image(middle), data.label_map(middle)
     for name, alone in recipe.each_alone():
         samples = [alone(image, label_map, seed=seed) for seed in range(PREVIEW_SAMPLES)]
         shown.append((name, original(image, label_map, seed=0), samples))
     for index in np.linspace(0, len(rows) - 1, min(PREVIEW_IMAGES, len(rows))).astype(int).tolist():
-        samples = [
-            recipe.sample(epoch * len(rows) + index, prepared=data, augmentation=augmentation)
-            for epoch in range(PREVIEW_SAMPLES)
-        ]
+        samples = [stream(epoch * len(rows) + index) for epoch in range(PREVIEW_SAMPLES)]
         shown.append(("all", original(data.image(rows[index]), data.label_map(rows[index]), seed=0), samples))
     write_grid(
         path,

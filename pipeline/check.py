@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
-from segbench.augmentation import Augmentation
 from segbench.datasets.catalog import classes_of
 from segbench.errors import InputError
 from segbench.files import replacing
+from segbench.transforms import Augmentation
 
 
 def main(*, out: Path) -> None:

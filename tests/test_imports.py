@@ -14,7 +14,7 @@ FLOORS = """
 errors machine
 labels
 files
-params metrics parallel crf.energy crf.lanes
+params metrics transforms parallel crf.energy crf.lanes
 datasets.source losses resume boundaries statistics report.markdown report.numbers report.charts report.pictures
 datasets.scenes datasets.download datasets.prepared models.layers report.lecture report.sliding
 datasets.camvid augmentation scoring external report.content

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from segbench import samples
-from segbench.augmentation import Recipe, write_augmented
+from segbench import augmentation, samples
+from segbench.augmentation import Recipe, Stream, write_augmented
 from segbench.datasets import scenes
 from segbench.datasets.prepared import Prepared, prepare
 from segbench.samples import AugmentedSamples, EpochSampler, WholeImages, rarity
@@ -50,6 +50,15 @@ def test_a_stored_sample_is_the_one_made_when_asked_for(stored: AugmentedSamples
         for ours, theirs in zip(stored[position], on_the_fly[position], strict=True):
             assert ours.dtype == theirs.dtype == torch.uint8
             assert torch.equal(ours, theirs)
+
+
+def test_samples_do_not_depend_on_what_stays_in_memory(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = Stream(RECIPE, prepared)
+    monkeypatch.setattr(augmentation, "CACHED_MIB", 0)
+    decoded = Stream(RECIPE, prepared)
+    for position in (0, 1, NUM_TRAIN, NUM_TRAIN + 1, 0):
+        for ours, theirs in zip(cached(position), decoded(position), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_samples_are_channels_first_with_a_label_a_pixel(stored: AugmentedSamples) -> None:

@@ -1,86 +1,22 @@
-"""Random transforms of training images, by albumentations' names and arguments.
+"""The augmented samples that every network sees: one endless stream, of which a part may be stored.
 
-Augmented samples form one endless stream: sample `epoch * num_images + index` is a version of training image `index`.
-Each depends on nothing but its position and the seed: not on the model, on workers or on a restart.
+Sample `epoch * num_images + index` is a version of training image `index`. Each depends on nothing but its position and
+the seed: not on the model, on workers or on a restart.
 """
 
-import inspect
-import os
-import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from segbench.datasets.prepared import Prepared
-from segbench.errors import InputError
-from segbench.files import RGBImage, read_json, scale_image, write_json
-from segbench.labels import IGNORE_INDEX, LabelMap, resize_label_map
+from segbench.files import RGBImage, read_json, write_json
+from segbench.labels import LabelMap
+from segbench.transforms import Augmentation, Transform
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks the network for a newer version
-_had_torch = "torch" in sys.modules
-if not _had_torch:
-    sys.modules["torch"] = None  # type: ignore[assignment]  # it would import torch: seconds, for one unused transform
-import albumentations as A  # noqa: E402
-
-if not _had_torch:
-    del sys.modules["torch"]
-
-cv2.setNumThreads(1)  # images are small: threads cost more than they save, and processes share the cores
-
-Transform = dict[str, dict[str, Any]]
-"""{name: arguments}"""
-
-COMPOSITIONS = A.OneOf | A.SomeOf | A.OneOrOther | A.RandomOrder | A.Sequential
-TRIAL_IMAGE = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
-TRIAL_LABEL_MAP = np.full(TRIAL_IMAGE.shape[:2], 7, np.uint8)
-ADVICE = ".*(special case of|very slow)"
-"""Warnings of albumentations against transforms that work; the others tell of mistakes."""
-
-
-class Augmentation:
-    """A validated recipe: scale, the named transforms, then padding and a crop at a random position or the centre.
-
-    transforms: one {name: arguments} each, in order; those of OneOf and its like lie in its `transforms`. Borders that
-    a transform makes are IGNORE_INDEX. Raises InputError for a name or argument that albumentations does not know,
-    and for a transform that cannot make uint8 RGB samples out of images and label maps alone.
-    """
-
-    def __init__(
-        self, transforms: Sequence[Transform], *, scale: float, crop_px: tuple[int, int],
-        position: Literal["random", "center"] = "random",
-    ) -> None:  # fmt: skip
-        self.scale = scale
-        height, width = crop_px
-        crop = A.RandomCrop if position == "random" else A.CenterCrop
-        self._compose = A.Compose(
-            [
-                *(_build(entry, f"params.yaml: augment.transforms.{index}") for index, entry in enumerate(transforms)),
-                A.PadIfNeeded(height, width, position=position, fill=127, fill_mask=IGNORE_INDEX),
-                crop(height, width),
-            ]
-        )
-
-    def __call__(self, image: RGBImage, label_map: LabelMap, *, seed: int) -> tuple[RGBImage, LabelMap]:
-        """One sample, (crop height, crop width, 3) and (crop height, crop width): the same for the same seed."""
-        image = scale_image(image, scale=self.scale)
-        label_map = resize_label_map(label_map, height_px=image.shape[0], width_px=image.shape[1])
-        set_random_seeds(self._compose, seed)
-        try:
-            sample = self._compose(image=image, mask=label_map)
-        except Exception as error:  # albumentations raises many kinds
-            raise InputError(f"params.yaml: augment.transforms: {' '.join(str(error).split())}") from None
-        return np.ascontiguousarray(sample["image"]), np.ascontiguousarray(sample["mask"])
-
-    def serialised(self) -> dict[str, Any]:
-        """The transforms with every default spelt out, as albumentations writes and reads them."""
-        return A.to_dict(self._compose)
+CACHED_MIB = 512
 
 
 @dataclass(frozen=True)
@@ -109,12 +45,37 @@ class Recipe:
     def _centered(self, transforms: list[Transform]) -> Augmentation:
         return Augmentation(transforms, scale=self.scale, crop_px=self.crop_px, position="center")
 
-    def sample(self, position: int, *, prepared: Prepared, augmentation: Augmentation) -> tuple[RGBImage, LabelMap]:
+
+class Stream:
+    """The samples of a recipe, made when they are asked for.
+
+    Scaled images stay in memory, up to CACHED_MIB of them, so that a dataset which fits is decoded once.
+    """
+
+    def __init__(self, recipe: Recipe, prepared: Prepared) -> None:
+        self.seed = recipe.seed
+        self.augmentation = recipe.augmentation()
+        self.prepared = prepared
+        self._scaled: dict[int, tuple[RGBImage, LabelMap]] = {}
+        self._free_bytes = CACHED_MIB * 2**20
+
+    def __call__(self, position: int) -> tuple[RGBImage, LabelMap]:
         """The stream's sample at a position."""
-        rows = prepared.split("train")
-        row = rows[position % len(rows)]
+        image, label_map = self._scaled_pair(position % len(self.prepared.split("train")))
         seed = int(np.random.SeedSequence([self.seed, position]).generate_state(1)[0])
-        return augmentation(prepared.image(row), prepared.label_map(row), seed=seed)
+        return self.augmentation.of_scaled(image, label_map, seed=seed)
+
+    def _scaled_pair(self, index: int) -> tuple[RGBImage, LabelMap]:
+        if index in self._scaled:
+            return self._scaled[index]
+        row = self.prepared.split("train")[index]
+        pair = self.augmentation.scaled(self.prepared.image(row), self.prepared.label_map(row))
+        self._free_bytes -= sum(array.nbytes for array in pair)
+        if self._free_bytes >= 0:
+            self._scaled[index] = pair
+            for array in pair:
+                array.setflags(write=False)  # later samples are made of them too
+        return pair
 
 
 def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
@@ -122,9 +83,9 @@ def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
 
     images.npy: (copies * num_images, crop height, crop width, 3) uint8; label_maps.npy: the same without the 3.
     """
-    augmentation = recipe.augmentation()
+    stream = Stream(recipe, prepared)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {**asdict(recipe), "albumentations": augmentation.serialised()}
+    content = {**asdict(recipe), "albumentations": stream.augmentation.serialised()}
     write_json(folder / "recipe.json", content)
     if not recipe.copies:
         return
@@ -133,7 +94,7 @@ def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
     images = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=(*shape, 3))
     label_maps = open_memmap(folder / "label_maps.npy", mode="w+", dtype=np.uint8, shape=shape)
     for position in tqdm(range(shape[0]), desc="augment", unit="sample", disable=None):
-        images[position], label_maps[position] = recipe.sample(position, prepared=prepared, augmentation=augmentation)
+        images[position], label_maps[position] = stream(position)
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -141,89 +102,3 @@ def read_recipe(folder: Path) -> Recipe:
     content = read_json(folder / "recipe.json")
     content.pop("albumentations")
     return Recipe(**{**content, "crop_px": tuple(content["crop_px"])})
-
-
-def set_random_seeds(compose: A.BaseCompose, seed: int) -> None:
-    """Give each transform numbers of its own: albumentations' one seed for all would tie their choices together."""
-    transforms = list(_nested(compose))
-    for transform, own in zip(transforms, np.random.SeedSequence(seed).generate_state(len(transforms)), strict=True):
-        transform.set_random_seed(int(own))
-
-
-def _nested(transform: A.BasicTransform | A.BaseCompose) -> Iterator[A.BasicTransform | A.BaseCompose]:
-    """The transform, and all inside it; the outer before the inner, since that seeds these too."""
-    yield transform
-    if isinstance(transform, A.BaseCompose):
-        for inner in transform.transforms:
-            yield from _nested(inner)
-
-
-def _build(entry: Any, where: str) -> A.BasicTransform | A.BaseCompose:
-    if not (isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict)):
-        raise InputError(f"{where} is {entry}; it must be one {{name: {{argument: value}}}}")
-    name, arguments = next(iter(entry.items()))
-    where = f"{where}.{name}"
-    transform = getattr(A, str(name), None)
-    if not (inspect.isclass(transform) and issubclass(transform, A.BasicTransform | COMPOSITIONS)):
-        raise InputError(f"{where}: albumentations {A.__version__} has no such transform")
-    known = inspect.signature(transform).parameters
-    if unknown := [key for key in arguments if key not in known]:
-        raise InputError(f"{where} has no argument {unknown[0]}; it has {', '.join(known)}")
-    if issubclass(transform, COMPOSITIONS):
-        inner = arguments.get("transforms")
-        if not (isinstance(inner, list) and inner):
-            raise InputError(f"{where}.transforms is {inner}; it must be a list of transforms")
-        arguments = {
-            **arguments,
-            "transforms": [_build(one, f"{where}.transforms.{index}") for index, one in enumerate(inner)],
-        }
-    else:
-        arguments = _without_new_labels(arguments, known=known, where=where)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            warnings.filterwarnings("ignore", ADVICE)
-            built = transform(**arguments)
-            A.to_dict(built)  # fails for functions and further images, which the recipe's file cannot hold
-    except (ValueError, TypeError, UserWarning, NotImplementedError) as error:
-        reason = " ".join(line.strip() for line in str(error).splitlines() if "visit http" not in line)
-        raise InputError(f"{where}: {reason}") from None
-    if isinstance(built, A.BasicTransform):
-        _check_makes_samples(built, where)
-    return built
-
-
-def _without_new_labels(
-    arguments: dict[str, Any], *, known: Mapping[str, inspect.Parameter], where: str
-) -> dict[str, Any]:
-    """The arguments, with what they leave open about label maps set; InputError if they would mix or invent labels."""
-    if arguments.get("mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
-        raise InputError(f"{where}.mask_interpolation: label maps are resized by nearest neighbour only")
-    if arguments.get("area_for_downscale") == "image_mask":
-        raise InputError(f"{where}.area_for_downscale: label maps are resized by nearest neighbour only")
-    for name in ("fill_mask", "mask_drop_value"):
-        if arguments.get(name) not in (None, IGNORE_INDEX):
-            raise InputError(f"{where}.{name} is {arguments[name]}; it must be {IGNORE_INDEX} or left out")
-    if "fill_mask" in known and known["fill_mask"].default is not None:
-        return {**arguments, "fill_mask": IGNORE_INDEX}
-    return arguments
-
-
-def _check_makes_samples(transform: A.BasicTransform, where: str) -> None:
-    """InputError unless it turns an image and its label map, and nothing else, into such a pair."""
-    if needed := [name for name in transform.targets_as_params if name not in ("image", "mask")]:
-        raise InputError(f"{where} needs {', '.join(needed)}, which a sample does not have")
-    if "image" not in transform.available_keys:
-        raise InputError(f"{where}: it does not transform images")
-    transform.set_random_seed(0)
-    try:
-        sample = transform(force_apply=True, image=TRIAL_IMAGE, mask=TRIAL_LABEL_MAP)
-    except KeyError as error:
-        raise InputError(f"{where} needs {error.args[0]}, which a sample does not have") from None
-    except Exception:  # what it asks of an image's size, the dataset's images may have
-        return
-    image, labels = sample["image"], np.unique(sample["mask"])
-    if image.dtype != np.uint8 or image.shape[2:] != (3,):
-        raise InputError(f"{where}: it makes {image.dtype} images of shape {image.shape}; samples must stay uint8 RGB")
-    if new := set(labels.tolist()) - {int(TRIAL_LABEL_MAP[0, 0]), IGNORE_INDEX}:
-        raise InputError(f"{where}: it makes pixels of label {new.pop()} where an image has none")

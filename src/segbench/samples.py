@@ -1,7 +1,6 @@
 """torch Datasets over the augmented samples that all networks see, and over whole images for validation."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from segbench.augmentation import Recipe, read_recipe
+from segbench.augmentation import Stream, read_recipe
 from segbench.datasets.prepared import Prepared
 from segbench.files import RGBImage, scale_image
 from segbench.labels import LabelMap
@@ -31,7 +30,7 @@ class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
         self.recipe = read_recipe(folder)
         self.class_pixels = np.array([row.class_pixels for row in prepared.split("train")])
         """(num_images, num_classes) int64"""
-        self._sample = _packed(folder) if self.recipe.copies else _on_the_fly(self.recipe, prepared)
+        self._sample = _packed(folder) if self.recipe.copies else Stream(self.recipe, prepared)
 
     def __len__(self) -> int:
         return len(self.class_pixels)
@@ -55,10 +54,6 @@ def _packed(folder: Path) -> Callable[[int], tuple[RGBImage, LabelMap]]:
         return np.array(images[position % len(images)]), np.array(label_maps[position % len(label_maps)])
 
     return sample
-
-
-def _on_the_fly(recipe: Recipe, prepared: Prepared) -> Callable[[int], tuple[RGBImage, LabelMap]]:
-    return partial(recipe.sample, prepared=prepared, augmentation=recipe.augmentation())
 
 
 def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:
