@@ -74,7 +74,7 @@ def from_values(values: NDArray[np.integer], class_of: Mapping[int, int]) -> Lab
     return np.array([class_of[int(value)] for value in known], np.uint8)[places]
 
 
-def from_colors(image: NDArray[np.uint8], class_of: Mapping[RGB, int]) -> LabelMap:
+def from_colors(image: NDArray[np.integer], class_of: Mapping[RGB, int]) -> LabelMap:
     """(H, W, 3) uint8 RGB -> (H, W) label map, by a table of class indices and IGNORE_INDEX.
 
     Raises InputError for a colour that the table lacks.

@@ -5,6 +5,7 @@ detectors, 2011. Contours have no class. Labels of test are not public: the publ
 held out of train.
 """
 
+import zlib
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -65,10 +66,11 @@ def _load(image_path: Path, label_path: Path) -> tuple[RGBImage, LabelMap]:
     if label_path.suffix == ".png":
         return read_pair(image_path, label_path, CLASS_OF)
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         values = loadmat(label_path)["GTcls"]["Segmentation"][0, 0]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (MatReadError, zlib.error, OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{label_path}: not readable as SBD's labels ({error}); replace the file") from None
     with about(label_path):
         return read_image(image_path), from_values(values, CLASS_OF)
