@@ -16,6 +16,7 @@ MODELS: dict[str, dict[str, Any]] = {
     name: yaml.safe_load(COMMITTED.read_text())["models"][name]
     for name in ("fcn_8s", "unet", "pspnet", "sliding_window")
 }
+FOLDER = {"kind": "folder", "root": "mine", "bits": 8, "groups": None, "split": {"by": "folders"}}
 REMOVED = object()
 
 
@@ -93,6 +94,27 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("datasets.scenes.input.crop_px", [96], ["datasets.scenes.input.crop_px is [96]; it must be"]),
     ("datasets.scenes.input.crop_px", [96, 128, 3], ["datasets.scenes.input.crop_px is [96, 128, 3]; it must be"]),
     ("datasets.camvid.source.root", 3, ["datasets.camvid.source.root is 3; it must be a"]),
+    (
+        "datasets.camvid.source.split",
+        "random",
+        ["datasets.camvid.source.split is random; it must be 'published' or 'disjoint'"],
+    ),
+    ("datasets.camvid.source", {**FOLDER, "bits": 7}, ["source.bits is 7; it must be greater than or equal to 8"]),
+    (
+        "datasets.camvid.source",
+        {**FOLDER, "split": {"by": "luck"}},
+        ["datasets.camvid.source.split.by is luck; it must be one of 'folders', 'lists', 'ratio'"],
+    ),
+    (
+        "datasets.camvid.source",
+        {**FOLDER, "split": {"by": "ratio", "val": 0.5, "test": 0.5, "seed": 0}},
+        ["val and test are 0.5 and 0.5; their sum must be less than 1"],
+    ),
+    (
+        "datasets.camvid.source",
+        {**FOLDER, "split": {"by": "ratio", "val": 0, "test": 0.5, "seed": 0}},
+        ["datasets.camvid.source.split.val is 0; it must be greater than 0"],
+    ),
     ("crf.steps", [], ["crf.steps is []; it must be a list of at least 1 item"]),
     ("crf.steps", 5, ["crf.steps is 5; it must be a", "list"]),
     ("crf.steps", [5, 2], ["crf.steps is [5, 2]; it must be in ascending order"]),

@@ -79,6 +79,28 @@ def test_splits_names_and_groups_follow_the_lists(tmp_path: Path) -> None:
     assert len(source.classes) == 11
 
 
+def test_the_disjoint_split_gives_each_video_to_one_split(tmp_path: Path) -> None:
+    source = camvid.open_source(write_camvid(tmp_path / "camvid"), split="disjoint", archive_url=NOWHERE)
+    assert {(example.split, example.group) for example in source.examples} == {
+        ("train", "0001TP"),
+        ("train", "0016E5"),
+        ("val", "0006R0"),
+        ("test", "Seq05VD"),
+    }
+    assert sorted(example.name for example in source.examples) == sorted(
+        name for names in FRAMES.values() for name in names
+    )
+
+
+def test_a_video_that_no_split_has_is_named(tmp_path: Path) -> None:
+    root = write_camvid(tmp_path / "camvid")
+    for folder in ("train", "trainannot"):
+        (root / folder / "0006R0_f00930.png").rename(root / folder / "Seq99_f00930.png")
+    (root / "train.txt").write_text((root / "train.txt").read_text().replace("0006R0", "Seq99"))
+    with pytest.raises(InputError, match="frame of Seq99; videos are 0001TP, 0016E5, 0006R0, Seq05VD"):
+        camvid.open_source(root, split="disjoint", archive_url=NOWHERE)
+
+
 def test_an_example_is_the_image_with_its_own_label_map(tmp_path: Path) -> None:
     source = camvid.open_source(write_camvid(tmp_path / "camvid"), split="published", archive_url=NOWHERE)
     image, label_map = source.examples[2].load()

@@ -65,7 +65,7 @@ def write_voc(root: Path) -> Path:
         path = voc / "SegmentationClass" / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
         mask = Image.frombytes("P", SHAPE[::-1], labels(0, 15, 20, 255, 1, 2).tobytes())
-        mask.putpalette(IMAGE.tobytes() * 11)
+        mask.putpalette(bytes(range(256)) * 3)
         mask.save(path)
     return root
 
