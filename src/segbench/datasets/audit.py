@@ -65,9 +65,9 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Finding]:
         elif earlier.size and distances.min() <= MOST_NEAR_BITS:
             alike.append(f"{_name(row)} and {_name(rows[earlier[distances.argmin()]])}")
     if same:
-        yield Finding(f"{len(same)} images are in two splits", tuple(same))
+        yield Finding(f"images that are in two splits: {len(same)}", tuple(same))
     if alike:
-        yield Finding(f"{len(alike)} images look like an image of another split", tuple(alike))
+        yield Finding(f"images that look like one of another split: {len(alike)}", tuple(alike))
 
 
 def _shared_groups(rows: Sequence[Row]) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def _unlabelled(data: Prepared) -> Iterator[Finding]:
             yield Finding(f"{100 * share:.0f} % of the pixels of {split} have no class")
     empty = tuple(_name(row) for row in data.rows if not any(row.class_pixels))
     if empty:
-        yield Finding(f"{len(empty)} images have no labelled pixel", empty)
+        yield Finding(f"images without a labelled pixel: {len(empty)}", empty)
 
 
 def _name(row: Row) -> str:

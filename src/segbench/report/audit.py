@@ -22,7 +22,7 @@ def _warning(finding: Finding) -> list[str]:
     listed = [f"- {image}" for image in finding.images[:MOST_LISTED]]
     if len(finding.images) > MOST_LISTED:
         listed.append(f"- ... and {len(finding.images) - MOST_LISTED} more")
-    return [f"**Warning:** {finding.says}{':' if listed else '.'}", "", *listed, *([""] if listed else [])]
+    return [f"**Warning:** {finding.says}.", "", *listed, *([""] if listed else [])]
 
 
 def _splits(data: Prepared) -> list[str]:
