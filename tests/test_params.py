@@ -1,8 +1,9 @@
 """Every mistake in params.yaml gets one line that says where, what, and what would be right."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -45,6 +46,17 @@ def test_the_committed_params_are_valid() -> None:
     assert loaded.dataset("scenes").input.crop_px == [96, 128]
     assert isinstance(loaded.dataset("camvid").source, params.CamvidSource)
     assert isinstance(loaded.model("unet"), params.UNetModel)
+
+
+def test_the_commented_examples_are_valid(tmp_path: Path) -> None:
+    text = COMMITTED.read_text()
+    lines = re.findall(r"^  # (mine:|  .*)$", text, re.MULTILINE)
+    mine = yaml.safe_load("\n".join(lines))["mine"]
+    sources = [mine["source"], *map(yaml.safe_load, re.findall(r"{kind: [^}]*}", text))]
+    for source in sources:
+        params.load(write_params(tmp_path, {"datasets.mine": {**mine, "source": source}}))
+    kinds = {field.model_fields["kind"].annotation for field in get_args(params.AnySource)}
+    assert {source["kind"] for source in sources} | {"scenes", "camvid"} == {get_args(kind)[0] for kind in kinds}
 
 
 MISTAKES: list[tuple[str, Any, list[str]]] = [

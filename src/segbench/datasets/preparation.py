@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import partial
 from pathlib import Path
 
@@ -51,15 +51,12 @@ def prepare(source: Source, root: Path) -> Prepared:
     if is_resumed:
         _remove_others(unfinished, rows)
     write_manifest(unfinished / "manifest.csv", rows, source.classes)
-    classes = zip(source.classes.names, source.classes.colors, strict=True)
-    content = {
-        "classes": [{"name": name, "color": list(color)} for name, color in classes],
-        "fingerprint": _fingerprint(rows, source.classes),
-    }
-    write_json(unfinished / "dataset.json", content)
+    prepared = Prepared(root, source.classes, fingerprint=_fingerprint(rows, source.classes), rows=tuple(rows))
+    classes = [{"name": name, "color": color} for name, color in zip(*astuple(source.classes), strict=True)]
+    write_json(unfinished / "dataset.json", {"classes": classes, "fingerprint": prepared.fingerprint})
     (unfinished / JOURNAL).unlink()
     put_in_place(unfinished, root)
-    return Prepared.open(root)
+    return prepared
 
 
 def _check_names(source: Source) -> None:
