@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from segbench.errors import InputError
 from segbench.labels import (
@@ -127,7 +128,7 @@ values = st.integers(0, 65535)
 @given(st.lists(values, min_size=1, max_size=255, unique=True), label_maps, st.sampled_from([np.uint16, np.int32]))
 def test_values_of_a_file_become_class_indices(table: list[int], chosen: LabelMap, dtype: type) -> None:
     indices = chosen % len(table)
-    raw = np.array(table, dtype)[indices]
+    raw: NDArray[np.integer] = np.array(table, dtype)[indices]
     np.testing.assert_array_equal(from_values(raw, {value: index for index, value in enumerate(table)}), indices)
 
 

@@ -37,8 +37,8 @@ def write_shapes(root: Path) -> None:
 
 def _write(root: Path, *, fills: list[Any], mode: str) -> None:
     rng = np.random.default_rng(0)
-    for kind in ("images", "masks"):
-        (root / kind).mkdir(parents=True)
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
     for index in range(30):
         noise = rng.integers(0, 100, (512, 512) if mode == "L" else (512, 512, 3), np.uint8)
         image, mask = Image.fromarray(noise), Image.new(mode, (512, 512))

@@ -52,18 +52,19 @@ def ignored_share(rows: Sequence[Row]) -> float:
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Finding]:
     """Each image that resembles one of an earlier split, with the one that it resembles most."""
-    split_of = np.array([SPLITS.index(row.split) for row in rows])
-    hashes = np.array([row.perceptual_hash for row in rows], np.uint64)
-    digests = [{row.image_digest: row for row in rows if row.split == split} for split in SPLITS]
     same, alike = [], []
-    for row, split, own in zip(rows, split_of, hashes, strict=True):
-        twins = [of_split[row.image_digest] for of_split in digests[:split] if row.image_digest in of_split]
-        (earlier,) = np.nonzero(split_of < split)
-        distances = np.bitwise_count(hashes[earlier] ^ own)
-        if twins:
-            same.append(f"{_name(row)} and {_name(twins[0])}")
-        elif earlier.size and distances.min() <= MOST_NEAR_BITS:
-            alike.append(f"{_name(row)} and {_name(rows[earlier[distances.argmin()]])}")
+    for position, split in enumerate(SPLITS):
+        earlier = [row for row in rows if row.split in SPLITS[:position]]
+        hashes = np.array([row.perceptual_hash for row in earlier], np.uint64)
+        twins = {row.image_digest: row for row in earlier}
+        for row in rows:
+            if row.split != split or not earlier:
+                continue
+            distances = np.bitwise_count(hashes ^ np.uint64(row.perceptual_hash))
+            if row.image_digest in twins:
+                same.append(f"{_name(row)} and {_name(twins[row.image_digest])}")
+            elif distances.min() <= MOST_NEAR_BITS:
+                alike.append(f"{_name(row)} and {_name(earlier[distances.argmin()])}")
     if same:
         yield Finding(f"images that are in two splits: {len(same)}", tuple(same))
     if alike:

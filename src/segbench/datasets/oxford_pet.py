@@ -1,5 +1,4 @@
-"""Oxford-IIIT Pet: photographs of 37 breeds of cats and dogs, in two classes; a group is a
-species.
+"""Oxford-IIIT Pet: photographs of 37 breeds of cats and dogs, in two classes; groups: species.
 
 Parkhi et al.: Cats and dogs, 2012. Licence CC BY-SA 4.0. The trimap's third value, "not classified", has no class. The
 published test split is ours; our val is held out of trainval.
