@@ -189,3 +189,11 @@ def test_the_former_folder_is_whole_until_the_new_one_is_there(tmp_path: Path, m
     seen: list[list[Path]] = []
     put_in_place(tmp_path / "new", tmp_path / "data")
     assert seen == [[tmp_path / "data" / "new"]]
+
+
+def test_an_image_too_large_to_trust_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow takes it for a bomb: a small file that would fill the memory."""
+    write_image(tmp_path / "a.png", IMAGE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    with pytest.raises(InputError, match=r"a\.png: not a readable image \(Image size"):
+        read_image(tmp_path / "a.png")
