@@ -212,6 +212,8 @@ def test_the_real_camvid_is_the_segnet_split() -> None:
         ("test", "0001TP"): 62,
         ("test", "Seq05VD"): 171,
     }
+    disjoint = camvid.open_source(Path(os.environ["SEGBENCH_CAMVID"]).resolve(), split="disjoint", archive_url=NOWHERE)
+    assert Counter(example.split for example in disjoint.examples) == {"train": 429, "val": 101, "test": 171}
     for example in source.examples[::100]:
         image, label_map = example.load()
         assert image.shape == (360, 480, 3)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from segbench.datasets.audit import Finding, class_images, class_shares, ignored_share
-from segbench.datasets.prepared import Prepared
+from segbench.datasets.prepared import Prepared, Row
 from segbench.datasets.source import SPLITS
 from segbench.errors import MOST_LISTED
 from segbench.report.markdown import table
@@ -26,22 +26,19 @@ def _warning(finding: Finding) -> list[str]:
 
 
 def _splits(data: Prepared) -> list[str]:
+    header = ["Split", "Size (px)", "Images", "Groups", "Without a class %"]
     rows = []
     for split in SPLITS:
         images = data.split(split)
-        heights, widths = ([getattr(row, side) for row in images] for side in ("height_px", "width_px"))
-        smallest, largest = (f"{pick(widths)}x{pick(heights)}" for pick in (min, max))
-        size = smallest if smallest == largest else f"{smallest} to {largest}"
-        rows.append(
-            [
-                split,
-                size,
-                str(len(images)),
-                str(len({row.group for row in images})),
-                f"{100 * ignored_share(images):.1f}",
-            ]
-        )
-    return table(["Split", "Size (px)", "Images", "Groups", "Without a class %"], rows, left=2)
+        groups = {row.group for row in images}
+        rows.append([split, _sizes(images), str(len(images)), str(len(groups)), f"{100 * ignored_share(images):.1f}"])
+    return table(header, rows, left=2)
+
+
+def _sizes(images: Sequence[Row]) -> str:
+    """Width by height of the image with the fewest pixels, and of that with the most if they differ."""
+    by_area = sorted({(row.width_px * row.height_px, row.width_px, row.height_px) for row in images})
+    return " to ".join(f"{width}x{height}" for _, width, height in dict.fromkeys((by_area[0], by_area[-1])))
 
 
 def _classes(data: Prepared) -> list[str]:
