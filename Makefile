@@ -36,7 +36,7 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests
 
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
 	mkdir -p reports/benchmarks
-	for name in crf statistics stages; do \
+	for name in crf loader prepare statistics stages; do \
 		$(IN_VENV) python -m benchmarks.$$name > reports/benchmarks/$$name.txt || exit 1; \
 		cat reports/benchmarks/$$name.txt; \
 	done

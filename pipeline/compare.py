@@ -12,7 +12,7 @@ from segbench.report.figures import write_grid
 from segbench.report.lecture import Finding
 from segbench.report.page import write_page
 from segbench.report.plots import write_confusions, write_curves
-from segbench.report.published import PUBLISHED
+from segbench.report.published import published_on
 from segbench.report.results import ModelResults
 from segbench.report.table import latex, markdown, write_csv, write_differences
 from segbench.report.wording import NOTES, described, protocol, summarised
@@ -33,7 +33,7 @@ def main(
         ModelResults.read(name, reports=results / name, confusions=confusions / f"{name}.npz")
         for name in parameters.benchmark.models
     ]
-    published = PUBLISHED.get(entry.source.kind, {})
+    published = published_on(entry.source)
     scored = {
         one: (refined if one.crf else predictions) / model.name / model.first_seed
         for model in models

@@ -1,33 +1,58 @@
-"""Raw images -> audited, uniform PNG files, a manifest, and a contact sheet."""
+"""Raw images -> uniform PNG files and a manifest, the page of their audit, and a contact sheet."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
+from segbench.datasets.audit import Finding, audit
 from segbench.datasets.catalog import open_source
-from segbench.datasets.prepared import prepare
-from segbench.report.figures import write_grid
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
+from segbench.files import replacing
+from segbench.report.audit import audit_markdown
+from segbench.report.figures import overlay, write_grid
 
 SHEET_IMAGES = 12
 SHEET_COLUMNS = 3
 
 
-def main(*, dataset: str, out: Path, contact_sheet: Path) -> None:
-    """Prepare one dataset."""
+def main(*, dataset: str, out: Path, page: Path, contact_sheet: Path) -> None:
+    """Prepare one dataset, and warn of what its audit finds."""
     prepared = prepare(open_source(params.load().dataset(dataset).source), out)
-    cells = [
-        picture
-        for row in prepared.sample("train", SHEET_IMAGES)
-        for picture in (prepared.image(row), prepared.classes.colorize(prepared.label_map(row)))
-    ]
+    findings = audit(prepared)
+    for finding in findings:
+        print(f"warning: {dataset}: {finding.says}; see {page}", file=sys.stderr)
+    with replacing(page) as temporary:
+        temporary.write_text(audit_markdown(prepared, findings, dataset=dataset))
+    _write_contact_sheet(contact_sheet, prepared)
+    _track(dataset, prepared, findings, files=[page, contact_sheet])
+
+
+def _write_contact_sheet(path: Path, prepared: Prepared) -> None:
+    cells = []
+    for row in prepared.sample("train", SHEET_IMAGES):
+        image, label_map = prepared.image(row), prepared.label_map(row)
+        cells += [image, overlay(image, label_map, prepared.classes)]
     per_row = 2 * SHEET_COLUMNS
     write_grid(
-        contact_sheet,
+        path,
         [cells[start : start + per_row] for start in range(0, len(cells), per_row)],
-        headers=["image", "truth"],
+        headers=["image", "truth over it"],
         classes=prepared.classes,
         cell_width_px=256,
     )
+
+
+def _track(dataset: str, prepared: Prepared, findings: Sequence[Finding], files: Sequence[Path]) -> None:
+    from segbench import tracking  # takes seconds
+
+    with tracking.evaluation_run(dataset=dataset, name="audit", key=f"audit of {prepared.fingerprint}") as run:
+        run.set_tags({f"warning {number}": finding.says for number, finding in enumerate(findings, start=1)})
+        run.log_metrics({"warnings": len(findings), "images": len(prepared.rows)})
+        for path in files:
+            run.log_file(path)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import pytest
 
 from segbench.augmentation import Recipe, Stream, read_recipe, write_augmented
 from segbench.datasets import scenes
-from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from segbench.transforms import Transform
 

@@ -9,6 +9,7 @@ from PIL import Image
 from segbench.errors import InputError
 from segbench.files import (
     project_root,
+    put_in_place,
     read_image,
     read_json,
     read_label_map,
@@ -169,3 +170,30 @@ def test_the_project_is_where_dvc_says(tmp_path: Path, monkeypatch: pytest.Monke
     assert project_root() == tmp_path
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
     assert project_root() == tmp_path / "project"
+
+
+def test_a_folder_takes_anothers_place_even_if_a_kill_left_the_one_before(tmp_path: Path) -> None:
+    for name in ("data", ".data.former", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    put_in_place(tmp_path / "new", tmp_path / "data")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "data", tmp_path / "data" / "new"]
+
+
+def test_the_former_folder_is_whole_until_the_new_one_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removing many files takes long enough to be killed in."""
+    for name in ("data", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    monkeypatch.setattr("shutil.rmtree", lambda folder: seen.append(sorted((tmp_path / "data").iterdir())))
+    seen: list[list[Path]] = []
+    put_in_place(tmp_path / "new", tmp_path / "data")
+    assert seen == [[tmp_path / "data" / "new"]]
+
+
+def test_an_image_too_large_to_trust_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow takes it for a bomb: a small file that would fill the memory."""
+    write_image(tmp_path / "a.png", IMAGE)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    with pytest.raises(InputError, match=r"a\.png: not a readable image \(Image size"):
+        read_image(tmp_path / "a.png")

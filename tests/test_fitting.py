@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from segbench import fitting, losses, metrics, params, zoo
 from segbench.augmentation import Recipe, write_augmented
 from segbench.datasets import scenes
-from segbench.datasets.prepared import prepare
+from segbench.datasets.preparation import prepare
 from segbench.errors import InputError
 from segbench.inference import Predictor
 from segbench.models.layers import LossTerm, Network
@@ -110,7 +110,7 @@ TRAINING = textwrap.dedent(
     from segbench import fitting, params, zoo
     from segbench.augmentation import Recipe, write_augmented
     from segbench.datasets import scenes
-    from segbench.datasets.prepared import prepare
+    from segbench.datasets.preparation import prepare
     from segbench.samples import AugmentedSamples, WholeImages
 
     root, folder, slow = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "slow"

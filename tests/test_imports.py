@@ -17,11 +17,13 @@ files
 params metrics transforms parallel crf.energy crf.lanes
 datasets.source losses resume boundaries statistics report.markdown report.numbers report.charts report.pictures
 datasets.scenes datasets.download datasets.prepared models.layers report.lecture report.sliding
-datasets.camvid augmentation scoring external report.content
+datasets.camvid datasets.voc2012 datasets.cityscapes datasets.oxford_pet datasets.ade20k datasets.coco
+datasets.class_table datasets.audit datasets.preparation augmentation scoring external report.content
+datasets.folder
 models.backbones models.color_clusters models.sliding_window
 datasets.catalog samples models.fcn models.unet models.pspnet report.columns report.assemble report.published
 models.deeplab_v1 models.deeplab_v2 models.deeplab_v3 models.deeplab_v3_plus report.page report.table report.results
-report.wording report.plots
+report.wording report.plots report.audit
 crf.lattice zoo inference report.figures tracking
 crf.on_cpu crf.in_torch
 crf.refinement costs fitting

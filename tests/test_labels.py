@@ -8,9 +8,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from segbench.errors import InputError
-from segbench.labels import IGNORE_INDEX, Classes, LabelMap, check_label_range, resize_label_map
+from segbench.labels import (
+    IGNORE_INDEX,
+    Classes,
+    LabelMap,
+    check_label_range,
+    distinct_colors,
+    from_colors,
+    from_values,
+    resize_label_map,
+)
 
 ROAD_AND_SKY = Classes.of([("road", (128, 64, 128)), ("sky", [70, 130, 180])])
 
@@ -110,3 +120,43 @@ def test_colours_of_no_class_or_of_two_are_refused() -> None:
         Classes.of([("a", (1, 2, 3))]).from_colors(np.array([[[1, 2, 3], [1, 2, 4]]], np.uint8))
     with pytest.raises(InputError, match="two classes have the same colour"):
         Classes.of([("a", (1, 2, 3)), ("b", (1, 2, 3))]).from_colors(np.zeros((1, 1, 3), np.uint8))
+
+
+values = st.integers(0, 65535)
+
+
+@given(st.lists(values, min_size=1, max_size=255, unique=True), label_maps, st.sampled_from([np.uint16, np.int32]))
+def test_values_of_a_file_become_class_indices(table: list[int], chosen: LabelMap, dtype: type) -> None:
+    indices = chosen % len(table)
+    raw: NDArray[np.integer] = np.array(table, dtype)[indices]
+    np.testing.assert_array_equal(from_values(raw, {value: index for index, value in enumerate(table)}), indices)
+
+
+@given(st.sets(values, min_size=1, max_size=30), values)
+def test_a_value_that_the_table_lacks_is_named(table: set[int], value: int) -> None:
+    raw = np.array([[min(table), value]], np.uint16)
+    if value in table:
+        from_values(raw, dict.fromkeys(table, 0))
+    else:
+        with pytest.raises(InputError, match=f"^value {value} is no class's; those are {min(table)}"):
+            from_values(raw, dict.fromkeys(table, 0))
+
+
+def test_a_negative_value_is_no_class() -> None:
+    with pytest.raises(InputError, match="^value -1 is no class's; those are 0, 1$"):
+        from_values(np.array([[0, -1]], np.int32), {0: 0, 1: 1})
+
+
+def test_colours_become_class_indices_and_ignored_pixels() -> None:
+    image = np.array([[[0, 0, 1], [255, 0, 0], [0, 1, 0]]], np.uint8)
+    assert from_colors(image, {(255, 0, 0): 1, (0, 1, 0): IGNORE_INDEX, (0, 0, 1): 0}).tolist() == [
+        [0, 1, IGNORE_INDEX]
+    ]
+    with pytest.raises(InputError, match=r"^colour \(0, 1, 0\) is no class's$"):
+        from_colors(image, {(255, 0, 0): 1, (0, 0, 1): 0})
+
+
+def test_there_are_colours_for_every_class_and_none_is_black() -> None:
+    colors = distinct_colors(255)
+    assert len(set(colors)) == 255
+    assert (0, 0, 0) not in colors

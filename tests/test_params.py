@@ -1,8 +1,9 @@
 """Every mistake in params.yaml gets one line that says where, what, and what would be right."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ MODELS: dict[str, dict[str, Any]] = {
     name: yaml.safe_load(COMMITTED.read_text())["models"][name]
     for name in ("fcn_8s", "unet", "pspnet", "sliding_window")
 }
+FOLDER = {"kind": "folder", "root": "mine", "bits": 8, "groups": None, "split": {"by": "folders"}}
 REMOVED = object()
 
 
@@ -46,6 +48,17 @@ def test_the_committed_params_are_valid() -> None:
     assert isinstance(loaded.model("unet"), params.UNetModel)
 
 
+def test_the_commented_examples_are_valid(tmp_path: Path) -> None:
+    text = COMMITTED.read_text()
+    lines = re.findall(r"^  # (mine:|  .*)$", text, re.MULTILINE)
+    mine = yaml.safe_load("\n".join(lines))["mine"]
+    sources = [mine["source"], *map(yaml.safe_load, re.findall(r"{kind: [^}]*}", text))]
+    for source in sources:
+        params.load(write_params(tmp_path, {"datasets.mine": {**mine, "source": source}}))
+    kinds = {field.model_fields["kind"].annotation for field in get_args(params.AnySource)}
+    assert {source["kind"] for source in sources} | {"scenes", "camvid"} == {get_args(kind)[0] for kind in kinds}
+
+
 MISTAKES: list[tuple[str, Any, list[str]]] = [
     # unknown and missing keys
     ("tarin", {}, ["the top level has no parameter tarin; it has benchmark, datasets"]),
@@ -71,7 +84,7 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     # which architecture, which source
     ("models.unet.architecture", "vnet", ["models.unet.architecture is vnet; it must be one of", "'fcn', 'unet'"]),
     ("models.unet.architecture", REMOVED, ["models.unet.architecture is missing"]),
-    ("datasets.scenes.source.kind", "coco", ["datasets.scenes.source.kind is coco; it must be one of 'scenes', 'ca"]),
+    ("datasets.scenes.source.kind", "city", ["datasets.scenes.source.kind is city; it must be one of 'scenes', 'ca"]),
     ("datasets.scenes.source.kind", REMOVED, ["datasets.scenes.source.kind is missing"]),
     # impossible values
     ("train.lr", -1, ["train.lr is -1; it must be greater than 0"]),
@@ -102,6 +115,27 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("datasets.scenes.input.crop_px", [96], ["datasets.scenes.input.crop_px is [96]; it must be"]),
     ("datasets.scenes.input.crop_px", [96, 128, 3], ["datasets.scenes.input.crop_px is [96, 128, 3]; it must be"]),
     ("datasets.camvid.source.root", 3, ["datasets.camvid.source.root is 3; it must be a"]),
+    (
+        "datasets.camvid.source.split",
+        "random",
+        ["datasets.camvid.source.split is random; it must be 'published' or 'disjoint'"],
+    ),
+    ("datasets.camvid.source", {**FOLDER, "bits": 7}, ["source.bits is 7; it must be greater than or equal to 8"]),
+    (
+        "datasets.camvid.source",
+        {**FOLDER, "split": {"by": "luck"}},
+        ["datasets.camvid.source.split.by is luck; it must be one of 'folders', 'lists', 'ratio'"],
+    ),
+    (
+        "datasets.camvid.source",
+        {**FOLDER, "split": {"by": "ratio", "val": 0.5, "test": 0.5, "seed": 0}},
+        ["val and test are 0.5 and 0.5; their sum must be less than 1"],
+    ),
+    (
+        "datasets.camvid.source",
+        {**FOLDER, "split": {"by": "ratio", "val": 0, "test": 0.5, "seed": 0}},
+        ["datasets.camvid.source.split.val is 0; it must be greater than 0"],
+    ),
     ("crf.steps", [], ["crf.steps is []; it must be a list of at least 1 item"]),
     ("crf.steps", 5, ["crf.steps is 5; it must be a", "list"]),
     ("crf.steps", [5, 2], ["crf.steps is [5, 2]; it must be in ascending order"]),

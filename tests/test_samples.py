@@ -9,7 +9,8 @@ import torch
 from segbench import augmentation, samples
 from segbench.augmentation import Recipe, Stream, write_augmented
 from segbench.datasets import scenes
-from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.samples import AugmentedSamples, EpochSampler, WholeImages, rarity
 
 NUM_TRAIN, COPIES = 3, 2

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from segbench.boundaries import trimap_confusions
-from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source
 from segbench.errors import InputError
 from segbench.external import adopt

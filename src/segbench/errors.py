@@ -1,6 +1,8 @@
 """The one exception for a user's mistake."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 MOST_LISTED = 20
 
@@ -10,6 +12,15 @@ class InputError(ValueError):
 
     The message is one clear line: where, what, and what would be right. Stages print it without a traceback.
     """
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Put a file's name before the message of an InputError in the block."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def raise_listed(mistakes: Sequence[str]) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from segbench.errors import InputError
+from segbench.errors import InputError, about
 from segbench.labels import Classes, LabelMap
 
 RGBImage = NDArray[np.uint8]
@@ -42,11 +42,57 @@ def read_indexed_or_colored(path: Path, classes: Classes) -> LabelMap:
     """As `read_label_map`, and RGB images in the classes' colours too. InputError also for a colour of no class."""
     with _opened(path) as image:
         if image.mode in ("RGB", "RGBA"):
-            try:
+            with about(path):
                 return classes.from_colors(np.asarray(image.convert("RGB")))
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from None
     return read_label_map(path)
+
+
+def read_mask(path: Path) -> NDArray[np.integer]:
+    """A mask as its file has it: (H, W) values of a grey or palette image, or (H, W, 3) uint8 RGB.
+
+    Values may have 16 bits; of black and white they are 0 and 255. Opacity is dropped. InputError if the file is
+    missing, damaged or of another kind.
+    """
+    with _opened(path) as image:
+        match image.mode:
+            case "L" | "P" | "I":
+                return np.asarray(image)
+            case "1":
+                return np.asarray(image.convert("L"))
+            case "LA" | "PA":
+                return np.asarray(image.getchannel(0))
+            case "RGB" | "RGBA":
+                return np.asarray(image.convert("RGB"))
+            case mode if mode.startswith("I;16"):
+                return np.asarray(image).astype(np.uint16)
+            case mode:
+                raise InputError(f"{path}: mode {mode}; a mask must be grey, palette or RGB, of 8 or 16 bits")
+
+
+def read_photo(path: Path, *, bits: int) -> RGBImage:
+    """An image of up to 16 bits a channel, of which it uses `bits` -> (H, W, 3) uint8 RGB, upright as it was taken.
+
+    Images of 8 bits stay as they are. InputError if the file is missing, damaged, of another kind, or uses more bits.
+    """
+    with _opened(path) as image:
+        if not _has_16_bits(path):
+            if image.mode in ("F", "I"):
+                raise InputError(f"{path}: mode {image.mode}; an image must have 8 or 16 bits a channel")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    import cv2  # Pillow keeps only the upper half of 16-bit RGB
+
+    deep = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if deep is None:
+        raise InputError(f"{path}: not a readable image; replace the file")
+    white = 2**bits - 1
+    if deep.max() > white:
+        raise InputError(f"{path}: level {deep.max()} is above {white}, the most that {bits} bits hold; set `bits`")
+    return np.round(deep[..., ::-1] * (255 / white)).astype(np.uint8)
+
+
+def _has_16_bits(path: Path) -> bool:
+    with Image.open(path) as image:  # before its pixels are read: they lose what the file's raw mode tells
+        return any(";16" in str(tile) for tile in image.tile)
 
 
 @contextmanager
@@ -59,7 +105,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: no such file") from None
     except InputError:
         raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a readable image ({error}); replace the file") from None
 
 
@@ -113,11 +159,22 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        put_in_place(temporary, path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Let a whole file or folder take the place of another. A kill leaves the former, none or the new, never a part."""
+    former = path.with_name(f".{path.name}.former")
+    if former.is_dir():  # a kill's
+        shutil.rmtree(former)
+    if path.is_dir():
+        path.rename(former)
+        temporary.replace(path)
+        shutil.rmtree(former)
+    else:
+        temporary.replace(path)

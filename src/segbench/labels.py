@@ -1,12 +1,12 @@
 """Classes, their colours, and the one value for pixels without a class."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.errors import InputError
+from segbench.errors import MOST_LISTED, InputError
 
 IGNORE_INDEX = 255
 """Value of pixels without a class in every prepared label map: left out of losses and metrics."""
@@ -57,14 +57,45 @@ class Classes:
         """
         if len(set(self.colors)) < len(self.colors):
             raise InputError("two classes have the same colour, so colours do not tell the class")
-        numbers = image.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-        found, places = np.unique(numbers, return_inverse=True)
-        indices = {(r << 16) + (g << 8) + b: index for index, (r, g, b) in enumerate(self.colors)}
-        values = [indices.get(int(number), IGNORE_INDEX if number == 0 else -1) for number in found]
-        if -1 in values:
-            wrong = int(found[values.index(-1)])
-            raise InputError(f"colour ({wrong >> 16}, {wrong >> 8 & 255}, {wrong & 255}) is no class's")
-        return np.array(values, np.uint8)[places].reshape(image.shape[:2])
+        return from_colors(image, {(0, 0, 0): IGNORE_INDEX} | {color: index for index, color in enumerate(self.colors)})
+
+
+def from_values(values: NDArray[np.integer], class_of: Mapping[int, int]) -> LabelMap:
+    """(H, W) values of a file -> (H, W) label map, by a table of class indices and IGNORE_INDEX.
+
+    Raises InputError for a value that the table lacks.
+    """
+    known = np.array(sorted(class_of), np.int64)
+    places = np.searchsorted(known, values).clip(max=len(known) - 1)
+    is_wrong = known[places] != values
+    if is_wrong.any():
+        listed = ", ".join(str(value) for value in known[:MOST_LISTED]) + (", ..." if len(known) > MOST_LISTED else "")
+        raise InputError(f"value {values[is_wrong][0]} is no class's; those are {listed}")
+    return np.array([class_of[int(value)] for value in known], np.uint8)[places]
+
+
+def from_colors(image: NDArray[np.integer], class_of: Mapping[RGB, int]) -> LabelMap:
+    """(H, W, 3) uint8 RGB -> (H, W) label map, by a table of class indices and IGNORE_INDEX.
+
+    Raises InputError for a colour that the table lacks.
+    """
+    numbers = image.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    known = np.array(sorted((r << 16) + (g << 8) + b for r, g, b in class_of))
+    places = np.searchsorted(known, numbers).clip(max=len(known) - 1)
+    is_wrong = known[places] != numbers
+    if is_wrong.any():
+        red, green, blue = image[is_wrong][0]
+        raise InputError(f"colour ({red}, {green}, {blue}) is no class's")
+    return np.array([class_of[color] for color in sorted(class_of)], np.uint8)[places]
+
+
+def distinct_colors(count: int) -> list[RGB]:
+    """The colours behind black in Pascal VOC's palette: an index's bits, dealt to the channels in turn."""
+
+    def channel(index: int, offset: int) -> int:
+        return sum((index >> (3 * place + offset) & 1) << (7 - place) for place in range(8))
+
+    return [(channel(index, 0), channel(index, 1), channel(index, 2)) for index in range(1, count + 1)]
 
 
 def check_label_range(

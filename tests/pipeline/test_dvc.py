@@ -143,7 +143,7 @@ def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -
     before, files = (project.root / "params.yaml").read_text(), project.files()
     (project.root / "empty").mkdir()
     camvid = {
-        "source": {"kind": "camvid", "root": "empty"},
+        "source": {"kind": "camvid", "root": "empty", "split": "published"},
         "lecture": {"thin_classes": ["pole"], "context_classes": []},
     }
     project.edit(lambda parameters: parameters["datasets"]["scenes"].update(camvid))

@@ -175,7 +175,7 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     experiment = client.get_experiment_by_name("scenes")
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert sorted(runs) == ["color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "sliding_window"]
+    assert sorted(runs) == ["audit", "color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "sliding_window"]
     run = runs["fcn_8s, seed 3"]
     assert run.info.status == "FINISHED"
     for curve in ("train_loss", "lr", "val_mean_iou", "images_per_second", "peak_memory_mib"):

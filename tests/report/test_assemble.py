@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source
 from segbench.files import write_label_map
 from segbench.labels import IGNORE_INDEX, Classes

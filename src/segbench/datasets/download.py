@@ -1,9 +1,14 @@
 """Downloads that show their progress, continue where they stopped, and are checked for size."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 from tqdm import tqdm
+
+from segbench.errors import InputError
+from segbench.files import replacing
 
 CHUNK_BYTES = 1 << 20
 TIMEOUT_S = 30
@@ -45,3 +50,20 @@ def download(url: str, path: Path) -> None:
     if total_bytes is not None and got_bytes != total_bytes:
         raise OSError(f"{url}: got {got_bytes} of {total_bytes} bytes")
     partial.replace(path)
+
+
+@contextmanager
+def downloading(root: Path) -> Iterator[Path]:
+    """A temporary folder for torchvision to download into, which becomes `root` when all is there and unpacked.
+
+    InputError, one line that says what to do, if it cannot be fetched or is not what its checksum says.
+    """
+    try:
+        with replacing(root) as temporary:
+            yield temporary
+    except (OSError, RuntimeError, EOFError) as error:  # RuntimeError: torchvision's for a wrong checksum
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{root}: no such folder, and it cannot be downloaded ({reason}); run again when online, or put your copy "
+            "or a link to it there"
+        ) from None

@@ -7,35 +7,26 @@ dataset.json                 class names and colours, fingerprint
 """
 
 import csv
-import hashlib
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from sys import intern
 
 import numpy as np
-from tqdm import tqdm
 
-from segbench.datasets.source import SPLITS, Example, Source
-from segbench.errors import InputError, raise_listed
-from segbench.files import (
-    RGBImage,
-    read_image,
-    read_json,
-    read_label_map,
-    replacing,
-    write_image,
-    write_json,
-    write_label_map,
-)
-from segbench.labels import IGNORE_INDEX, Classes, LabelMap, check_label_range
-from segbench.parallel import map_in_order, num_cores
+from segbench.datasets.source import SPLITS
+from segbench.errors import InputError
+from segbench.files import RGBImage, read_image, read_json, read_label_map
+from segbench.labels import Classes, LabelMap
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """An image of the manifest. class_pixels: its pixels of each class; ignored_pixels: those of none."""
+    """An image of the manifest. class_pixels: its pixels of each class; ignored_pixels: those of none.
+
+    perceptual_hash: 64 bits, few of which differ between images that look alike.
+    """
 
     split: str
     name: str
@@ -45,7 +36,9 @@ class Row:
     width_px: int
     class_pixels: tuple[int, ...]
     ignored_pixels: int
-    digest: str
+    image_digest: str
+    label_digest: str
+    perceptual_hash: int
 
 
 @dataclass(frozen=True)
@@ -91,90 +84,11 @@ class Prepared:
         return read_label_map(self.root / row.split / "label_maps" / f"{row.name}.png")
 
 
-def prepare(source: Source, root: Path) -> Prepared:
-    """Audit every example and write it to `root`, all or nothing; images go through memory one by one.
-
-    Raises InputError, a line an offending file, if a split is empty, a name is there twice, an image or label
-    map is damaged, their sizes differ, or a label is outside the classes.
-    """
-    _check_names(source)
-    with replacing(root) as temporary:
-        rows, errors = [], []
-        for result in tqdm(
-            _written(source, temporary), total=len(source.examples), desc="prepare", unit="image", disable=None
-        ):
-            if isinstance(result, Row):
-                rows.append(result)
-            else:
-                errors.append(str(result))
-        raise_listed(errors)
-        _write_manifest(temporary / "manifest.csv", rows, source.classes)
-        content = {
-            "classes": [
-                {"name": name, "color": list(color)}
-                for name, color in zip(source.classes.names, source.classes.colors, strict=True)
-            ],
-            "fingerprint": _fingerprint(rows, source.classes),
-        }
-        write_json(temporary / "dataset.json", content)
-    return Prepared.open(root)
+_FIXED_COLUMNS = [field.name for field in fields(Row) if field.name != "class_pixels"]
 
 
-def _check_names(source: Source) -> None:
-    for split in SPLITS:
-        if not any(example.split == split for example in source.examples):
-            raise InputError(f"the split {split} is empty; it must have at least one image")
-    counts = Counter((example.split, example.name) for example in source.examples)
-    for (split, name), count in counts.items():
-        if count > 1:
-            raise InputError(f"{split}/{name}: named {count} times; a split names an image once")
-
-
-def _written(source: Source, root: Path) -> Iterator[Row | InputError]:
-    """Results in the order of the examples, with only a few images in memory at a time."""
-
-    def write(example: Example) -> Row | InputError:
-        try:
-            return _write(example, source, root)
-        except InputError as error:
-            return error
-
-    return map_in_order(write, source.examples, workers=num_cores())
-
-
-def _write(example: Example, source: Source, root: Path) -> Row:
-    image, raw_label_map = example.load()
-    where = f"{example.split}/{example.name}.png"
-    if image.shape[:2] != raw_label_map.shape:
-        height, width = image.shape[:2]
-        label_height, label_width = raw_label_map.shape
-        raise InputError(
-            f"{where}: the image is {width}x{height}, its label map {label_width}x{label_height}; "
-            "they must be of one size"
-        )
-    num_classes = len(source.classes)
-    check_label_range(raw_label_map, num_classes=num_classes, ignore_index=source.ignore_index, where=where)
-    label_map = np.where(raw_label_map == source.ignore_index, IGNORE_INDEX, raw_label_map).astype(np.uint8)
-    write_image(root / example.split / "images" / f"{example.name}.png", image)
-    write_label_map(root / example.split / "label_maps" / f"{example.name}.png", label_map, source.classes)
-    counts = np.bincount(label_map.ravel(), minlength=IGNORE_INDEX + 1)
-    return Row(
-        split=example.split,
-        name=example.name,
-        group=example.group,
-        block=example.block,
-        height_px=label_map.shape[0],
-        width_px=label_map.shape[1],
-        class_pixels=tuple(int(count) for count in counts[:num_classes]),
-        ignored_pixels=int(counts[IGNORE_INDEX]),
-        digest=hashlib.sha256(repr(image.shape).encode() + image.tobytes() + label_map.tobytes()).hexdigest(),
-    )
-
-
-_FIXED_COLUMNS = ["split", "name", "group", "block", "height_px", "width_px", "ignored_pixels", "digest"]
-
-
-def _write_manifest(path: Path, rows: list[Row], classes: Classes) -> None:
+def write_manifest(path: Path, rows: Iterable[Row], classes: Classes) -> None:
+    """A line a row, with a column of pixels a class."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FIXED_COLUMNS + [f"pixels_{name}" for name in classes.names])
@@ -184,18 +98,15 @@ def _write_manifest(path: Path, rows: list[Row], classes: Classes) -> None:
 
 def _row_of(record: dict[str, str], classes: Classes) -> Row:
     return Row(
-        split=record["split"],
+        split=intern(record["split"]),
         name=record["name"],
-        group=record["group"],
+        group=intern(record["group"]),
         block=record["block"],
         height_px=int(record["height_px"]),
         width_px=int(record["width_px"]),
         class_pixels=tuple(int(record[f"pixels_{name}"]) for name in classes.names),
         ignored_pixels=int(record["ignored_pixels"]),
-        digest=record["digest"],
+        image_digest=record["image_digest"],
+        label_digest=record["label_digest"],
+        perceptual_hash=int(record["perceptual_hash"]),
     )
-
-
-def _fingerprint(rows: list[Row], classes: Classes) -> str:
-    identity = [str(classes)] + [f"{row.split}/{row.name}/{row.group}/{row.block}/{row.digest}" for row in rows]
-    return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]

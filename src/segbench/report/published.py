@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 
+from segbench import params
 from segbench.report.content import Published
 
 _CAMVID = "CamVid test, 11 classes"
-PUBLISHED: Mapping[str, Mapping[str, Published]] = {
-    "camvid": {
-        "fcn_8s": Published(0.570, f"{_CAMVID}, 480x360, VGG-16, as listed by Jegou et al. 2017; to be verified"),
-        "deeplab_v1": Published(0.616, f"{_CAMVID}, 480x360, VGG-16, as listed by Jegou et al. 2017; to be verified"),
-        "pspnet": Published(0.691, f"{_CAMVID}, 960x720, ResNet-50, as listed by Yu et al. 2018; to be verified"),
-    }
+CAMVID: Mapping[str, Published] = {
+    "fcn_8s": Published(0.570, f"{_CAMVID}, 480x360, VGG-16, as listed by Jegou et al. 2017; to be verified"),
+    "deeplab_v1": Published(0.616, f"{_CAMVID}, 480x360, VGG-16, as listed by Jegou et al. 2017; to be verified"),
+    "pspnet": Published(0.691, f"{_CAMVID}, 960x720, ResNet-50, as listed by Yu et al. 2018; to be verified"),
 }
-"""By the source's kind and the model's name in params.yaml."""
+"""By the model's name in params.yaml."""
+
+
+def published_on(source: params.AnySource) -> Mapping[str, Published]:
+    """What is reported on a dataset's own test split, by model."""
+    match source:
+        case params.CamvidSource(split="published"):
+            return CAMVID
+    return {}

@@ -2,17 +2,23 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segbench.datasets.prepared import Prepared, prepare
-from segbench.datasets.source import Example, Source
+from segbench.datasets import scenes
+from segbench.datasets.preparation import JOURNAL, prepare
+from segbench.datasets.prepared import Prepared
+from segbench.datasets.source import Example, Source, read_pair
 from segbench.errors import InputError
-from segbench.files import RGBImage, read_image, write_image
+from segbench.files import RGBImage, read_image, write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180)), ("car", (64, 0, 128))])
@@ -84,7 +90,10 @@ def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
         ),
     }
     header = (tmp_path / "manifest.csv").read_text().splitlines()[0]
-    assert header == "split,name,group,block,height_px,width_px,ignored_pixels,digest,pixels_road,pixels_sky,pixels_car"
+    assert header == (
+        "split,name,group,block,height_px,width_px,ignored_pixels,image_digest,label_digest,perceptual_hash,"
+        "pixels_road,pixels_sky,pixels_car"
+    )
 
 
 def test_what_was_prepared_opens_again(tmp_path: Path) -> None:
@@ -180,14 +189,13 @@ def test_bad_files_are_listed_in_order_a_line_each(tmp_path: Path, num_bad: int,
 
 def test_a_failure_leaves_the_former_dataset_byte_for_byte(tmp_path: Path) -> None:
     prepare(source(GOOD), tmp_path / "prepared")
-    before = files_in(tmp_path)
+    before = files_in(tmp_path / "prepared")
     with pytest.raises(InputError, match="label 3 is outside"):
         prepare(
             source([example("train", "new"), *GOOD, example("val", "bad", label_map=LABEL_MAP + 3)]),
             tmp_path / "prepared",
         )
-    assert files_in(tmp_path) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["prepared"]
+    assert files_in(tmp_path / "prepared") == before
 
 
 @pytest.mark.parametrize("missing", ["dataset.json", "manifest.csv"])
@@ -196,3 +204,100 @@ def test_a_folder_that_holds_no_prepared_dataset_is_named(tmp_path: Path, missin
     (tmp_path / "prepared" / missing).unlink()
     with pytest.raises(InputError, match=rf"^{tmp_path}/prepared/{missing}: no such file"):
         Prepared.open(tmp_path / "prepared")
+
+
+# What is interrupted goes on
+
+
+def write_files(folder: Path, names: Sequence[str]) -> Source:
+    """Files of images and label maps, and a source that reads them; the first name is val's, the second test's."""
+    examples = []
+    for index, name in enumerate(names):
+        image, labels = folder / "images" / f"{name}.png", folder / "labels" / f"{name}.png"
+        write_image(image, image_of(name))
+        write_label_map(labels, np.zeros((2, 3), np.uint8), CLASSES)
+        split = ("val", "test")[index] if index < 2 else "train"
+        load = partial(read_pair, image, labels, {0: 0, 1: 1})
+        examples.append(Example(split=split, name=name, group="video", block=name, load=load))
+    return source(examples)
+
+
+def written_ns(root: Path) -> dict[str, int]:
+    """When each prepared image was written."""
+    return {path.stem: path.stat().st_mtime_ns for path in root.glob("*/images/*.png")}
+
+
+NAMES = [f"{index:02d}" for index in range(12)]
+
+
+def interrupted(folder: Path) -> tuple[Source, dict[str, int]]:
+    """A source whose preparation found one file wrong, mended since, and when it wrote the others."""
+    made = write_files(folder / "raw", NAMES)
+    wrong = folder / "raw/labels/05.png"
+    write_label_map(wrong, np.full((2, 3), 2, np.uint8), CLASSES)
+    with pytest.raises(InputError, match=f"^{wrong}: value 2 is no class's"):
+        prepare(made, folder / "prepared")
+    times = written_ns(folder / ".prepared.partial")
+    assert sorted(times) == [name for name in NAMES if name != "05"]
+    write_label_map(wrong, np.ones((2, 3), np.uint8), CLASSES)
+    return made, times
+
+
+def test_once_a_wrong_file_is_mended_only_that_is_prepared(tmp_path: Path) -> None:
+    made, times = interrupted(tmp_path)
+    again = prepare(made, tmp_path / "prepared")
+    assert {name: when for name, when in written_ns(tmp_path / "prepared").items() if name != "05"} == times
+    assert files_in(again.root) == files_in(prepare(made, tmp_path / "at once").root)
+    assert not (tmp_path / ".prepared.partial").exists()
+
+
+def test_a_file_that_has_changed_since_is_prepared_again(tmp_path: Path) -> None:
+    made, times = interrupted(tmp_path)
+    write_image(tmp_path / "raw/images/03.png", image_of("another"))
+    again = prepare(made, tmp_path / "prepared")
+    changed = {name for name, when in written_ns(again.root).items() if times.get(name) != when}
+    assert changed == {"03", "05"}
+    np.testing.assert_array_equal(again.image(again.split("train")[1]), image_of("another"))
+
+
+def test_other_classes_or_images_take_nothing_from_a_former_run(tmp_path: Path) -> None:
+    made, times = interrupted(tmp_path)
+    other = dataclasses.replace(made, classes=dataclasses.replace(CLASSES, names=("way", "sky", "car")))
+    again = prepare(dataclasses.replace(other, examples=made.examples[:8]), tmp_path / "prepared")
+    assert not set(times.values()) & set(written_ns(again.root).values())
+    assert sorted(written_ns(again.root)) == NAMES[:8]
+
+
+def test_a_journal_that_a_kill_has_cut_is_read_up_to_there(tmp_path: Path) -> None:
+    made, times = interrupted(tmp_path)
+    journal = tmp_path / ".prepared.partial" / JOURNAL
+    journal.write_text(journal.read_text()[:-100])
+    again = prepare(made, tmp_path / "prepared")
+    changed = {name for name, when in written_ns(again.root).items() if times.get(name) != when}
+    assert changed == {"05", NAMES[-1]}
+    assert files_in(again.root) == files_in(prepare(made, tmp_path / "at once").root)
+
+
+def test_a_kill_leaves_the_former_dataset_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    """A process that prepares drawn scenes is killed in the middle."""
+    size, num_images = {"width_px": 64, "height_px": 48}, {"train": 60, "val": 1, "test": 1}
+    former = prepare(source(GOOD), tmp_path / "prepared")
+    before = files_in(former.root)
+    code = (
+        "from pathlib import Path; from segbench.datasets.preparation import prepare; from segbench.datasets import "
+        f"scenes; prepare(scenes.open_source(seed=0, **{size}, num_images={num_images}), Path('prepared'))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    journal = tmp_path / ".prepared.partial" / JOURNAL
+    while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") >= 10):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    times = written_ns(journal.parent)
+    assert 10 <= len(times) < 60
+    assert files_in(former.root) == before
+    drawn = scenes.open_source(seed=0, **size, num_images=num_images)
+    again = prepare(drawn, tmp_path / "prepared")
+    kept = [name for name, when in written_ns(again.root).items() if times.get(name) == when]
+    assert len(kept) >= 9
+    assert files_in(again.root) == files_in(prepare(drawn, tmp_path / "at once").root)

@@ -1,0 +1,116 @@
+"""classes.csv: which pixels of a mask are of which class.
+
+It has a line a class, in order, with the columns name and value, for masks of grey levels or with a palette; or name,
+red, green and blue, for masks in colours; or all five. Pixels of lines named ignore have no class.
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segbench.errors import InputError, about
+from segbench.files import read_image, read_mask
+from segbench.labels import IGNORE_INDEX, RGB, Classes, LabelMap, distinct_colors, from_colors, from_values
+
+IGNORE = "ignore"
+MOST_VALUE, MOST_LEVEL = 65535, 255
+NAME = re.compile(r"[\w .-]+")
+"""What the name of a metric may be in MLflow."""
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The classes, and the class indices of values and of colours; one of the two may be empty."""
+
+    classes: Classes
+    of_value: Mapping[int, int]
+    of_color: Mapping[RGB, int]
+
+    @classmethod
+    def read(cls, path: Path) -> "ClassTable":
+        """Raises InputError for what the file lacks, has twice or has in a wrong form."""
+        records = read_records(path, columns=["name"])
+        names = [record["name"] for record in records if record["name"] != IGNORE]
+        for name in names:
+            if not NAME.fullmatch(name):
+                raise InputError(f"{path}: the name {name!r} must have only letters, digits, spaces and . _ -")
+        indices = [IGNORE_INDEX if record["name"] == IGNORE else names.index(record["name"]) for record in records]
+        values, colors = _values(path, records), _colors(path, records)
+        if not (values or colors):
+            raise InputError(f"{path}: it needs a column value, or columns red, green and blue, beside name")
+        shown = [color for color, index in zip(colors, indices, strict=False) if index != IGNORE_INDEX]
+        try:
+            classes = Classes(tuple(names), tuple(shown or distinct_colors(len(names))))
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
+        of_value, of_color = dict(zip(values, indices, strict=False)), dict(zip(colors, indices, strict=False))
+        return cls(classes, of_value=of_value, of_color=of_color)
+
+    def label_map(self, path: Path) -> LabelMap:
+        """A mask's file -> (H, W) label map. Raises InputError for a value or colour that is in no line."""
+        mask = read_mask(path) if self.of_value else read_image(path)
+        with about(path):
+            if mask.ndim == 2:
+                return from_values(mask, self.of_value)
+            if self.of_color:
+                return from_colors(mask, self.of_color)
+            if (mask == mask[..., :1]).all():  # grey, saved as RGB
+                return from_values(mask[..., 0], self.of_value)
+            raise InputError("a mask in colours, but classes.csv has no columns red, green and blue")
+
+
+def read_records(path: Path, *, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The lines of a CSV file by its header. InputError if it is missing, damaged, empty or lacks a column."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a mark
+            lines = [[cell.strip() for cell in line] for line in csv.reader(file)]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; it must have lines {','.join(columns)}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV file ({error})") from None
+    header, *rows = [line for line in lines if any(line)] or [[]]
+    for column in columns:
+        if column not in header:
+            raise InputError(f"{path}: no column {column}; its first line is {','.join(header)}")
+    for row in rows:
+        if len(row) != len(header):
+            raise InputError(f"{path}: the line {','.join(row)} must have {len(header)} cells: {','.join(header)}")
+    if not rows:
+        raise InputError(f"{path}: no line below its first")
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _values(path: Path, records: Sequence[Mapping[str, str]]) -> list[int]:
+    """Of each line, none if there is no such column."""
+    if "value" not in records[0]:
+        return []
+    values = [_number(path, record, "value", most=MOST_VALUE) for record in records]
+    _check_distinct(path, "value", values)
+    return values
+
+
+def _colors(path: Path, records: Sequence[Mapping[str, str]]) -> list[RGB]:
+    if not {"red", "green", "blue"} <= records[0].keys():
+        return []
+    channels = [
+        [_number(path, record, channel, most=MOST_LEVEL) for record in records] for channel in ("red", "green", "blue")
+    ]
+    colors = list(zip(*channels, strict=True))
+    _check_distinct(path, "colour", colors)
+    return colors
+
+
+def _number(path: Path, record: Mapping[str, str], column: str, *, most: int) -> int:
+    cell = record[column]
+    if not (cell.isdecimal() and int(cell) <= most):
+        raise InputError(f"{path}: {column} of {record['name']} is {cell!r}; it must be a whole number, 0 to {most}")
+    return int(cell)
+
+
+def _check_distinct(path: Path, kind: str, entries: Sequence[object]) -> None:
+    for entry, count in Counter(entries).items():
+        if count > 1:
+            raise InputError(f"{path}: the {kind} {entry} is there {count} times; it must tell one class")

@@ -1,0 +1,172 @@
+"""From any source to the prepared form: every example checked, several at a time, all of them or none.
+
+Only a few images are in memory at a time. Until all are written they lie beside the prepared dataset, with a journal:
+after a kill, or once a wrong file is mended, the next run goes on from there.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, astuple
+from functools import partial
+from pathlib import Path
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from segbench.datasets.prepared import Prepared, Row, write_manifest
+from segbench.datasets.source import SPLITS, Example, Source
+from segbench.errors import InputError, raise_listed
+from segbench.files import put_in_place, write_image, write_json, write_label_map
+from segbench.labels import IGNORE_INDEX, Classes, check_label_range
+from segbench.parallel import map_in_order, num_cores
+
+JOURNAL = "journal.jsonl"
+
+
+def prepare(source: Source, root: Path) -> Prepared:
+    """Check every example and write it to `root`, which stays as it was until all of them are good.
+
+    Raises InputError, a line an offending file, if a split is empty, a name is there twice, an image or label
+    map is damaged, their sizes differ, or a label is outside the classes.
+    """
+    _check_names(source)
+    unfinished = root.with_name(f".{root.name}.partial")
+    is_resumed = unfinished.exists()
+    unfinished.mkdir(parents=True, exist_ok=True)
+    rows, errors = [], []
+    for outcome in tqdm(
+        _outcomes(source, unfinished), total=len(source.examples), desc="prepare", unit="image", disable=None
+    ):
+        if isinstance(outcome, Row):
+            rows.append(outcome)
+        else:
+            errors.append(str(outcome))
+    raise_listed(errors)
+    if is_resumed:
+        _remove_others(unfinished, rows)
+    write_manifest(unfinished / "manifest.csv", rows, source.classes)
+    prepared = Prepared(root, source.classes, fingerprint=_fingerprint(rows, source.classes), rows=tuple(rows))
+    classes = [{"name": name, "color": color} for name, color in zip(*astuple(source.classes), strict=True)]
+    write_json(unfinished / "dataset.json", {"classes": classes, "fingerprint": prepared.fingerprint})
+    (unfinished / JOURNAL).unlink()
+    put_in_place(unfinished, root)
+    return prepared
+
+
+def _check_names(source: Source) -> None:
+    for split in SPLITS:
+        if not any(example.split == split for example in source.examples):
+            raise InputError(f"the split {split} is empty; it must have at least one image")
+    counts = Counter((example.split, example.name) for example in source.examples)
+    raise_listed(
+        [
+            f"{split}/{name}: named {count} times; a split names an image once"
+            for (split, name), count in counts.items()
+            if count > 1
+        ]
+    )
+
+
+def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
+    """In the order of the examples: their rows, each written into the journal, or what is wrong with them."""
+    path = unfinished / JOURNAL
+    written, prefix = _read_journal(path), _identity(source)
+
+    def outcome(example: Example) -> tuple[str | None, Row | InputError]:
+        key = _key(example, prefix)
+        if key in written:
+            return None, written[key]
+        try:
+            return key, _write(example, source, unfinished)
+        except InputError as error:
+            return None, error
+
+    with path.open("a") as journal:
+        for key, row in map_in_order(outcome, source.examples, workers=num_cores()):
+            if isinstance(row, Row) and key:
+                journal.write(f"\n{json.dumps([key, asdict(row)])}")  # begins a line: a kill may have cut the last
+                journal.flush()
+            yield row
+
+
+def _read_journal(path: Path) -> dict[str | None, Row]:
+    rows: dict[str | None, Row] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with suppress(ValueError):  # cut by a kill
+            key, row = json.loads(line)
+            rows[key] = Row(**{**row, "class_pixels": tuple(row["class_pixels"])})
+    return rows
+
+
+def _identity(source: Source) -> str:
+    """All but the example that a row depends on: the classes, and how this code reads and writes."""
+    package = Path(__file__).parent
+    code = [path.read_text() for path in [*sorted(package.glob("*.py")), *sorted(package.parent.glob("*.py"))]]
+    return hashlib.sha256(repr((source.classes, source.ignore_index, code)).encode()).hexdigest()
+
+
+def _key(example: Example, prefix: str) -> str | None:
+    """Another key for another example, or for a file of it that has changed; None if that cannot be told."""
+    if not isinstance(example.load, partial):
+        return None
+    load = example.load
+    files = [path.stat() for path in load.args if isinstance(path, Path) and path.exists()]
+    what = [(file.st_size, file.st_mtime_ns) for file in files], load.func.__qualname__, load.args, load.keywords
+    names = example.split, example.name, example.group, example.block
+    return hashlib.sha256(repr((prefix, names, what)).encode()).hexdigest()
+
+
+def _write(example: Example, source: Source, root: Path) -> Row:
+    image, raw_label_map = example.load()
+    where = f"{example.split}/{example.name}.png"
+    if image.shape[:2] != raw_label_map.shape:
+        height, width = image.shape[:2]
+        label_height, label_width = raw_label_map.shape
+        raise InputError(
+            f"{where}: the image is {width}x{height}, its label map {label_width}x{label_height}; "
+            "they must be of one size"
+        )
+    num_classes = len(source.classes)
+    check_label_range(raw_label_map, num_classes=num_classes, ignore_index=source.ignore_index, where=where)
+    label_map = np.where(raw_label_map == source.ignore_index, IGNORE_INDEX, raw_label_map).astype(np.uint8)
+    write_image(root / example.split / "images" / f"{example.name}.png", image)
+    write_label_map(root / example.split / "label_maps" / f"{example.name}.png", label_map, source.classes)
+    counts = np.bincount(label_map.ravel(), minlength=IGNORE_INDEX + 1)
+    return Row(
+        split=example.split,
+        name=example.name,
+        group=example.group,
+        block=example.block,
+        height_px=label_map.shape[0],
+        width_px=label_map.shape[1],
+        class_pixels=tuple(int(count) for count in counts[:num_classes]),
+        ignored_pixels=int(counts[IGNORE_INDEX]),
+        image_digest=_digest(image),
+        label_digest=_digest(label_map),
+        perceptual_hash=int(str(imagehash.phash(Image.fromarray(image))), 16),
+    )
+
+
+def _digest(pixels: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:32]
+
+
+def _remove_others(unfinished: Path, rows: Sequence[Row]) -> None:
+    """Images of a former run that this one does not have."""
+    names = {(row.split, f"{row.name}.png") for row in rows}
+    for path in unfinished.glob("*/*/*.png"):
+        if (path.parts[-3], path.name) not in names:
+            path.unlink()
+
+
+def _fingerprint(rows: Sequence[Row], classes: Classes) -> str:
+    identity = [str(classes)] + [
+        f"{row.split}/{row.name}/{row.group}/{row.block}/{row.image_digest}/{row.label_digest}" for row in rows
+    ]
+    return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:16]

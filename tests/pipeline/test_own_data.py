@@ -1,0 +1,123 @@
+"""Users' folders go through check and prepare with an entry of params.yaml, and say what is wrong with them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from mlflow import MlflowClient
+from PIL import Image, ImageDraw
+
+from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
+from tests.pipeline.stages import PROJECT, run_stage
+
+COLORS = [(0, 0, 0), (128, 64, 128), (70, 130, 180), (220, 20, 60)]
+ENTRY: dict[str, Any] = {
+    "input": {"scale": 0.25, "crop_px": [128, 128]}, "copies": 2, "epochs": 2,
+    "lecture": {"thin_classes": [], "context_classes": []}, "predictions": {},
+}  # fmt: skip
+
+
+def write_cells(root: Path) -> None:
+    """30 grey images of 512x512 px, with bright discs, and masks that are 255 there."""
+    _write(root, fills=[255], mode="L")
+    (root / "classes.csv").write_text("name,value\nbackground,0\ncell,255\n")
+
+
+def write_shapes(root: Path) -> None:
+    """30 colour images of 512x512 px with discs of three kinds, and masks in their colours."""
+    _write(root, fills=COLORS[1:], mode="RGB")
+    lines = [f"kind {index},{','.join(map(str, color))}" for index, color in enumerate(COLORS)]
+    (root / "classes.csv").write_text("\n".join(["name,red,green,blue", *lines]))
+
+
+def _write(root: Path, *, fills: list[Any], mode: str) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for index in range(30):
+        noise = rng.integers(0, 100, (512, 512) if mode == "L" else (512, 512, 3), np.uint8)
+        image, mask = Image.fromarray(noise), Image.new(mode, (512, 512))
+        for kind, fill in enumerate(fills):
+            for x, y in rng.integers(0, 460, (4, 2)).tolist():
+                shape = (x, y, x + 50, y + 50)
+                ImageDraw.Draw(image).ellipse(shape, fill=150 if mode == "L" else (200, 60 * kind, 100))
+                ImageDraw.Draw(mask).ellipse(shape, fill=fill)
+        image.save(root / "images" / f"{index:02d}.png")
+        mask.save(root / "masks" / f"{index:02d}.png")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with params.yaml and the two datasets."""
+    parameters = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    for name in ("cells", "shapes"):
+        split = {"by": "ratio", "val": 0.2, "test": 0.2, "seed": 0}
+        source = {"kind": "folder", "root": f"data/raw/{name}", "bits": 8, "groups": None, "split": split}
+        parameters["datasets"][name] = {"source": source, **ENTRY}
+    parameters["benchmark"]["datasets"] = ["cells", "shapes"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(parameters))
+    write_cells(tmp_path / "data/raw/cells")
+    write_shapes(tmp_path / "data/raw/shapes")
+    for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    yield tmp_path
+    os.chdir(before)
+
+
+def test_black_and_white_and_coloured_masks_are_prepared(project: Path) -> None:
+    run_stage("check")
+    for name, num_classes in (("cells", 2), ("shapes", 4)):
+        run_stage("prepare", dataset=name)
+        data = Prepared.open(project / "data/prepared" / name)
+        assert {split: len(data.split(split)) for split in ("train", "val", "test")} == {
+            "train": 18,
+            "val": 6,
+            "test": 6,
+        }
+        assert len(data.classes) == num_classes
+        for row in data.rows:
+            assert min(row.class_pixels) > 0
+            assert row.ignored_pixels == 0
+        assert (project / f"reports/{name}/audit.md").read_text().startswith(f"# Audit of {name}\n")
+        with Image.open(project / f"reports/{name}/images.png") as sheet:
+            assert sheet.width > 500
+
+
+def test_what_the_audit_finds_is_printed_written_and_logged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks = project / "data/raw/cells/masks"
+    for path in masks.iterdir():
+        Image.new("L", (512, 512)).save(path)
+    run_stage("prepare", dataset="cells")
+    message = "train has no pixel of cell"
+    assert f"warning: cells: {message}; see reports/cells/audit.md\n" in capsys.readouterr().err
+    assert f"**Warning:** {message}.\n" in (project / "reports/cells/audit.md").read_text()
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("cells")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_name == "audit"
+    assert message in run.data.tags.values()
+    assert run.data.metrics["images"] == 30
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"audit.md", "images.png"}
+
+
+def test_a_wrong_mask_stops_the_stage_and_spares_what_was_there(project: Path) -> None:
+    run_stage("prepare", dataset="cells")
+    kept = {path: path.read_bytes() for name in ("data/prepared", "reports") for path in (project / name).rglob("*.*")}
+    Image.new("L", (512, 512), 128).save(project / "data/raw/cells/masks/07.png")
+    with pytest.raises(InputError, match=r"masks/07.png: value 128 is no class's; those are 0, 255$"):
+        run_stage("prepare", dataset="cells")
+    assert all(path.read_bytes() == content for path, content in kept.items())
+
+
+def test_a_class_table_that_is_wrong_is_found_before_any_stage(project: Path) -> None:
+    (project / "data/raw/cells/classes.csv").write_text("name;value\n")
+    with pytest.raises(InputError, match=r"cells/classes.csv: no column name; its first line is name;value$"):
+        run_stage("check")
