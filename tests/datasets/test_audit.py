@@ -58,6 +58,10 @@ def brightened(image: RGBImage) -> RGBImage:
     return np.clip(image * 1.1, 0, 255).astype(np.uint8)
 
 
+def cropped(image: RGBImage) -> RGBImage:
+    return np.asarray(Image.fromarray(image).crop((2, 1, 79, 59)).resize((80, 60)))
+
+
 def test_good_data_give_no_warning(tmp_path: Path) -> None:
     assert warnings(tmp_path, GOOD) == []
 
@@ -68,7 +72,7 @@ def test_an_image_in_two_splits_is_named_with_its_twin(tmp_path: Path, split: st
     assert warnings(tmp_path, examples) == [f"images that are in two splits: 1: {split}/30 and train/03"]
 
 
-@pytest.mark.parametrize("change", [saved_as_jpeg, halved, brightened])
+@pytest.mark.parametrize("change", [saved_as_jpeg, halved, brightened, cropped])
 def test_an_image_that_was_saved_again_is_found_in_another_split(tmp_path: Path, change: type) -> None:
     examples = [*GOOD, example("test", 30, image=change(scene(10)))]
     assert warnings(tmp_path, examples) == ["images that look like one of another split: 1: test/30 and val/10"]
