@@ -17,7 +17,7 @@ from tests.pipeline.stages import PROJECT, run_stage
 
 COLORS = [(0, 0, 0), (128, 64, 128), (70, 130, 180), (220, 20, 60)]
 ENTRY: dict[str, Any] = {
-    "input": {"scale": 0.25, "crop_px": [128, 128]}, "copies": 2, "epochs": 2,
+    "input": {"scale": 0.25, "crop_px": [128, 128]}, "copies": 2, "train": {"epochs": 2},
     "lecture": {"thin_classes": [], "context_classes": []}, "predictions": {},
 }  # fmt: skip
 
