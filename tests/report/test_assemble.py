@@ -13,7 +13,7 @@ from segbench.datasets.source import Example, Source
 from segbench.files import write_label_map
 from segbench.labels import IGNORE_INDEX, Classes
 from segbench.metrics import Counts, scores
-from segbench.report.assemble import Scored, compare, groups_of, worst_first
+from segbench.report.assemble import MOST_GROUPS, Scored, compare, groups_of, sizes_of, worst_first
 from segbench.report.content import Costs, Estimate
 from segbench.report.plots import write_confusions
 from segbench.report.wording import summarised
@@ -98,6 +98,14 @@ def test_groups_are_scored_apart_and_known_as_seen_or_not(data: Prepared) -> Non
     poor = entries[-1]
     of_country = scores(ALL[0].confusions[0, 10:].sum(axis=0)).mean_iou
     assert poor.group_mean_iou[[group.name for group in groups_of(data)].index("country")] == pytest.approx(of_country)
+
+
+def test_many_groups_and_sizes_do_not_fill_the_page(data: Prepared) -> None:
+    rows = [replace(row, group=row.name, width_px=10 + number) for number, row in enumerate(data.split("test"))]
+    assert sizes_of(rows[:2]) == "10x2, 11x2"
+    assert sizes_of(rows) == f"{NUM_IMAGES} sizes from 10x2 to {9 + NUM_IMAGES}x2"
+    assert len(groups_of(replace(data, rows=tuple(rows[:MOST_GROUPS])))) == MOST_GROUPS
+    assert groups_of(replace(data, rows=tuple(rows))) == ()
 
 
 def test_the_worst_image_comes_first(data: Prepared, tmp_path: Path) -> None:

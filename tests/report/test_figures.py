@@ -30,6 +30,14 @@ def test_a_grid_shows_each_pixel_of_each_picture(tmp_path: Path) -> None:
         assert (page == color).all(axis=2).any()
 
 
+def test_a_picture_of_another_shape_is_not_distorted(tmp_path: Path) -> None:
+    first, tall = np.full((8, 16, 3), 11, np.uint8), np.full((16, 8, 3), 22, np.uint8)
+    write_grid(tmp_path / "grid.png", [[first, tall]], classes=CLASSES, cell_width_px=16)
+    page = read_image(tmp_path / "grid.png")
+    rows, columns = np.nonzero((page == 22).all(axis=2))
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (8, 4)
+
+
 def test_a_confusion_matrix_with_an_absent_class_is_drawn(tmp_path: Path) -> None:
     write_confusion(tmp_path / "confusion.png", np.array([[3, 1], [0, 0]]), CLASSES, title="title")
     assert read_image(tmp_path / "confusion.png").std() > 10

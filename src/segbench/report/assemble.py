@@ -1,5 +1,6 @@
 """Confusion matrices and costs of all entries -> the content of a dataset's reports."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -13,6 +14,7 @@ from segbench.report.content import Costs, Difference, Entry, Estimate, Group, P
 from segbench.scoring import predicted_label_map
 from segbench.statistics import Analysis, Interval, Pair, Score, analyse
 
+MOST_SIZES, MOST_GROUPS = 3, 8
 MEAN_IOU = Score("mIoU")
 METRICS = {
     "pixel_accuracy": Score("aAcc"), "mean_accuracy": Score("mAcc"), "mean_iou": MEAN_IOU, "mean_dice": Score("mDice"),
@@ -69,15 +71,17 @@ def compare(scored: Sequence[Scored], data: Prepared) -> tuple[tuple[Entry, ...]
 
 
 def sizes_of(rows: Sequence[Row]) -> str:
-    """Width by height in px, each size once."""
-    return ", ".join(sorted({f"{row.width_px}x{row.height_px}" for row in rows}))
+    """Width by height in px, each size once; of many, the smallest and the largest."""
+    sizes = sorted({(row.width_px, row.height_px) for row in rows}, key=math.prod)
+    names = [f"{width}x{height}" for width, height in sizes]
+    return ", ".join(names) if len(names) <= MOST_SIZES else f"{len(names)} sizes from {names[0]} to {names[-1]}"
 
 
 def groups_of(data: Prepared) -> tuple[Group, ...]:
-    """The test images' groups, none if there is only one."""
+    """The test images' groups, none if there is only one, or more than a table has room for."""
     test, train = ([row.group for row in data.split(split)] for split in ("test", "train"))
     names = sorted(set(test))
-    if len(names) < 2:
+    if not 2 <= len(names) <= MOST_GROUPS:
         return ()
     return tuple(Group(name, num_images=test.count(name), is_seen=name in train) for name in names)
 

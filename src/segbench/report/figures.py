@@ -5,7 +5,7 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from segbench.files import RGBImage, replacing, write_image
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
@@ -27,10 +27,11 @@ def write_grid(
     path: Path, rows: Sequence[Sequence[RGBImage]], *, headers: Sequence[str] = (), row_headers: Sequence[str] = (),
     classes: Classes, cell_width_px: int,
 ) -> None:  # fmt: skip
-    """A grid of pictures of one size under column headers and beside row headers, with the classes' colours below.
+    """A grid of pictures under column headers and beside row headers, with the classes' colours below.
 
     headers: one a column; shown in rotation if there are fewer. row_headers: one a row. cell_width_px: small pictures
-    are enlarged by whole factors to about this width, so that each pixel shows; large ones are reduced to it.
+    are enlarged by whole factors to about this width, so that each pixel shows; large ones are reduced to it. A cell
+    has the first picture's size; others are fitted into it with room left over.
     """
     num_columns = max(len(row) for row in rows)
     height, width = rows[0][0].shape[:2]
@@ -51,7 +52,8 @@ def write_grid(
         for index, row in enumerate(rows):
             if column < len(row):
                 resample = Image.Resampling.NEAREST if zoom >= 1 else Image.Resampling.BOX
-                page.paste(Image.fromarray(row[column]).resize(cell, resample), (x, top + index * (cell[1] + GAP_PX)))
+                picture = ImageOps.pad(Image.fromarray(row[column]), cell, method=resample, color=BACKGROUND)
+                page.paste(picture, (x, top + index * (cell[1] + GAP_PX)))
     page.paste(legend, (0, page.height - legend.height))
     write_image(path, np.asarray(page))
 
