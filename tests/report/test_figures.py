@@ -35,7 +35,7 @@ def test_a_picture_of_another_shape_is_not_distorted(tmp_path: Path) -> None:
     write_grid(tmp_path / "grid.png", [[first, tall]], classes=CLASSES, cell_width_px=16)
     page = read_image(tmp_path / "grid.png")
     rows, columns = np.nonzero((page == 22).all(axis=2))
-    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (8, 4)
+    assert [int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1] == [8, 4]
 
 
 def test_a_confusion_matrix_with_an_absent_class_is_drawn(tmp_path: Path) -> None:
