@@ -36,6 +36,7 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests
 
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises
 	$(IN_VENV) python -m benchmarks.crf
+	$(IN_VENV) python -m benchmarks.loader
 	$(IN_VENV) python -m benchmarks.stages
 	$(IN_VENV) python -m benchmarks.statistics
 
