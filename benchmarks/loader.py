@@ -26,8 +26,10 @@ from torch.utils.data import DataLoader, Dataset
 from segbench import fitting, params, zoo
 from segbench.augmentation import Recipe, write_augmented
 from segbench.datasets import camvid, scenes
-from segbench.datasets.prepared import Prepared, prepare
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.labels import IGNORE_INDEX
+from segbench.machine import describe_machine
 from segbench.models.layers import Network
 from segbench.samples import AugmentedSamples, WholeImages
 from segbench.transforms import Transform
@@ -65,7 +67,7 @@ def prepared(folder: Path) -> Prepared:
     """NUM_IMAGES training images of CamVid, or scenes of their size; and one to validate on."""
     num_images = {"train": NUM_IMAGES, "val": 1, "test": 1}
     if root := os.environ.get("SEGBENCH_CAMVID"):
-        source = camvid.open_source(Path(root))
+        source = camvid.open_source(Path(root), split="published")
         by_split = {split: [one for one in source.examples if one.split == split] for split in num_images}
         examples = [one for split, count in num_images.items() for one in by_split[split][:count]]
         return prepare(replace(source, examples=examples), folder)
@@ -91,11 +93,11 @@ def training(name: str, samples: AugmentedSamples, data: Prepared, parameters: p
     """Images a second of an epoch's steps, as the train stage makes them."""
     model = zoo.build(parameters.model(name), backbone=parameters.backbone, num_classes=len(data.classes))
     assert isinstance(model, Network)
-    schedule = parameters.train.model_copy(update={"batch_size": BATCH_SIZE})
+    schedule = parameters.train.model_copy(update={"batch_size": BATCH_SIZE, "epochs": 1, "validate_every_epochs": 1})
     precision = fitting.choose_precision(schedule.precision, fitting.device_type(schedule.accelerator))
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         (epoch,) = fitting.fit(
-            model, samples, WholeImages(data, "val", scale=SCALE), schedule=schedule, seed=0, epochs=1,
+            model, samples, WholeImages(data, "val", scale=SCALE), schedule=schedule, seed=0,
             precision=precision, weights=None, num_classes=len(data.classes), checkpoints=Path(folder),
             on_epoch=lambda row: None,
         )  # fmt: skip
@@ -131,6 +133,7 @@ def main() -> None:
                 rates[name].append(measure())
     medians = {name: statistics.median(values) for name, values in rates.items()}
     fastest = max(medians[f"training of {model}"] for model in MODELS)
+    print(describe_machine())
     print(f"{len(data.split('train'))} images, {torch.get_num_threads()} threads, medians of {ROUNDS} rounds in turns")
     print(f"{'images a second':<28}{'median':>9}" + "".join(f"{f'/ {name}':>11}" for name in MODELS))
     for name, median in medians.items():

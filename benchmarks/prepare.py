@@ -16,6 +16,7 @@ from PIL import Image
 from segbench import params
 from segbench.datasets import folder
 from segbench.datasets.preparation import prepare
+from segbench.machine import describe_machine
 from segbench.parallel import num_cores
 
 NUM_IMAGES = (1_000, 20_000)
@@ -56,7 +57,7 @@ def main() -> None:
             seconds, peak_mib = map(float, output.split())
             rates.append(num_images / seconds)
             peaks_mib.append(peak_mib)
-    print(f"{SIDE_PX}x{SIDE_PX} px, {num_cores()} cores")
+    print(f"{describe_machine()}; {SIDE_PX}x{SIDE_PX} px, {num_cores()} cores used")
     print(f"{'images':>8}{'images/s':>10}{'MiB':>8}")
     for num_images, rate, peak_mib in zip(NUM_IMAGES, rates, peaks_mib, strict=True):
         print(f"{num_images:>8}{rate:>10.0f}{peak_mib:>8.0f}{'' if rate >= LIMIT_IMAGES_S else '  TOO SLOW'}")
