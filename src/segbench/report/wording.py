@@ -29,7 +29,7 @@ def described(dataset: str, data: Prepared) -> str:
 def summarised(entries: Sequence[Entry], differences: Sequence[Difference]) -> str:
     """The best entry, and which of those compared with it cannot be told from it."""
     best = max((entry for entry in entries if entry.as_in_paper), key=lambda entry: entry.mean_iou.value or 0)
-    score = f"{percent(best.mean_iou.value)} % [{interval(best.mean_iou)}]"
+    score = f"{percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval(best.mean_iou)}]"
     alike = [
         two.second if two.first == best.label else two.first
         for two in differences
