@@ -16,7 +16,7 @@ from segbench.metrics import Counts, scores
 from segbench.report.assemble import MOST_GROUPS, Scored, compare, groups_of, sizes_of, worst_first
 from segbench.report.content import Costs, Estimate
 from segbench.report.plots import write_confusions
-from segbench.report.wording import summarised
+from segbench.report.wording import averaged, summarised
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180))])
 NUM_IMAGES = 30
@@ -130,6 +130,13 @@ def test_the_result_names_the_best_and_what_is_within_noise_of_it(data: Prepared
     entries, differences = compare([ALL[0], ALL[1], alike], data)
     assert "; within noise of it: " in summarised(entries, differences)
     assert "poor" not in summarised(entries, differences)
+
+
+def test_a_mean_tells_over_how_many_classes_it_runs(data: Prepared) -> None:
+    (entry,), _ = compare(ALL[:1], data)
+    assert averaged([entry]) == "Means over classes are over 2 of 2."
+    without = replace(entry, class_iou=(0.5, float("nan")))
+    assert averaged([entry, without]) == "Means over classes are over 1 to 2 of 2."
 
 
 def test_confusions_are_shares_of_the_true_class(data: Prepared, tmp_path: Path) -> None:

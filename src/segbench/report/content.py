@@ -9,6 +9,7 @@ from segbench.files import RGBImage
 from segbench.labels import Classes, LabelMap
 from segbench.metrics import Counts
 from segbench.report.lecture import Finding
+from segbench.report.numbers import finite
 
 SIGNIFICANT = 0.05
 """A difference whose adjusted p value is below is beyond noise."""
@@ -89,6 +90,11 @@ class Entry:
     def label(self) -> str:
         """The name that the lecture's claims use."""
         return f"{self.model} + CRF" if self.crf else self.model
+
+    @property
+    def num_classes_averaged(self) -> int:
+        """The classes that have an IoU."""
+        return sum(finite(value) is not None for value in self.class_iou)
 
 
 @dataclass(frozen=True)

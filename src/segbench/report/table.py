@@ -59,6 +59,7 @@ def _record(entry: Entry, page: Page) -> dict[str, Any]:
     }
     for short, name in SHORT_NAMES.items():
         record |= _interval(short, getattr(entry, name))
+    record["num_classes_averaged"] = entry.num_classes_averaged
     record["mIoU_seed_spread"] = entry.seed_spread
     record |= {f"IoU_{name}": value for name, value in zip(page.classes.names, entry.class_iou, strict=True)}
     widths = zip(page.boundary_widths_px, entry.boundary_mean_iou, strict=False)

@@ -42,6 +42,12 @@ def summarised(entries: Sequence[Entry], differences: Sequence[Difference]) -> s
     return f"Each as its paper reports it, {best.label} is best: mIoU {score}; within noise of it: {named}."
 
 
+def averaged(entries: Sequence[Entry]) -> str:
+    """Over how many classes the means run: a class without a pixel, true or predicted, is left out."""
+    counts = sorted({entry.num_classes_averaged for entry in entries})
+    return f"Means over classes are over {' to '.join(map(str, counts))} of {len(entries[0].class_iou)}."
+
+
 def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
     """What all rows have in common, as the stages wrote it."""
     settings = next((t for t in trainings if not t["deviations"]), trainings[0])["settings"]
