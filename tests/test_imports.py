@@ -98,7 +98,7 @@ def test_models_know_nothing_of_parameters_stages_or_each_other() -> None:
         assert imported(path) <= shared, path.name
 
 
-@pytest.mark.parametrize("stage", ["check", "prepare", "augment", "evaluate", "compare", "lecture"])
+@pytest.mark.parametrize("stage", ["check", "prepare", "augment", "evaluate", "external", "lecture", "compare"])
 def test_a_stage_without_networks_starts_without_torch(stage: str) -> None:
     code = f"import sys, pipeline.{stage}; sys.exit(bool({{'torch', 'lightning', 'mlflow'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
