@@ -278,6 +278,13 @@ def test_a_journal_that_a_kill_has_cut_is_read_up_to_there(tmp_path: Path) -> No
     assert files_in(again.root) == files_in(prepare(made, tmp_path / "at once").root)
 
 
+def test_a_file_that_a_kill_has_cut_is_no_part_of_the_dataset(tmp_path: Path) -> None:
+    made, _ = interrupted(tmp_path)
+    (tmp_path / ".prepared.partial/train/images/.05.png.123.partial").write_bytes(b"\x89PNG")
+    again = prepare(made, tmp_path / "prepared")
+    assert files_in(again.root) == files_in(prepare(made, tmp_path / "at once").root)
+
+
 def test_a_kill_leaves_the_former_dataset_and_the_next_run_goes_on(tmp_path: Path) -> None:
     """A process that prepares drawn scenes is killed in the middle."""
     size, num_images = {"width_px": 64, "height_px": 48}, {"train": 60, "val": 1, "test": 1}

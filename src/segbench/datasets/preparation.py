@@ -158,9 +158,9 @@ def _digest(pixels: NDArray[np.uint8]) -> str:
 
 
 def _remove_others(unfinished: Path, rows: Sequence[Row]) -> None:
-    """Images of a former run that this one does not have."""
+    """Images of a former run that this one does not have, and the parts of files that a kill cut."""
     names = {(row.split, f"{row.name}.png") for row in rows}
-    for path in unfinished.glob("*/*/*.png"):
+    for path in unfinished.glob("*/*/*"):
         if (path.parts[-3], path.name) not in names:
             path.unlink()
 
