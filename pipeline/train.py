@@ -9,12 +9,13 @@ from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json
 from segbench.machine import describe_machine, package_versions
 from segbench.samples import AugmentedSamples
-from segbench.trainings import WEIGHTS, Training, summary, write_curves
+from segbench.trainings import WEIGHTS, Training, summary, validation_mean_iou, write_curves
 
 
 def main(
-    *, dataset: str, model: str, prepared: Path, augmented: Path, weights: Path, training: Path, curves: Path
-) -> None:
+    *, dataset: str, model: str, prepared: Path, augmented: Path, weights: Path, training: Path, curves: Path,
+    validation: Path,
+) -> None:  # fmt: skip
     """Train one model on one dataset with each seed; what was killed continues where it was."""
     parameters = params.load()
     data = Prepared.open(prepared)
@@ -44,6 +45,8 @@ def main(
             shutil.copyfile(one.folder / WEIGHTS, folder / zoo.weights_name(one.seed))
     records = [one.record for one in trainings]
     write_curves(curves, records)
+    score = validation_mean_iou(records, checkpoint=parameters.train_for(dataset, model).checkpoint)
+    write_json(validation, {"val": {dataset: {} if score is None else {model: score}}})
     settings = trainings[0].settings
     settings["train"]["seeds"] = seeds
     provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(model)}

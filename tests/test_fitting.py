@@ -185,7 +185,7 @@ def test_stored_and_made_samples_train_the_same_network(tmp_path: Path) -> None:
         assert all(torch.equal(others[name], tensor) for name, tensor in weights[0].items())
 
 
-def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path: Path) -> None:
+def test_the_last_epoch_is_validated_too_and_the_best_checkpoint_is_the_best_of_all(tmp_path: Path) -> None:
     parameters = params.load(Path(__file__).parent.parent / "params.yaml")
     source = scenes.open_source(seed=0, width_px=64, height_px=48, num_images={"train": 8, "val": 3, "test": 1})
     data = prepare(source, tmp_path / "prepared")
@@ -195,10 +195,13 @@ def test_the_best_checkpoint_is_the_one_with_the_best_validation(tmp_path: Path)
     assert isinstance(network, Network)
     rows = fitting.fit(
         network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
-        schedule=parameters.train.model_copy(update={"batch_size": 4, "checkpoint": "best", "lr": 0.02, "epochs": 4}),
+        schedule=parameters.train.model_copy(
+            update={"batch_size": 4, "checkpoint": "best", "lr": 0.02, "epochs": 5, "validate_every_epochs": 2}
+        ),
         seed=0, precision="float32", weights=None, num_classes=len(data.classes),
         checkpoints=tmp_path / "checkpoints", on_epoch=lambda row: None,
     )  # fmt: skip
+    assert [row.epoch for row in rows if row.val_mean_iou is not None] == [2, 4, 5]
     predictor = Predictor(network, scale=1.0)
     confusion = sum(
         metrics.confusion_matrix(

@@ -255,7 +255,9 @@ class Curves(Callback):
         self.rows = [Epoch(**row) for row in state_dict["rows"]]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock, which runs for training alone."""
+        """Start the clock, which runs for training alone. The last epoch is validated in any case."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
         self._started, self._images = time.perf_counter(), 0
         self._lr = trainer.optimizers[0].param_groups[0]["lr"]
 

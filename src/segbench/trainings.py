@@ -129,6 +129,14 @@ def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**costs, "trainings": [{name: record[name] for name in kept} for record in records]}
 
 
+def validation_mean_iou(records: Sequence[dict[str, Any]], *, checkpoint: str) -> float | None:
+    """On the validation split, by the weights that are kept, the mean over the seeds; None without epochs."""
+    curves = [[row["val_mean_iou"] for row in record["epochs"]] for record in records]
+    curves = [[value for value in curve if value is not None] for curve in curves]
+    kept = [max(curve) if checkpoint == "best" else curve[-1] for curve in curves if curve]
+    return statistics.fmean(kept) if kept else None
+
+
 def write_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """A row an epoch of each seed, as CSV."""
     with replacing(path) as temporary, temporary.open("w", newline="") as file:

@@ -1,0 +1,69 @@
+"""What experiments changed in params.yaml, and what each reached on the validation split."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from segbench.errors import InputError
+from segbench.report.markdown import table
+from segbench.report.numbers import percent
+
+NO_CHANGE = "(nothing else)"
+
+
+def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequence[str]) -> str:
+    """Markdown: a line an experiment, best first by the mean over the models that all of them trained.
+
+    rows: as `dvc.api.exp_show` has them: each commit and then its experiments, with metrics and parameters by their
+    dotted names; sections: of params.yaml, whose changes are named. A score that is the commit's own was not made by
+    the experiment and is left out. Raises InputError if no experiment trained a model on the dataset.
+    """
+    lines: list[tuple[list[str], dict[str, float]]] = []
+    commit: dict[str, Any] = {}
+    for row in rows:
+        scores = _scores(row, dataset)
+        if row["typ"] == "baseline":
+            commit = row
+        else:
+            known = _scores(commit, dataset)
+            scores = {model: score for model, score in scores.items() if score != known.get(model)}
+            if scores:
+                lines.append((_changes(row, commit, sections), scores))
+    if not lines:
+        raise InputError(f"no experiment trained a model on {dataset}; start some with dvc exp run, as README says")
+    models = [model for model in lines[0][1] if all(model in scores for _, scores in lines)]
+    if not models:
+        raise InputError(f"no model was trained on {dataset} by all experiments; dvc exp remove those that differ")
+    common = [change for change in lines[0][0] if all(change in changes for changes, _ in lines)]
+    scored = [
+        (", ".join(change for change in changes if change not in common), [scores[model] for model in models])
+        for changes, scores in lines
+    ]
+    scored.sort(key=lambda line: -statistics.fmean(line[1]))
+    return "\n".join([
+        f"# Sweep of {dataset}",
+        "",
+        "What was changed in params.yaml, and mIoU (%) on the validation split after training; best first by the mean.",
+        *([f"In all: {', '.join(common)}."] if common else []),
+        "",
+        *table(
+            ["Changed", *models, "Mean"],
+            [[changes or NO_CHANGE, *map(percent, scores), percent(statistics.fmean(scores))] for changes, scores in scored],
+            left=1,
+        ),
+        "",
+    ])  # fmt: skip
+
+
+def _scores(row: dict[str, Any], dataset: str) -> dict[str, float]:
+    """Of each model, which the train stage wrote under val.<dataset>.<model>."""
+    prefix = f"val.{dataset}."
+    return {name.rpartition(prefix)[2]: value for name, value in row.items() if prefix in name and value is not None}
+
+
+def _changes(row: dict[str, Any], commit: dict[str, Any], sections: Sequence[str]) -> list[str]:
+    return [
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in row.items()
+        if name.split(".")[0] in sections and value != commit.get(name)
+    ]
