@@ -34,23 +34,23 @@ def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequen
     models = [model for model in lines[0][1] if all(model in scores for _, scores in lines)]
     if not models:
         raise InputError(f"no model was trained on {dataset} by all experiments; dvc exp remove those that differ")
-    common = [change for change in lines[0][0] if all(change in changes for changes, _ in lines)]
+    several = len(lines) > 1
+    common = [change for change in lines[0][0] if several and all(change in changes for changes, _ in lines)]
     scored = [
         (", ".join(change for change in changes if change not in common), [scores[model] for model in models])
         for changes, scores in lines
     ]
-    scored.sort(key=lambda line: -statistics.fmean(line[1]))
+    cells = [
+        [changes or NO_CHANGE, *map(percent, scores), percent(statistics.fmean(scores))]
+        for changes, scores in sorted(scored, key=lambda line: -statistics.fmean(line[1]))
+    ]
     return "\n".join([
         f"# Sweep of {dataset}",
         "",
         "What was changed in params.yaml, and mIoU (%) on the validation split after training; best first by the mean.",
         *([f"In all: {', '.join(common)}."] if common else []),
         "",
-        *table(
-            ["Changed", *models, "Mean"],
-            [[changes or NO_CHANGE, *map(percent, scores), percent(statistics.fmean(scores))] for changes, scores in scored],
-            left=1,
-        ),
+        *table(["Changed", *models, "Mean"], cells, left=1),
         "",
     ])  # fmt: skip
 
