@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 REPORTED_PACKAGES = ("segbench", "torch", "timm", "lightning", "albumentations", "numpy")
+RESULTS_DEPEND_ON = ("src", "pipeline", "params.yaml", "dvc.yaml")
 
 
 def describe_machine() -> str:
@@ -45,9 +46,16 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """The project's commit, with `-dirty` behind it if files differ from it; `unknown` outside a git checkout."""
+    """The project's commit, with `-dirty` behind it if its code or parameters differ; `unknown` outside git.
+
+    Data and reports may differ: they are what the pipeline makes.
+    """
     try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        commit = _git("rev-parse", "HEAD")
+        return f"{commit}-dirty" if _git("status", "--porcelain", "--", *RESULTS_DEPEND_ON) else commit
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()

@@ -15,7 +15,7 @@ from typing import Any
 from segbench import fitting, params, zoo
 from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, replacing, write_json
-from segbench.machine import peak_memory_mib
+from segbench.machine import git_commit, peak_memory_mib
 from segbench.models.color_clusters import ColorClusters
 from segbench.resume import checkpoint_folder, training_key
 from segbench.samples import AugmentedSamples, WholeImages
@@ -101,6 +101,7 @@ class Training:
         record = {
             "seed": self.seed,
             "training_key": self.key,
+            "commit": git_commit(),
             "parameters": zoo.num_parameters(network),
             "backbone_parameters": zoo.num_parameters(getattr(network, "backbone", None)),
             "training_seconds": round(seconds, 1),
@@ -120,12 +121,12 @@ class Training:
 
 
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What one training of the model costs, the median over its seeds; and each seed's key and time."""
+    """What one training of the model costs, the median over its seeds; and each seed's key, commit and time."""
     costs = {name: records[0][name] for name in ("parameters", "backbone_parameters")}
     for name in MEDIANS:
         known = [record[name] for record in records if record[name] is not None]
         costs[name] = round(statistics.median(known), 2) if known else None
-    kept = ("seed", "training_key", "training_seconds")
+    kept = ("seed", "training_key", "commit", "training_seconds")
     return {**costs, "trainings": [{name: record[name] for name in kept} for record in records]}
 
 

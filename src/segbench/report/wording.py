@@ -55,6 +55,7 @@ def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) 
     crop_height, crop_width = samples["crop_px"]
     optimizer = f"{schedule['optimizer']}, lr {schedule['lr']:g} (backbone {schedule['backbone_lr_factor']:g} of it)"
     versions = {", ".join(f"{name} {number}" for name, number in t["versions"].items()) for t in trainings}
+    commits = {one["commit"] for training in trainings for one in training["trainings"]}
     blocks = len({row.block for row in data.split("test")})
     return (
         ("dataset", f"{dataset}, fingerprint {data.fingerprint}"),
@@ -72,6 +73,7 @@ def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) 
         ("checkpoint", schedule["checkpoint"]),
         ("precision", f"training {schedule['precision']}, prediction float32"),
         ("seeds", ", ".join(map(str, schedule["seeds"]))),
+        ("trained at commit", "; ".join(sorted(commits))),
         ("machine", "; ".join(sorted({training["machine"] for training in trainings}))),
         ("versions", "; ".join(sorted(versions))),
     )
