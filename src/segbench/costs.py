@@ -8,17 +8,20 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.transforms.functional import center_crop
 
 from segbench.inference import timed
 from segbench.models.sliding_window import SlidingWindow
 
 SLIDING_STRIDES = (16, 8, 4, 2, 1)
 REPEATS = 3
+MOST_SIDE_PX = 256
+"""Of the part of an image on which the forms are compared: slid at every pixel, a large image would take an hour."""
 
 
 @dataclass(frozen=True)
 class SlidingCosts:
-    """The sliding window and its convolutional form at one stride, on one image."""
+    """The sliding window and its convolutional form at one stride, on one image or its middle."""
 
     stride: int
     num_positions: int
@@ -44,9 +47,10 @@ def multiply_adds(compute: Callable[[], object]) -> int:
 def compare_forms(model: SlidingWindow, images: Tensor) -> list[SlidingCosts]:
     """Slide the window and convolve, at ever smaller strides; medians of interleaved runs in float32.
 
-    images: (1, 3, H, W) float RGB in 0..1
+    images: (1, 3, H, W) float RGB in 0..1, of which the middle is used, at most MOST_SIDE_PX high and wide
     """
     model = model.eval()
+    images = center_crop(images, [min(side, MOST_SIDE_PX) for side in images.shape[-2:]])
     results = []
     for stride in SLIDING_STRIDES:
         slide = partial(_finished, model.slid_scores, images, stride)

@@ -26,9 +26,9 @@ def sliding_markdown(forms: Sequence[Mapping[str, Any]], *, dataset: str, patch_
     lines = [
         f"# Sliding window and convolution on {dataset}",
         "",
-        f"The trained classifier of {patch_px}x{patch_px} px patches, around positions of one test image. Slid: each "
-        "patch is cut out and classified by itself. Convolutional: the fully connected layers are convolutions, so "
-        "that overlapping patches share what they have in common.",
+        f"The trained classifier of {patch_px}x{patch_px} px patches, around positions of one test image, or of its "
+        "middle if it is large. Slid: each patch is cut out and classified by itself. Convolutional: the fully "
+        "connected layers are convolutions, so that overlapping patches share what they have in common.",
         "",
         *table(header, rows, left=0),
         "",
