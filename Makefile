@@ -7,7 +7,7 @@ READY_TO_TEST := $(VENV)/.ready-to-test
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help setup reproduce test bench ui screenshot clean
+.PHONY: help setup reproduce test bench ui readme clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,8 +46,9 @@ ui: $(READY) ## browse the runs in MLflow
 	$(IN_VENV) MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 		mlflow ui --workers 1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
-screenshot: $(READY_TO_TEST) ## photograph the page for the README, with a Chromium of this machine
-	$(IN_VENV) python -m pipeline.screenshot scenes
+readme: $(READY_TO_TEST) ## bring the README's table and picture up to date; needs a Chromium
+	$(IN_VENV) python -m pipeline.readme --dataset camvid --readme README.md
+	$(IN_VENV) python -m pipeline.screenshot camvid
 
 clean: ## remove .venv and all that the pipeline and the tools made, but not reports
 	rm -rf $(VENV) data/* mlflow.db* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -23,7 +23,7 @@ datasets.folder
 models.backbones models.color_clusters models.sliding_window
 datasets.catalog samples models.fcn models.unet models.pspnet report.columns report.assemble report.published
 models.deeplab_v1 models.deeplab_v2 models.deeplab_v3 models.deeplab_v3_plus report.page report.table report.results
-report.wording report.plots report.audit report.sweep
+report.wording report.plots report.audit report.sweep report.brief
 crf.lattice zoo inference report.figures tracking
 crf.on_cpu crf.in_torch
 crf.refinement costs fitting

@@ -1,0 +1,20 @@
+"""A dataset's benchmark table -> the short one in README.md. Not a stage: `make readme`."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.command import run
+from segbench.files import replacing
+from segbench.report.brief import brief_table, put_between
+
+
+def main(*, dataset: str, readme: Path) -> None:
+    """Put the table where README.md has one of this dataset."""
+    text = put_between(readme.read_text(), brief_table(pd.read_csv(f"reports/{dataset}/benchmark.csv")), name=dataset)
+    with replacing(readme) as temporary:
+        temporary.write_text(text)
+
+
+if __name__ == "__main__":
+    run(main)
