@@ -15,7 +15,7 @@ from segbench.report.plots import write_confusions, write_curves
 from segbench.report.published import published_on
 from segbench.report.results import ModelResults
 from segbench.report.table import latex, markdown, write_csv, write_differences
-from segbench.report.wording import NOTES, averaged, described, protocol, summarised
+from segbench.report.wording import NOTES, averaged, described, limits, protocol, summarised
 from segbench.scoring import predicted_label_map, read_counts
 
 FIGURE_CELL_PX = 240
@@ -53,6 +53,7 @@ def main(
         num_seeds=max(len(one.confusions) for one in scored),
         protocol=protocol(dataset, data, [model.training for model in models]),
         notes=(*NOTES, averaged(entries)),
+        limits=limits(data, [model.training for model in models]),
         crf_notes=tuple(model.crf_note() for model in models),
         curves=tuple(model.curve for model in models if model.epochs),
         boundary_widths_px=tuple(parameters.evaluate.trimap_widths_px),

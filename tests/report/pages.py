@@ -96,6 +96,7 @@ def a_page(
         num_seeds=num_seeds,
         protocol=(("images", f"test {num_images}"), ("seed", "0")),
         notes=("one machine",),
+        limits=("a backbone for all",),
         curves=tuple(
             Curve(model, EPOCHS, (None, 0.5 - 0.02 * place, None, 0.7 - 0.02 * place))
             for place, model in enumerate(models)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from segbench.report.content import Difference, Estimate, Page
+from segbench.report.numbers import percent
 from segbench.report.table import latex, markdown, write_csv, write_differences
 from tests.report.pages import a_page, some_classes
 
@@ -89,6 +90,29 @@ def test_markdown_has_groups_boundaries_and_published_figures(page: Page) -> Non
 
 def test_a_page_of_one_group_says_nothing_of_groups(page: Page) -> None:
     assert "## By group" not in markdown(replace(page, groups=()))
+
+
+def section(page: Page, title: str) -> list[str]:
+    return markdown(page).partition(f"## {title}\n")[2].partition("\n## ")[0].strip().splitlines()
+
+
+def test_markdown_has_a_line_for_each_entrys_classes(page: Page) -> None:
+    _, _, header, _, *lines = section(page, "By class")
+    assert cells(header, "|") == ["Model", "CRF", *page.classes.names]
+    assert [cells(line, "|")[0] for line in lines] == [entry.model for entry in page.entries]
+    assert cells(lines[0], "|")[2:] == [percent(iou) for iou in page.entries[0].class_iou]
+
+
+def test_markdown_names_seed_spread_where_there_is_one(page: Page) -> None:
+    first = replace(page.entries[0], seed_spread=0.0123)
+    *_, line = section(replace(page, entries=(first, *page.entries[1:])), "Seeds")
+    assert cells(line, "|")[::3] == ["good", "1.2"]
+    assert "## Seeds" not in markdown(page)
+
+
+def test_markdown_ends_with_limits_and_protocol(page: Page) -> None:
+    assert section(replace(page, limits=("one backbone",)), "What limits the comparison") == ["- one backbone"]
+    assert "limits" not in markdown(replace(page, limits=()))
 
 
 def test_latex_escapes_names_and_has_as_many_cells_as_columns(page: Page) -> None:

@@ -147,9 +147,10 @@ class Page:
     """All that the page shows. A part whose field is empty is left out.
 
     description: what the dataset is. result: what came out, in one sentence. entries: best first. num_images: of the
-    test split. num_seeds: trainings a model. notes: how to read the table; crf_notes: what the search for its
-    parameters found. test_images: worst first; taken one by one until the page is full, so a
-    generator need not load the rest. test_images_score: what their score is, as in `mean of all entries`.
+    test split. num_seeds: the most trainings that a model had. notes: how to read the table; limits: what the
+    comparison cannot tell; crf_notes: what the search for its parameters found. test_images: worst first; taken one by
+    one until the page is full, so a generator need not load the rest. test_images_score: what their score is, as in
+    `mean of all entries`.
     """
 
     dataset: str
@@ -161,6 +162,7 @@ class Page:
     num_seeds: int
     protocol: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
     crf_notes: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
     boundary_widths_px: tuple[float, ...] = ()

@@ -77,7 +77,7 @@ def _record(entry: Entry, page: Page) -> dict[str, Any]:
 
 
 def markdown(page: Page) -> str:
-    """The table, what it says of the CRF and of groups, its protocol and its notes; the best of each score is bold."""
+    """The table and its notes, what lies behind it, its limits and its protocol; the best of each score is bold."""
     best = _best(page)
 
     def score(entry: Entry, name: str) -> str:
@@ -91,7 +91,7 @@ def markdown(page: Page) -> str:
     rows = [
         [
             entry.model,
-            _crf(entry),
+            _switch(entry),
             _rank(entry),
             *(score(entry, name) for name in SHORT_NAMES.values()),
             _ends(entry.mean_iou),
@@ -109,7 +109,8 @@ def markdown(page: Page) -> str:
     if deviations:
         lines += ["Deviations from the common protocol:", ""]
         lines += [f"- {model}: {', '.join(texts)}" for model, texts in deviations.items()] + [""]
-    lines += _crf_section(page) + _group_section(page) + _boundary_section(page) + _published_section(page)
+    for section in (_crf, _seeds, _classes, _groups, _boundaries, _published, _limits):
+        lines += section(page)
     lines += ["## Protocol", "", *table(["what", "value"], [list(pair) for pair in page.protocol], left=2)]
     return "\n".join(lines) + "\n"
 
@@ -162,7 +163,7 @@ def _best(page: Page) -> dict[str, float]:
     }
 
 
-def _crf(entry: Entry) -> str:
+def _switch(entry: Entry) -> str:
     return f"{'on' if entry.crf else 'off'}{' *' if entry.as_in_paper and entry.costs else ''}"
 
 
@@ -198,7 +199,7 @@ def _signed(estimate: Estimate) -> str:
     return f"{points(estimate.value)} [{points(estimate.low)}, {points(estimate.high)}]"
 
 
-def _crf_section(page: Page) -> list[str]:
+def _crf(page: Page) -> list[str]:
     """What the CRF changed on the test images, with and without a correction for the number of comparisons."""
     rows = [
         [one.second, _signed(one.alone), _signed(one.simultaneous), f"{one.adjusted_p_value:.3f}"]
@@ -211,19 +212,35 @@ def _crf_section(page: Page) -> list[str]:
     return ["## What the CRF buys", "", *table(header, rows, left=1), "", *(f"- {note}" for note in page.crf_notes), ""]
 
 
-def _group_section(page: Page) -> list[str]:
+def _seeds(page: Page) -> list[str]:
+    rows = [
+        [entry.model, _switch(entry), percent(entry.mean_iou.value), percent(entry.seed_spread)]
+        for entry in page.entries
+        if finite(entry.seed_spread) is not None
+    ]
+    about = "Of the models that were trained several times: their mean, and the standard deviation between trainings."
+    header = ["Model", "CRF", "mIoU %", "Seed spread"]
+    return ["## Seeds", "", about, "", *table(header, rows, left=2), ""] if rows else []
+
+
+def _classes(page: Page) -> list[str]:
+    rows = [[entry.model, _switch(entry), *map(percent, entry.class_iou)] for entry in page.entries]
+    return ["## By class", "", "IoU in per cent.", "", *table(["Model", "CRF", *page.classes.names], rows, left=2), ""]
+
+
+def _groups(page: Page) -> list[str]:
     if not page.groups:
         return []
     header = ["Model", "CRF", *(f"{group.name} ({'seen' if group.is_seen else 'unseen'}) %" for group in page.groups)]
-    rows = [[entry.model, _crf(entry), *map(percent, entry.group_mean_iou)] for entry in page.entries]
+    rows = [[entry.model, _switch(entry), *map(percent, entry.group_mean_iou)] for entry in page.entries]
     counts = ", ".join(f"{group.name} {group.num_images}" for group in page.groups)
     about = f"mIoU by group; seen: training images are of it too. Images: {counts}."
     return ["## By group", "", about, "", *table(header, rows, left=2), ""]
 
 
-def _boundary_section(page: Page) -> list[str]:
+def _boundaries(page: Page) -> list[str]:
     rows = [
-        [entry.model, _crf(entry), *map(percent, entry.boundary_mean_iou)]
+        [entry.model, _switch(entry), *map(percent, entry.boundary_mean_iou)]
         for entry in page.entries
         if entry.boundary_mean_iou
     ]
@@ -234,9 +251,13 @@ def _boundary_section(page: Page) -> list[str]:
     return ["## Near boundaries", "", about, "", *table(header, rows, left=2), ""]
 
 
-def _published_section(page: Page) -> list[str]:
+def _published(page: Page) -> list[str]:
     published = {entry.model: entry.published for entry in page.entries if entry.published}
     rows = [[model, percent(one.mean_iou), one.protocol] for model, one in published.items()]
     about = "By their own protocols, which differ from this one:"
     header = ["Model", "mIoU %", "Protocol"]
     return ["## Published figures", "", about, "", *table(header, rows, left=3), ""] if rows else []
+
+
+def _limits(page: Page) -> list[str]:
+    return ["## What limits the comparison", "", *(f"- {text}" for text in page.limits), ""] if page.limits else []

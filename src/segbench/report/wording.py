@@ -48,9 +48,49 @@ def averaged(entries: Sequence[Entry]) -> str:
     return f"Means over classes are over {' to '.join(map(str, counts))} of {len(entries[0].class_iou)}."
 
 
+def limits(data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """What the comparison cannot tell, for its split, its resolution, its backbone and its trainings."""
+    settings = _common_settings(trainings)
+    scale, name = settings["samples"]["scale"], settings["backbone"]["name"]
+    train, test = ({row.group for row in data.split(split)} for split in ("train", "test"))
+    val_blocks = len({row.block for row in data.split("val")})
+    seen = sum(row.group in train for row in data.split("test"))
+    once = sum(len(training["trainings"]) == 1 for training in trainings)
+    texts = []
+    if len(train | test) > 1 and seen:
+        texts.append(
+            f"Split: training images are of the same groups as {seen} of the {len(data.split('test'))} test images, so "
+            "scores on other groups may be lower."
+        )
+    if val_blocks < len(data.split("val")):
+        texts.append(
+            f"Validation: {len(data.split('val'))} images in {val_blocks} blocks of frames that resemble each other. "
+            "What is chosen on them, such as the CRF's parameters, fits few scenes."
+        )
+    texts.append(f"Backbone: all networks have {name}. An architecture made for a larger one may gain more from it.")
+    texts.append(
+        f"Schedule: {settings['train']['epochs']} epochs for all. What learns slowly would gain most from more."
+    )
+    if scale < 1:
+        texts.append(
+            f"Resolution: networks see images at {scale:g} of their size, so what is thin there is lost to all."
+        )
+    if once:
+        texts.append(
+            f"Seeds: {once} of {len(trainings)} models were trained once; what another seed would change is not known."
+        )
+    return tuple(texts)
+
+
+def _common_settings(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of a model that does not deviate from the common protocol, if there is one."""
+    settings: dict[str, Any] = next((t for t in trainings if not t["deviations"]), trainings[0])["settings"]
+    return settings
+
+
 def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
     """What all rows have in common, as the stages wrote it."""
-    settings = next((t for t in trainings if not t["deviations"]), trainings[0])["settings"]
+    settings = _common_settings(trainings)
     samples, schedule, backbone = settings["samples"], settings["train"], settings["backbone"]
     crop_height, crop_width = samples["crop_px"]
     optimizer = f"{schedule['optimizer']}, lr {schedule['lr']:g} (backbone {schedule['backbone_lr_factor']:g} of it)"
