@@ -7,11 +7,18 @@ import pytest
 from segbench.errors import InputError
 from segbench.report.sweep import sweep_page
 
-COMMIT = {"typ": "baseline", "val.street.unet": 0.3, "train.lr": 0.004, "train.loss.dice": None, "data/x": "hash a"}
+COMMIT: dict[str, Any] = {
+    "typ": "baseline",
+    "State": None,
+    "val.street.unet": 0.3,
+    "train.lr": 0.004,
+    "train.loss.dice": None,
+    "data/x": "hash a",
+}
 
 
 def experiment(**changed: Any) -> dict[str, Any]:
-    return {**COMMIT, "typ": "branch_commit", "data/x": "hash b", **changed}
+    return {**COMMIT, "typ": "branch_commit", "State": "Success", "data/x": "hash b", **changed}
 
 
 def lines(*rows: dict[str, Any]) -> list[list[str]]:
@@ -50,6 +57,14 @@ def test_what_the_commit_had_already_is_no_result_of_an_experiment() -> None:
         experiment(**{"train.lr": 0.008}),  # its score is the commit's
     )
     assert body == [["train.lr=0.002", "60.0", "60.0"], ["train.lr=0.001", "50.0", "50.0"]]
+
+
+def test_an_experiment_counts_once_it_has_finished() -> None:
+    _, _, *body = lines(
+        experiment(**{"val.street.unet": 0.5, "val.street.fcn_8s": 0.4, "train.lr": 0.001, "State": None}),
+        experiment(**{"val.street.unet": "!", "val.street.fcn_8s": 0.6, "train.lr": 0.002, "State": "Running"}),
+    )
+    assert body == [["train.lr=0.001", "50.0", "40.0", "45.0"]]
 
 
 def test_a_metrics_name_may_begin_with_its_file() -> None:

@@ -8,6 +8,8 @@ from segbench.errors import InputError
 from segbench.report.markdown import table
 from segbench.report.numbers import percent
 
+FINISHED = (None, "Success")
+"""None: of an experiment that ran in the workspace."""
 NO_CHANGE = "(nothing else)"
 
 
@@ -24,7 +26,7 @@ def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequen
         scores = _scores(row, dataset)
         if row["typ"] == "baseline":
             commit = row
-        else:
+        elif row["State"] in FINISHED:
             known = _scores(commit, dataset)
             scores = {model: score for model, score in scores.items() if score != known.get(model)}
             if scores:
@@ -58,7 +60,11 @@ def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequen
 def _scores(row: dict[str, Any], dataset: str) -> dict[str, float]:
     """Of each model, which the train stage wrote under val.<dataset>.<model>."""
     prefix = f"val.{dataset}."
-    return {name.rpartition(prefix)[2]: value for name, value in row.items() if prefix in name and value is not None}
+    return {
+        name.rpartition(prefix)[2]: value
+        for name, value in row.items()
+        if prefix in name and isinstance(value, float)  # None where there is none, ! where it cannot be read
+    }
 
 
 def _changes(row: dict[str, Any], commit: dict[str, Any], sections: Sequence[str]) -> list[str]:
