@@ -49,7 +49,7 @@ def main(
     write_json(validation, {"val": {dataset: {} if score is None else {model: score}}})
     settings = trainings[0].settings
     settings["train"]["seeds"] = seeds
-    provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(model)}
+    provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(dataset, model)}
     write_json(training, {**summary(records), **provenance, "settings": settings})
     for one in trainings:
         shutil.rmtree(one.folder)

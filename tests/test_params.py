@@ -251,6 +251,29 @@ def test_a_datasets_then_a_models_values_replace_the_shared_schedules(tmp_path: 
     assert deviating.model_copy(update={"lr": shared.lr, "gradient_clip_norm": shared.gradient_clip_norm}) == shared
 
 
+def test_a_models_values_may_hold_on_one_dataset_alone(tmp_path: Path) -> None:
+    own = {"models.unet.train": {"lr": 0.5}, "models.unet.train_on": {"camvid": {"seeds": [0, 1], "lr": 0.25}}}
+    loaded = params.load(write_params(tmp_path, own))
+    for dataset, expected in (("scenes", {"lr": 0.5}), ("camvid", {"lr": 0.25, "seeds": [0, 1]})):
+        shared = loaded.train_for(dataset, "fcn_8s")
+        assert loaded.train_for(dataset, "unet") == shared.model_copy(update=expected)
+        assert loaded.deviations(dataset, "unet") == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"voc": {"lr": 1}}, "models.unet.train_on names voc; it must be one of datasets"),
+        ({"camvid": {"lr": -1}}, "models.unet.train_on.camvid.lr is -1; it must be greater than 0"),
+    ],
+)
+def test_a_mistake_in_a_models_values_on_a_dataset_is_named(
+    tmp_path: Path, value: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        params.load(write_params(tmp_path, {"models.unet.train_on": value}))
+
+
 def test_an_unknown_dataset_or_model_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     loaded = params.load(write_params(tmp_path, {}))
     with pytest.raises(InputError, match=r"datasets\.voc is not there; known datasets: scenes, camvid"):
@@ -279,9 +302,10 @@ def test_every_value_stands_in_the_file_where_dvc_sees_it() -> None:
         f"{section.__name__}.{name}"
         for section in subclasses(Section)
         for name, field in section.model_fields.items()
-        if not field.is_required() and not (issubclass(section, params.Model) and name in ("train", "backbone"))
+        if not field.is_required()
+        and not (issubclass(section, params.Model) and name in ("train", "train_on", "backbone"))
     }
     assert optional == set()
     assert not params.Model.model_fields["train"].is_required()
-    assert params.Model().train == {}
+    assert params.Model().train == params.Model().train_on == {}
     assert params.BackboneModel().backbone is None

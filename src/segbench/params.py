@@ -290,9 +290,13 @@ class Train(Section):
 
 
 class Model(Section):
-    """What every entry of `models` may hold: deviations from `train`, each printed in the table."""
+    """What every entry of `models` may hold: deviations from `train`, each printed in the table.
+
+    train_on: by dataset, of those that hold on one alone.
+    """
 
     train: dict[str, Any] = Field(default_factory=dict)
+    train_on: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class ColorClustersModel(Model):
@@ -472,6 +476,14 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _models_train_on_datasets(self) -> "Params":
+        for name, model in self.models.items():
+            for dataset in model.train_on:
+                if dataset not in self.datasets:
+                    raise ValueError(f"models.{name}.train_on names {dataset}; it must be one of datasets")
+        return self
+
+    @model_validator(mode="after")
     def _predictions_are_told_from_models(self) -> "Params":
         for dataset, entry in self.datasets.items():
             for name in entry.predictions:
@@ -493,23 +505,27 @@ class Params(Section):
         own = model.backbone if isinstance(model, BackboneModel) else None
         return own or self.backbone
 
-    def deviations(self, model_name: str) -> dict[str, Any]:
+    def deviations(self, dataset_name: str, model_name: str) -> dict[str, Any]:
         """What a model does not share with the others: its own values of `train`, its own backbone."""
         model = self.model(model_name)
         if isinstance(model, BackboneModel):
             own = {"backbone": self.backbone_for(model_name).name} if model.backbone else {}
         else:
             own = {"backbone": "none"}
-        return {**own, **model.train}
+        return {**own, **model.train, **model.train_on.get(dataset_name, {})}
 
     def train_for(self, dataset_name: str, model_name: str, path: Path = PARAMS_FILE) -> Train:
-        """The shared schedule with that dataset's values, then that model's. path: what an error is said to be in."""
-        schedule = self.train
+        """The shared schedule with that dataset's values, then that model's, then the model's on that dataset.
+
+        path: what an error is said to be in.
+        """
+        schedule, model = self.train, self.model(model_name)
         for where, own in (
-            (f"datasets.{dataset_name}", self.dataset(dataset_name)),
-            (f"models.{model_name}", self.model(model_name)),
+            (f"datasets.{dataset_name}.train", self.dataset(dataset_name).train),
+            (f"models.{model_name}.train", model.train),
+            (f"models.{model_name}.train_on.{dataset_name}", model.train_on.get(dataset_name, {})),
         ):
-            schedule = _validate(Train, {**schedule.model_dump(), **own.train}, f"{where}.train", path)
+            schedule = _validate(Train, {**schedule.model_dump(), **own}, where, path)
         return schedule
 
 

@@ -42,7 +42,10 @@ class Training:
         return {
             "dataset": self.dataset,
             "dataset_fingerprint": self.data.fingerprint,
-            "model": {"name": self.model, **self.parameters.model(self.model).model_dump(exclude={"train"})},
+            "model": {
+                "name": self.model,
+                **self.parameters.model(self.model).model_dump(exclude={"train", "train_on"}),
+            },
             "backbone": self.parameters.backbone_for(self.model).model_dump(),
             "train": {**schedule, "seeds": [self.seed], "precision": self._precision},
             "samples": asdict(self.samples.recipe),

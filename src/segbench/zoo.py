@@ -26,7 +26,7 @@ AnyNetwork = Network | ColorClusters
 
 def build(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int) -> AnyNetwork:
     """The model, its backbone with the named weights. InputError if those cannot be had."""
-    own = model.model_dump(exclude={"architecture", "train", "backbone", "output_stride"})
+    own = model.model_dump(exclude={"architecture", "train", "train_on", "backbone", "output_stride"})
 
     def encoder(output_stride: int = DEEPEST) -> Backbone:
         return Backbone(backbone.name, weights=backbone.weights, output_stride=output_stride)
