@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from segbench.errors import InputError
+from segbench.report.numbers import MISSING
 from segbench.report.sweep import sweep_page
 
 COMMIT: dict[str, Any] = {
@@ -34,8 +35,8 @@ def test_a_line_an_experiment_best_first() -> None:
     )
     assert header == ["Changed", "unet", "fcn_8s", "Mean"]
     assert body == [
-        ["train.lr=0.002, train.loss.dice=1", "42.0", "50.0", "46.0"],
-        ["train.lr=0.001", "41.0", "40.0", "40.5"],
+        [f"train.lr 0.004 → 0.002, train.loss.dice {MISSING} → 1", "42.0", "50.0", "46.0"],
+        ["train.lr 0.004 → 0.001", "41.0", "40.0", "40.5"],
         ["(nothing else)", "20.0", "10.0", "15.0"],
     ]
 
@@ -46,8 +47,8 @@ def test_what_all_have_changed_is_said_once() -> None:
         experiment(**{"val.street.unet": 0.5, "train.epochs": 10.0}),
     ]
     page = sweep_page([COMMIT, *rows], dataset="street", sections=["train"])
-    assert "\nIn all: train.epochs=10.\n" in page
-    assert [line[0] for line in lines(*rows)[2:]] == ["(nothing else)", "train.lr=0.001"]
+    assert f"\nIn all: train.epochs {MISSING} → 10.\n" in page
+    assert [line[0] for line in lines(*rows)[2:]] == ["(nothing else)", "train.lr 0.004 → 0.001"]
 
 
 def test_what_the_commit_had_already_is_no_result_of_an_experiment() -> None:
@@ -56,7 +57,7 @@ def test_what_the_commit_had_already_is_no_result_of_an_experiment() -> None:
         experiment(**{"val.street.fcn_8s": 0.5, "val.street.unet": 0.6, "train.lr": 0.002}),
         experiment(**{"train.lr": 0.008}),  # its score is the commit's
     )
-    assert body == [["train.lr=0.002", "60.0", "60.0"], ["train.lr=0.001", "50.0", "50.0"]]
+    assert body == [["train.lr 0.004 → 0.002", "60.0", "60.0"], ["train.lr 0.004 → 0.001", "50.0", "50.0"]]
 
 
 def test_an_experiment_counts_once_it_has_finished() -> None:
@@ -64,12 +65,12 @@ def test_an_experiment_counts_once_it_has_finished() -> None:
         experiment(**{"val.street.unet": 0.5, "val.street.fcn_8s": 0.4, "train.lr": 0.001, "State": None}),
         experiment(**{"val.street.unet": "!", "val.street.fcn_8s": 0.6, "train.lr": 0.002, "State": "Running"}),
     )
-    assert body == [["train.lr=0.001", "50.0", "40.0", "45.0"]]
+    assert body == [["train.lr 0.004 → 0.001", "50.0", "40.0", "45.0"]]
 
 
 def test_a_metrics_name_may_begin_with_its_file() -> None:
     name = "reports/street/models/unet/validation.json:val.street.unet"
-    assert lines(experiment(**{name: 0.7, "train.lr": 0.001}))[2] == ["train.lr=0.001", "70.0", "70.0"]
+    assert lines(experiment(**{name: 0.7, "train.lr": 0.001}))[2] == ["train.lr 0.004 → 0.001", "70.0", "70.0"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 from segbench.errors import InputError
 from segbench.report.markdown import table
-from segbench.report.numbers import percent
+from segbench.report.numbers import MISSING, percent
 
 FINISHED = (None, "Success")
 """None: of an experiment that ran in the workspace."""
@@ -69,7 +69,19 @@ def _scores(row: dict[str, Any], dataset: str) -> dict[str, float]:
 
 def _changes(row: dict[str, Any], commit: dict[str, Any], sections: Sequence[str]) -> list[str]:
     return [
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        f"{name} {_shown(commit.get(name))} \N{RIGHTWARDS ARROW} {_shown(value)}"
         for name, value in row.items()
         if name.split(".")[0] in sections and value != commit.get(name)
     ]
+
+
+def _shown(value: Any) -> str:
+    """A number without zeros behind it; a list, which DVC has as text, without quotes."""
+    match value:
+        case None:
+            return MISSING
+        case float():
+            return f"{value:g}"
+        case str() if value.startswith("["):
+            return value.replace("'", "")
+    return str(value)
