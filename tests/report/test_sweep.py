@@ -13,7 +13,7 @@ COMMIT: dict[str, Any] = {
     "State": None,
     "val.street.unet": 0.3,
     "train.lr": 0.004,
-    "train.loss.dice": None,
+    "train.loss.dice": "None",
     "data/x": "hash a",
 }
 

@@ -78,10 +78,8 @@ def _changes(row: dict[str, Any], commit: dict[str, Any], sections: Sequence[str
 def _shown(value: Any) -> str:
     """A number without zeros behind it; a list, which DVC has as text, without quotes."""
     match value:
-        case None:
+        case None | "None":
             return MISSING
         case float():
             return f"{value:g}"
-        case str() if value.startswith("["):
-            return value.replace("'", "")
-    return str(value)
+    return str(value).replace("'", "")
