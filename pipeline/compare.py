@@ -1,5 +1,6 @@
 """Confusion matrices and costs of all models -> the benchmark table, its page, its figure and DVC's plots."""
 
+from math import ceil
 from pathlib import Path
 
 from pipeline.command import run
@@ -11,38 +12,37 @@ from segbench.report.content import Page
 from segbench.report.figures import write_grid
 from segbench.report.lecture import Finding
 from segbench.report.page import write_page
+from segbench.report.pictures import pictured, read_contact_sheet, reduced_image, reduced_label_map
 from segbench.report.plots import write_confusions, write_curves
 from segbench.report.published import published_on
 from segbench.report.results import ModelResults
 from segbench.report.table import latex, markdown, write_csv, write_differences
-from segbench.report.wording import NOTES, averaged, described, limits, protocol, summarised
+from segbench.report.wording import NOTES, averaged, described, limits, of_pictures, protocol, summarised
 from segbench.scoring import predicted_label_map, read_counts
 
 FIGURE_CELL_PX = 240
+LABEL_MAPS = {False: "label_maps.png", True: "label_maps_crf.png"}
+"""By whether the CRF is on."""
 
 
-def main(
-    *, dataset: str, prepared: Path, predictions: Path, refined: Path, external: Path, confusions: Path, results: Path,
-    findings: Path, out: Path,
-) -> None:  # fmt: skip
+def main(*, dataset: str, prepared: Path, external: Path, results: Path, findings: Path, out: Path) -> None:
     """Compare the models of one dataset, and the predictions of other programs; all reports go to the folder `out`."""
     parameters = params.load()
     entry = parameters.dataset(dataset)
     data = Prepared.open(prepared)
-    models = [
-        ModelResults.read(name, reports=results / name, confusions=confusions / f"{name}.npz")
-        for name in parameters.benchmark.models
-    ]
+    rows = pictured(data)
+    models = [ModelResults.read(name, results / name) for name in parameters.benchmark.models]
     published = published_on(entry.source)
-    scored = {
-        one: (refined if one.crf else predictions) / model.name / model.first_seed
+    label_maps = {
+        one: read_contact_sheet(results / model.name / LABEL_MAPS[one.crf], rows)
         for model in models
         for one in model.scored(published.get(model.name))
     }
     for name in entry.predictions:
         counts = read_counts(external / f"{name}.npz")["off"]
-        scored[Scored(name, crf=False, confusions=counts.confusions, trimap=counts.trimap)] = external / name
-    entries, differences = compare(list(scored), data)
+        one = Scored(name, crf=False, confusions=counts.confusions, trimap=counts.trimap)
+        label_maps[one] = [reduced_label_map(predicted_label_map(external / name, row)) for row in rows]
+    entries, differences = compare(list(label_maps), data)
     content = Page(
         dataset=dataset,
         description=described(dataset, data),
@@ -50,7 +50,7 @@ def main(
         classes=data.classes,
         entries=entries,
         num_images=len(data.split("test")),
-        num_seeds=max(len(one.confusions) for one in scored),
+        num_seeds=max(len(one.confusions) for one in label_maps),
         protocol=protocol(dataset, data, [model.training for model in models]),
         notes=(*NOTES, averaged(entries)),
         limits=limits(data, [model.training for model in models]),
@@ -60,8 +60,8 @@ def main(
         groups=groups_of(data),
         differences=differences,
         findings=tuple(Finding(**finding) for finding in read_json(findings)),
-        test_images=worst_first(data, entries, scored),
-        test_images_score="mean IoU of the image, over all entries",
+        test_images=worst_first(data, entries, label_maps),
+        test_images_note=of_pictures(data),
     )
     write_csv(out / "benchmark.csv", content)
     mean_iou = {entry.label.replace(" + CRF", "+crf"): entry.mean_iou.value for entry in entries}
@@ -74,14 +74,14 @@ def main(
     write_curves(out / "curves.csv", models)
     write_confusions(out / "confusion.csv", entries, data.classes)
 
-    shown = data.sample("test", parameters.compare.figure_images)
-    reported = {one.model: folder for one, folder in scored.items() if not one.crf}
-    predicted = [
-        [data.classes.colorize(predicted_label_map(folder, row)) for row in shown] for folder in reported.values()
-    ]
+    shown = range(0, len(rows), ceil(len(rows) / parameters.compare.figure_images))
+    reported = {one.model: found for one, found in label_maps.items() if not one.crf}
+    predicted = [[data.classes.colorize(found[index]) for index in shown] for found in reported.values()]
+    images = [reduced_image(data.image(rows[index])) for index in shown]
+    truths = [data.classes.colorize(reduced_label_map(data.label_map(rows[index]))) for index in shown]
     write_grid(
         out / "examples.png",
-        [[data.image(row) for row in shown], [data.classes.colorize(data.label_map(row)) for row in shown], *predicted],
+        [images, truths, *predicted],
         row_headers=["image", "truth", *reported],
         classes=data.classes,
         cell_width_px=FIGURE_CELL_PX,

@@ -1,4 +1,4 @@
-"""Label maps, plain and refined -> a confusion matrix an image, and the metrics of the split."""
+"""Label maps, plain and refined -> a confusion matrix an image, the metrics of the split, and what reports show."""
 
 import tempfile
 from pathlib import Path
@@ -10,6 +10,7 @@ from pipeline.command import run
 from segbench import metrics, params
 from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, write_image, write_json
+from segbench.report.pictures import pictured, write_contact_sheet
 from segbench.scoring import SplitCounts, count_folders, predicted_label_map, write_counts
 
 TRACKED_IMAGES = 8
@@ -17,9 +18,12 @@ TRACKED_IMAGES = 8
 
 def main(
     *, dataset: str, model: str, prepared: Path, predicted: Path, refined: Path, training: Path, costs: Path,
-    choice: Path, search: Path, confusions: Path, scores: Path, summary: Path,
+    choice: Path, search: Path, confusions: Path, sheet: Path, refined_sheet: Path, scores: Path, summary: Path,
 ) -> None:  # fmt: skip
-    """Score one model on the test split of one dataset, and complete the MLflow run of each of its seeds."""
+    """Score one model on the test split of one dataset, and complete the MLflow run of each of its seeds.
+
+    The counts and the sheets of label maps are all that comparisons need, and small enough for git.
+    """
     data = Prepared.open(prepared)
     trainings = read_json(training)["trainings"]
     seeds = [f"seed_{one['seed']}" for one in trainings]
@@ -29,6 +33,9 @@ def main(
         for crf, folder in (("off", predicted), ("on", refined))
     }
     write_counts(confusions, counts)
+    for path, folder in ((sheet, predicted), (refined_sheet, refined)):
+        label_maps = [predicted_label_map(folder / seeds[0], row) for row in pictured(data)]
+        write_contact_sheet(path, label_maps, data.classes)
     of_seeds = {crf: [metrics.scores(one.sum(axis=0)) for one in of.confusions] for crf, of in counts.items()}
     means = {crf: metrics.mean_scores(of).as_report(data.classes.names) for crf, of in of_seeds.items()}
     write_json(scores, {f"crf_{crf}": report for crf, report in means.items()})

@@ -15,9 +15,7 @@ from segbench.report.sliding import sliding_markdown
 from segbench.scoring import read_counts
 
 
-def main(
-    *, dataset: str, prepared: Path, confusions: Path, results: Path, findings: Path, page: Path, sliding: Path
-) -> None:
+def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: Path, sliding: Path) -> None:
     """Judge the lecture's claims on one dataset."""
     parameters = params.load()
     data = Prepared.open(prepared)
@@ -30,7 +28,7 @@ def main(
     counts: dict[str, Counts] = {}
     reports: dict[str, dict[str, Any]] = {}
     for model in parameters.benchmark.models:
-        of_model = read_counts(confusions / f"{model}.npz")
+        of_model = read_counts(results / model / "counts.npz")
         counts |= {model: of_model["off"].confusions, f"{model} + CRF": of_model["on"].confusions}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
     classes = {measure: [names.index(name) for name in group] for measure, group in members.items()}

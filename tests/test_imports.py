@@ -15,10 +15,10 @@ errors machine
 labels
 files
 params metrics transforms parallel crf.energy crf.lanes
-datasets.source losses resume boundaries statistics report.markdown report.numbers report.charts report.pictures
+datasets.source losses resume boundaries statistics report.markdown report.numbers report.charts
 datasets.scenes datasets.download datasets.prepared models.layers report.lecture report.sliding
 datasets.camvid datasets.voc2012 datasets.cityscapes datasets.oxford_pet datasets.ade20k datasets.coco
-datasets.class_table datasets.audit datasets.preparation augmentation scoring external report.content
+datasets.class_table datasets.audit datasets.preparation augmentation scoring external report.content report.pictures
 datasets.folder
 models.backbones models.color_clusters models.sliding_window
 datasets.catalog samples models.fcn models.unet models.pspnet report.columns report.assemble report.published

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -220,6 +221,27 @@ def test_transforms_may_stand_inside_others() -> None:
         np.testing.assert_array_equal(sample[..., 0], label_map)
         seen.add(tuple(label_map.ravel().tolist()))
     assert seen == {(1, 0, 3, 2), (2, 3, 0, 1), (2, 0, 3, 1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("RandomScale", lambda factor: {"scale_limit": [factor - 1, factor - 1]}),
+        ("RandomScale", lambda factor: {"scale_limit": [factor - 1, factor - 1], "mask_interpolation": 0}),
+        ("LongestMaxSize", lambda factor: {"max_size": round(200 * factor)}),
+        ("Affine", lambda factor: {"scale": [factor, factor]}),
+    ],
+)
+def test_a_resized_label_map_lies_on_its_image(name: str, arguments: Callable[[float], dict[str, Any]]) -> None:
+    """Pixels tell where they come from, in px; on the average over factors, image and label map must agree on it."""
+    beside = []
+    for factor in np.linspace(0.5, 1.5, 11):
+        for place in np.indices((200, 200)).astype(np.uint8):
+            transform = {name: {**arguments(float(factor)), "p": 1.0}}
+            augmentation = Augmentation([transform], scale=1.0, crop_px=(64, 64), position="center")
+            image, label_map = augmentation(np.repeat(place[..., None], 3, axis=2), place, seed=0)
+            beside.append(float((label_map.astype(float) - image[..., 0]).mean()))
+    assert abs(np.mean(beside)) < 0.1, "INTER_NEAREST has -0.3"
 
 
 def test_nearest_neighbour_may_be_asked_for_by_name() -> None:

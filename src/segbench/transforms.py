@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -116,7 +116,7 @@ def _build(entry: Any, where: str) -> A.BasicTransform | A.BaseCompose:
             "transforms": [_build(one, f"{where}.transforms.{index}") for index, one in enumerate(inner)],
         }
     else:
-        arguments = _without_new_labels(arguments, known=known, where=where)
+        arguments = _for_label_maps(transform, arguments, known=known, where=where)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -131,20 +131,29 @@ def _build(entry: Any, where: str) -> A.BasicTransform | A.BaseCompose:
     return built
 
 
-def _without_new_labels(
-    arguments: dict[str, Any], *, known: Mapping[str, inspect.Parameter], where: str
+def _for_label_maps(
+    transform: type[A.BasicTransform], arguments: dict[str, Any], *, known: Mapping[str, inspect.Parameter], where: str
 ) -> dict[str, Any]:
-    """The arguments, with what they leave open about label maps set; InputError if they would mix or invent labels."""
-    if arguments.get("mask_interpolation", cv2.INTER_NEAREST) != cv2.INTER_NEAREST:
+    """The arguments, with what concerns label maps set; InputError if they would mix or invent labels.
+
+    Label maps are resized by INTER_NEAREST_EXACT: OpenCV's INTER_NEAREST, which has no half pixel in it, would lay them
+    up to half a pixel beside their images. Transforms that do not offer it warp, where INTER_NEAREST is exact too.
+    """
+    if arguments.get("mask_interpolation", cv2.INTER_NEAREST) not in (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT):
         raise InputError(f"{where}.mask_interpolation: label maps are resized by nearest neighbour only")
     if arguments.get("area_for_downscale") == "image_mask":
         raise InputError(f"{where}.area_for_downscale: label maps are resized by nearest neighbour only")
     for name in ("fill_mask", "mask_drop_value"):
         if arguments.get(name) not in (None, IGNORE_INDEX):
             raise InputError(f"{where}.{name} is {arguments[name]}; it must be {IGNORE_INDEX} or left out")
+    ours = {}
     if "fill_mask" in known and known["fill_mask"].default is not None:
-        return {**arguments, "fill_mask": IGNORE_INDEX}
-    return arguments
+        ours["fill_mask"] = IGNORE_INDEX
+    if "mask_interpolation" in known:
+        offered = get_args(transform.InitSchema.model_fields["mask_interpolation"].annotation)
+        if cv2.INTER_NEAREST_EXACT in offered:
+            ours["mask_interpolation"] = cv2.INTER_NEAREST_EXACT
+    return {**arguments, **ours}
 
 
 def _check_makes_samples(transform: A.BasicTransform, where: str) -> None:

@@ -60,11 +60,11 @@ def test_pspnets_two_heads_are_torchvisions_fcn_head() -> None:
     main_head, auxiliary_head = FCNHead(2 * backbone.channels[32], 5), FCNHead(backbone.channels[16], 5)
     copy_state(network.head, main_head)
     copy_state(network.auxiliary_head, auxiliary_head)
-    images = torch.rand(2, 3, 33, 49)
+    images = torch.rand(2, 3, 32, 64)
     features = backbone(images)
-    main, auxiliary = network.loss_terms(images, torch.zeros(2, 33, 49))
-    assert_same(main.logits, bilinear(main_head(network.pyramid(features[32])), (33, 49)))
-    assert_same(auxiliary.logits, bilinear(auxiliary_head(features[16]), (33, 49)))
+    main, auxiliary = network.loss_terms(images, torch.zeros(2, 32, 64))
+    assert_same(main.logits, bilinear(main_head(network.pyramid(features[32])), (32, 64)))
+    assert_same(auxiliary.logits, bilinear(auxiliary_head(features[16]), (32, 64)))
     assert auxiliary.weight == 0.4
 
 
@@ -92,20 +92,20 @@ def test_fcn_8s_sums_enlarged_scores_as_in_its_figure(upsampling: str) -> None:
         assert kernel.shape == (5, 5, 2 * factor, 2 * factor)
         return F.conv_transpose2d(x, kernel, stride=factor, padding=factor // 2)[..., : size[0], : size[1]]
 
-    images = torch.rand(2, 3, 65, 97)
+    images = torch.rand(2, 3, 64, 96)
     features = backbone(images)
     score_16, score_8 = network.skip_scores
     scores = network.score(network.head(features[32]))
-    scores = enlarged(scores, up_twice, 2, (5, 7)) + score_16(0.5 * features[16])
-    scores = enlarged(scores, up_twice_again, 2, (9, 13)) + score_8(0.25 * features[8])
-    assert_same(network(images), enlarged(scores, up_8_times, 8, (65, 97)))
+    scores = enlarged(scores, up_twice, 2, (4, 6)) + score_16(0.5 * features[16])
+    scores = enlarged(scores, up_twice_again, 2, (8, 12)) + score_8(0.25 * features[8])
+    assert_same(network(images), enlarged(scores, up_8_times, 8, (64, 96)))
 
 
 def test_unets_expanding_path_is_smps() -> None:
     """Deviation: SMP enlarges by nearest neighbour where ours has the paper's 2x2 up-convolution, of fewer channels.
 
     An up-convolution of four equal weights is a 1x1 convolution, then enlargement by nearest neighbour; the former
-    goes into the first of SMP's two convolutions. At odd sizes, nearest neighbours stretched are those cut.
+    goes into the first of SMP's two convolutions.
     """
     backbone = Backbone("resnet18", weights="none")
     decoder_channels = [32, 24, 16, 8, 12]
@@ -120,7 +120,7 @@ def test_unets_expanding_path_is_smps() -> None:
         of_enlarged, of_skip = kernel.split([step.up.out_channels, kernel.shape[1] - step.up.out_channels], dim=1)
         of_deeper = torch.einsum("omhw,im->oihw", of_enlarged, step.up.weight[:, :, 0, 0])
         load(nn.Sequential(block.conv1, block.conv2), [torch.cat([of_deeper, of_skip], dim=1), *others])
-    images = torch.rand(2, 3, 65, 97)
+    images = torch.rand(2, 3, 64, 96)
     assert_same(network(images), network.score(peer([images, *backbone(images).values()])))
 
 
@@ -171,26 +171,26 @@ def test_deeplab_v3_plus_decodes_as_smp() -> None:
     load(separable[0], [convolution.weight])
     copy_state(pointwise, nn.Sequential(separable[1], *norm_and_relu))
 
-    images = torch.rand(2, 3, 65, 97)
+    images = torch.rand(2, 3, 64, 96)
     features = backbone(images)
     low_level = peer.block1(features[4])
-    context = bilinear(peer.aspp[0](features[32]), (17, 25))
+    context = bilinear(peer.aspp[0](features[32]), (16, 24))
     expected = network.score(peer.block2(torch.cat([context, low_level], dim=1)))
-    assert_same(network(images), bilinear(expected, (65, 97)))
+    assert_same(network(images), bilinear(expected, (64, 96)))
 
 
 def test_deeplab_v2_sums_the_scores_of_all_rates() -> None:
     rates = [6, 12, 18, 24]
     backbone = Backbone("tf_efficientnet_lite0", weights="none", output_stride=8)
     network = ready(DeepLabV2(backbone, num_classes=5, atrous_rates=rates))
-    images = torch.rand(1, 3, 205, 221)  # 26 x 28 positions: the largest rate has neighbours within
+    images = torch.rand(1, 3, 224, 256)  # 28 x 32 positions: the largest rate has neighbours within
     features = backbone(images)[32]
-    assert features.shape[-2:] == (26, 28)
-    expected = torch.zeros(1, 5, 26, 28)
+    assert features.shape[-2:] == (28, 32)
+    expected = torch.zeros(1, 5, 28, 32)
     for rate, branch in zip(rates, network.branches, strict=True):
         assert isinstance(branch, nn.Conv2d)
         expected += F.conv2d(features, branch.weight, branch.bias, padding=rate, dilation=rate)
-    assert_same(network(images), bilinear(expected, (205, 221)))
+    assert_same(network(images), bilinear(expected, (224, 256)))
 
 
 def test_deeplab_v1_has_a_large_field_of_view() -> None:
@@ -200,12 +200,12 @@ def test_deeplab_v1_has_a_large_field_of_view() -> None:
     fc6, fc6_bias, fc7, fc7_bias = (*network.fc6.parameters(), *network.fc7.parameters())
     assert fc6.shape == (32, backbone.channels[32], 3, 3)
     assert fc7.shape == (32, 32, 1, 1)
-    images = torch.rand(1, 3, 137, 161)
+    images = torch.rand(1, 3, 160, 192)
     features = backbone(images)[32]
-    assert features.shape[-2:] == (18, 21)
+    assert features.shape[-2:] == (20, 24)
     x = F.relu(F.conv2d(features, fc6, fc6_bias, padding=12, dilation=12))
     x = F.relu(F.conv2d(x, fc7, fc7_bias))
-    assert_same(network(images), bilinear(F.conv2d(x, network.score.weight, network.score.bias), (137, 161)))
+    assert_same(network(images), bilinear(F.conv2d(x, network.score.weight, network.score.bias), (160, 192)))
 
 
 @pytest.mark.parametrize("is_depthwise", [False, True])

@@ -9,6 +9,7 @@ from torch import nn
 
 from segbench import params, zoo
 from segbench.models.backbones import Backbone
+from segbench.models.layers import Network
 
 PARAMETERS = params.load(Path(__file__).parent.parent.parent / "params.yaml")
 SIZE = HEIGHT, WIDTH = 65, 97
@@ -39,6 +40,26 @@ def test_any_output_stride_gives_logits_of_the_images_size(name: str, output_str
         if isinstance(model, params.BackboneModel):
             deepest = network.get_submodule("backbone")(images)[32]
             assert deepest.shape[-2:] == (ceil_divide(HEIGHT, output_stride), ceil_divide(WIDTH, output_stride))
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if isinstance(PARAMETERS.model(name), params.BackboneModel)])
+def test_an_image_is_scored_as_with_a_grey_border_up_to_whole_strides(name: str) -> None:
+    """So that strided convolutions put the features of all images, and of all crops, at the same pixels."""
+    torch.manual_seed(0)
+    network = zoo.build(PARAMETERS.model(name), backbone=SHARED, num_classes=5).eval()
+    assert isinstance(network, Network)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)  # scores may start at zero
+    images = torch.rand(1, 3, *SIZE)
+    bordered = torch.full((1, 3, 96, 128), 127 / 255)
+    bordered[..., :HEIGHT, :WIDTH] = images
+    with torch.inference_mode():
+        logits = network(images)
+        torch.testing.assert_close(logits, network(bordered)[..., :HEIGHT, :WIDTH])
+        (term, *_) = network.loss_terms(images, torch.zeros(1, *SIZE, dtype=torch.uint8))
+    assert logits.std() > 0.01
+    torch.testing.assert_close(term.logits, logits)
 
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])

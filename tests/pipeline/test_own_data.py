@@ -86,7 +86,7 @@ def test_black_and_white_and_coloured_masks_are_prepared(project: Path) -> None:
             assert min(row.class_pixels) > 0
             assert row.ignored_pixels == 0
         assert (project / f"reports/{name}/audit.md").read_text().startswith(f"# Audit of {name}\n")
-        with Image.open(project / f"reports/{name}/images.png") as sheet:
+        with Image.open(project / f"reports/{name}/images.jpg") as sheet:
             assert sheet.width > 500
 
 
@@ -105,7 +105,7 @@ def test_what_the_audit_finds_is_printed_written_and_logged(project: Path, capsy
     assert run.info.run_name == "audit"
     assert message in run.data.tags.values()
     assert run.data.metrics["images"] == 30
-    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"audit.md", "images.png"}
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"audit.md", "images.jpg"}
 
 
 def test_a_wrong_mask_stops_the_stage_and_spares_what_was_there(project: Path) -> None:

@@ -158,7 +158,7 @@ def test_metrics_are_those_of_the_predicted_pngs(project: tuple[Path, Accessed])
     assert not np.array_equal(totals[0], totals[1])
     report = json.loads((root / "reports/scenes/models/fcn_8s/scores.json").read_text())
     assert report["crf_off"]["mean_iou"] == pytest.approx(np.mean([metrics.scores(one).mean_iou for one in totals]))
-    counts = read_counts(root / "data/confusions/scenes/fcn_8s.npz")["off"]
+    counts = read_counts(root / "reports/scenes/models/fcn_8s/counts.npz")["off"]
     assert np.array_equal(counts.confusions.sum(axis=1), totals)
 
 
@@ -183,7 +183,7 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     assert run.data.params["train.lr"] == str(tiny_parameters()["train"]["lr"])
     assert run.data.params["model.upsampling"] == "transposed"
     assert {"machine", "dataset_fingerprint", "torch", "mlflow.source.git.commit"} <= run.data.tags.keys()
-    counts = read_counts(root / "data/confusions/scenes/fcn_8s.npz")["off"]
+    counts = read_counts(root / "reports/scenes/models/fcn_8s/counts.npz")["off"]
     assert run.data.metrics["test.crf_off.mean_iou"] == metrics.scores(counts.confusions[1].sum(axis=0)).mean_iou
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"confusion_crf_off.png", "confusion_crf_on.png", "scores.json", "curves.csv", "crf_search.png"} <= files

@@ -112,7 +112,7 @@ def a_page(
             Finding("Pooling helps", "mIoU, %", "a", "b", "b is not in the benchmark", "not run"),
         ),
         test_images=test_images(),
-        test_images_score="mean of all entries",
+        test_images_note="By the mean of all entries.",
     )
 
 

@@ -10,9 +10,9 @@ import pytest
 from segbench.datasets.preparation import prepare
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source
-from segbench.files import write_label_map
 from segbench.labels import IGNORE_INDEX, Classes
 from segbench.metrics import Counts, scores
+from segbench.report import pictures
 from segbench.report.assemble import MOST_GROUPS, Scored, compare, groups_of, sizes_of, worst_first
 from segbench.report.content import Costs, Estimate
 from segbench.report.plots import write_confusions
@@ -108,19 +108,34 @@ def test_many_groups_and_sizes_do_not_fill_the_page(data: Prepared) -> None:
     assert groups_of(replace(data, rows=tuple(rows))) == ()
 
 
-def test_the_worst_image_comes_first(data: Prepared, tmp_path: Path) -> None:
+def test_the_worst_image_comes_first(data: Prepared) -> None:
     confusions = np.tile(np.array([[2, 0], [0, 2]]), (1, NUM_IMAGES, 1, 1))
     confusions[0, 7] = [[0, 2], [2, 0]]
     confusions[0, 3] = [[1, 1], [0, 2]]
     one = Scored("one", crf=False, confusions=confusions, trimap=confusions.sum(axis=1)[:, np.newaxis])
-    for row in data.split("test"):
-        write_label_map(tmp_path / f"{row.name}.png", np.full((2, 2), int(row.name) % 2, np.uint8), CLASSES)
+    label_maps = [np.full((2, 2), int(row.name) % 2, np.uint8) for row in data.split("test")]
     entries, _ = compare([one], data)
-    images = list(worst_first(data, entries, {one: tmp_path}))
+    images = list(worst_first(data, entries, {one: label_maps}))
     assert [image.name for image in images[:2]] == ["07", "03"]
     assert len(images) == NUM_IMAGES
     assert images[0].score == 0 and images[-1].mean_iou == (1.0,)
     assert images[1].predicted[0].tolist() == [[1, 1], [1, 1]]
+
+
+def test_of_many_images_the_pictured_ones_are_ordered(data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_IMAGES", 4)
+    confusions = np.tile(np.array([[2, 0], [0, 2]]), (1, NUM_IMAGES, 1, 1))
+    confusions[0, 7] = [[0, 2], [2, 0]]  # not pictured
+    confusions[0, 19] = [[1, 1], [0, 2]]
+    one = Scored("one", crf=False, confusions=confusions, trimap=confusions.sum(axis=1)[:, np.newaxis])
+    rows = pictures.pictured(data)
+    label_maps = [np.full((2, 2), int(row.name) % 2, np.uint8) for row in rows]
+    entries, _ = compare([one], data)
+    images = list(worst_first(data, entries, {one: label_maps}))
+    assert [row.name for row in rows] == ["00", "09", "19", "29"]
+    assert [image.name for image in images] == ["19", "00", "09", "29"]
+    assert images[0].predicted[0].tolist() == [[1, 1], [1, 1]]
+    assert images[0].score == pytest.approx(scores(confusions[0, 19]).mean_iou)
 
 
 def test_the_result_names_the_best_and_what_is_within_noise_of_it(data: Prepared) -> None:

@@ -38,6 +38,13 @@ def test_a_picture_of_another_shape_is_not_distorted(tmp_path: Path) -> None:
     assert [int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1] == [8, 4]
 
 
+def test_a_grid_of_photographs_may_be_a_jpeg(tmp_path: Path) -> None:
+    picture = np.full((8, 10, 3), 90, np.uint8)
+    write_grid(tmp_path / "grid.jpg", [[picture]], classes=CLASSES, cell_width_px=20)
+    assert (tmp_path / "grid.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+    assert np.abs(read_image(tmp_path / "grid.jpg")[8:20, 8:20].astype(int) - 90).max() <= 2
+
+
 def test_a_confusion_matrix_with_an_absent_class_is_drawn(tmp_path: Path) -> None:
     write_confusion(tmp_path / "confusion.png", np.array([[3, 1], [0, 0]]), CLASSES, title="title")
     assert read_image(tmp_path / "confusion.png").std() > 10

@@ -1,26 +1,22 @@
 """The page: its structure and size without a browser, and what a person does with it in headless Chromium."""
 
-import base64
 import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Locator, Route, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
-from segbench.labels import IGNORE_INDEX, Classes
-from segbench.report import pictures
+from segbench.labels import Classes
 from segbench.report.content import Estimate, Page, ScoredImage
 from segbench.report.page import MAX_BYTES, render, write_page
-from tests.report.pages import a_page, blocks, large_page, realistic_page, some_classes
+from tests.report.pages import a_page, large_page, realistic_page, some_classes
 
 HOSTILE = """</script><img src=x onerror="alert(1)"> <b>&amp; 'single' "double" {{ 7*7 }}"""
 VOID = {"meta", "link", "input", "img", "br"}
@@ -165,7 +161,7 @@ def test_names_are_text_wherever_they_stand() -> None:
         notes=(HOSTILE,),
         findings=tuple(replace(finding, says=HOSTILE, difference=HOSTILE) for finding in page.findings),
         test_images=[replace(test_image, name=HOSTILE) for test_image in page.test_images],
-        test_images_score=HOSTILE,
+        test_images_note=HOSTILE,
     )
     found = Structure(render(page))
     assert "img" not in found.tags
@@ -254,27 +250,6 @@ def test_an_image_with_too_few_label_maps_is_refused() -> None:
     test_images = [replace(it, predicted=it.predicted[1:]) for it in page.test_images]
     with pytest.raises(ValueError, match="one label map and one mIoU for each entry"):
         render(replace(page, test_images=test_images))
-
-
-def test_large_images_are_reduced_and_the_page_says_so() -> None:
-    page = a_page(models=("unet",), classes=some_classes(3), num_images=1, height_px=500, width_px=1000)
-    found = Structure(render(page))
-    picture = json.loads(found.data["picture-data"])[0]
-    assert (picture["width"], picture["height"]) == (640, 320)
-    assert "Larger ones are reduced to 640 px." in found.text
-
-
-def test_label_maps_keep_every_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MAX_SHEET_PX", 50)
-    rng, classes = np.random.default_rng(0), some_classes(19)
-    label_maps = [blocks(rng, num_classes=19, height_px=24, width_px=33) for _ in range(5)]
-    label_maps[3][:5] = IGNORE_INDEX
-    url, rows = pictures.sheet_url(label_maps, classes)
-    sheet = np.asarray(Image.open(BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
-    assert (rows, sheet.shape) == (2, (48, 99, 3))
-    for index, label_map in enumerate(label_maps):
-        top, left = index % rows * 24, index // rows * 33
-        assert (sheet[top : top + 24, left : left + 33] == classes.colorize(label_map)).all()
 
 
 # --- in a browser ---

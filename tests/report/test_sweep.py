@@ -51,6 +51,16 @@ def test_what_all_have_changed_is_said_once() -> None:
     assert [line[0] for line in lines(*rows)[2:]] == ["(nothing else)", "train.lr 0.004 → 0.001"]
 
 
+def test_what_none_has_changed_is_said_if_scores_depend_on_it() -> None:
+    given = {"backbone.name": "resnet18", "datasets.street.input.scale": 0.5, "datasets.other.input.scale": 0.25}
+    rows = [
+        {**experiment(**{"val.street.unet": score, "train.epochs": epochs}), **given}
+        for score, epochs in ((0.4, 10), (0.5, 20))
+    ]
+    page = sweep_page([{**COMMIT, "train.epochs": 5, **given}, *rows], dataset="street", sections=["train"])
+    assert "\nIn all: datasets.street.input.scale 0.5, backbone.name resnet18, train.lr 0.004.\n" in page
+
+
 def test_what_the_commit_had_already_is_no_result_of_an_experiment() -> None:
     _, _, *body = lines(
         experiment(**{"val.street.unet": 0.5, "train.lr": 0.001}),

@@ -1,16 +1,18 @@
 """What reports say of their limits: what is true of the data and of the trainings, and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segbench.datasets.prepared import Prepared, Row
 from segbench.labels import Classes
-from segbench.report.wording import limits
+from segbench.report.pictures import MAX_IMAGES
+from segbench.report.wording import limits, of_pictures
 
 
-def row(split: str, name: str, *, group: str, block: str) -> Row:
+def row(split: str, name: str, *, group: str, block: str, height_px: int = 2) -> Row:
     return Row(
-        split=split, name=name, group=group, block=block, height_px=2, width_px=2, class_pixels=(4,),
+        split=split, name=name, group=group, block=block, height_px=height_px, width_px=2, class_pixels=(4,),
         ignored_pixels=0, image_digest=name, label_digest=name, perceptual_hash=0,
     )  # fmt: skip
 
@@ -26,25 +28,34 @@ def data(*, seen: bool, blocks: tuple[str, str]) -> Prepared:
     return Prepared(Path(), Classes.of([("all", (0, 0, 0))]), fingerprint="", rows=rows)
 
 
-def training(*, num_seeds: int, scale: float) -> dict[str, Any]:
+def training(*, num_seeds: int, scale: float, machine: str = "one") -> dict[str, Any]:
     settings = {"samples": {"scale": scale}, "backbone": {"name": "resnet18"}, "train": {"epochs": 40}}
-    return {"deviations": {}, "settings": settings, "trainings": [{}] * num_seeds}
+    return {"deviations": {}, "settings": settings, "trainings": [{}] * num_seeds, "machine": machine}
 
 
 def test_limits_are_those_of_the_data_and_the_trainings() -> None:
-    trainings = [training(num_seeds=1, scale=0.5), training(num_seeds=3, scale=0.5)]
+    trainings = [training(num_seeds=1, scale=0.5), training(num_seeds=3, scale=0.5, machine="another")]
     texts = limits(data(seen=True, blocks=("clip", "clip")), trainings)
     assert [text.partition(":")[0] for text in texts] == [
-        "Split", "Validation", "Backbone", "Schedule", "Resolution", "Seeds",
+        "Split", "Validation", "Backbone", "Schedule", "Resolution", "Costs", "Seeds",
     ]  # fmt: skip
     assert "1 of the 2 test images" in texts[0]
     assert "2 images in 1 blocks" in texts[1]
     assert "resnet18" in texts[2]
     assert "40 epochs" in texts[3]
     assert "0.5 of their size" in texts[4]
-    assert "1 of 2 models" in texts[5]
+    assert "2 machines" in texts[5]
+    assert "1 of 2 models" in texts[6]
 
 
 def test_what_does_not_limit_is_not_named() -> None:
     texts = limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=2, scale=1.0)])
     assert [text.partition(":")[0] for text in texts] == ["Backbone", "Schedule"]
+
+
+def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:
+    few = data(seen=False, blocks=("b", "c"))
+    assert of_pictures(few) == "By the mean IoU of the image, over all entries."
+    many = [row("test", str(index), group="g", block="b", height_px=481) for index in range(MAX_IMAGES + 1)]
+    text = of_pictures(replace(few, rows=tuple(many)))
+    assert text.endswith("They are out of 100, evenly spaced. Larger ones are reduced to 480 px.")

@@ -29,7 +29,7 @@ class DeepLabV1(Network):
         self.dropout = nn.Dropout(dropout)
         self.score = nn.Conv2d(head_channels, num_classes, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) -> logits (N, C, H, W)"""
         features = self.backbone(images)[32]  # (N, channels, H/8, W/8)
         x = self.dropout(self.fc6(features))  # (N, head_channels, H/8, W/8)

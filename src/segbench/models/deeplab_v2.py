@@ -24,7 +24,7 @@ class DeepLabV2(Network):
         self.backbone = backbone
         self.branches = nn.ModuleList(_scores(backbone.channels[32], num_classes, rate) for rate in atrous_rates)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) -> logits (N, C, H, W)"""
         features = self.backbone(images)[32]  # (N, channels, H/8, W/8)
         scores = torch.stack([branch(features) for branch in self.branches]).sum(dim=0)  # (N, C, H/8, W/8)

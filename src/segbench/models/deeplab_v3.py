@@ -25,7 +25,7 @@ class DeepLabV3(Network):
         self.aspp = ASPP(backbone.channels[32], head_channels, atrous_rates=atrous_rates, dropout=dropout)
         self.score = nn.Conv2d(head_channels, num_classes, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) -> logits (N, C, H, W)"""
         features = self.backbone(images)[32]  # (N, channels, H/16, W/16)
         context = self.aspp(features)  # (N, head_channels, H/16, W/16)

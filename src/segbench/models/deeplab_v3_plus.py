@@ -32,7 +32,7 @@ class DeepLabV3Plus(Network):
         )
         self.score = nn.Conv2d(head_channels, num_classes, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) -> logits (N, C, H, W)"""
         features = self.backbone(images)
         low_level = self.reduce(features[4])  # (N, low_level_channels, H/4, W/4)

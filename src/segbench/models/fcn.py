@@ -47,7 +47,7 @@ class FCN(Network):
         self.skip_ups = nn.ModuleList(_upsampling(upsampling, num_classes, factor=2) for _ in self.skip_strides)
         self.last_up = _upsampling(upsampling, num_classes, factor=stride)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) -> logits (N, C, H, W)"""
         features = self.backbone(images)
         scores = self.score(self.head(features[32]))  # (N, C, H/32, W/32)

@@ -16,8 +16,27 @@ class LossTerm(NamedTuple):
     weight: float
 
 
+WHOLE_STRIDES_PX = 32
+"""The deepest stride: an image whose sides are multiples of it divides evenly at every stride."""
+BORDER = 127 / 255
+"""Grey, as the border of training samples that are smaller than their crop."""
+
+
 class Network(nn.Module):
-    """A model that is trained step by step: images (N, 3, H, W) float RGB in 0..1 -> logits (N, C, H, W)."""
+    """A model that is trained step by step: images (N, 3, H, W) float RGB in 0..1 -> logits (N, C, H, W).
+
+    A subclass has `logits`, which sees images padded to whole strides. A strided convolution puts its output between
+    other pixels when its input is odd than when it is even; without padding, features would lie up to half a stride
+    elsewhere in test images than in the crops that the network was trained on.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images (N, 3, H, W) -> logits (N, C, H, W)"""
+        return cut(self.logits(pad_to_whole_strides(images)), size_of(images))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """images (N, 3, H, W) -> logits (N, C, H, W), where H and W are multiples of WHOLE_STRIDES_PX"""
+        raise NotImplementedError
 
     def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
         """What the training loss sums up; the logits alone, unless a model says otherwise.
@@ -25,6 +44,17 @@ class Network(nn.Module):
         images: (N, 3, H, W) float RGB in 0..1; label_maps: (N, H, W)
         """
         return [LossTerm(self(images), label_maps, 1.0)]
+
+
+def pad_to_whole_strides(images: Tensor) -> Tensor:
+    """(N, 3, H, W) -> the same with a grey border at the right and below, up to multiples of WHOLE_STRIDES_PX"""
+    below, right = (-side % WHOLE_STRIDES_PX for side in size_of(images))
+    return F.pad(images, (0, right, 0, below), value=BORDER) if below or right else images
+
+
+def cut(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) -> (N, C, *size), its top left part"""
+    return x[..., : size[0], : size[1]]
 
 
 class ConvBNReLU(nn.Sequential):
@@ -114,7 +144,7 @@ class TransposedUpsampling(nn.Module):
     def forward(self, x: Tensor, *, size: tuple[int, int]) -> Tensor:
         """(N, C, h, w) -> (N, C, *size), where size is at most factor * (h, w)"""
         upsampled: Tensor = self.convolution(x)
-        return upsampled[..., : size[0], : size[1]]
+        return cut(upsampled, size)
 
 
 def bilinear_kernel(factor: int) -> Tensor:
@@ -147,7 +177,7 @@ def subsampled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     )
     x = convolved.permute(0, 2, 3, 1).unflatten(0, offsets.shape[:3])
     interleaved = x.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
-    return interleaved[..., :height, :width]
+    return cut(interleaved, (height, width))
 
 
 def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:

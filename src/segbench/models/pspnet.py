@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.models.backbones import Backbone, Features
-from segbench.models.layers import ConvBNReLU, LossTerm, Network, enlarge, size_of
+from segbench.models.layers import ConvBNReLU, LossTerm, Network, cut, enlarge, pad_to_whole_strides, size_of
 
 
 class PSPNet(Network):
@@ -28,17 +28,18 @@ class PSPNet(Network):
         self.auxiliary_head = _fcn_head(backbone.channels[16], auxiliary_channels, num_classes, dropout)
         self.auxiliary_weight = auxiliary_weight
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) -> logits (N, C, H, W)"""
         return self._logits(self.backbone(images), size_of(images))
 
     def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
         """The logits, and those of the stage before the last at a lower weight."""
-        features, size = self.backbone(images), size_of(images)
+        padded = pad_to_whole_strides(images)
+        features, size = self.backbone(padded), size_of(padded)
         auxiliary_logits = enlarge(self.auxiliary_head(features[16]), size)
         return [
-            LossTerm(self._logits(features, size), label_maps, 1.0),
-            LossTerm(auxiliary_logits, label_maps, self.auxiliary_weight),
+            LossTerm(cut(self._logits(features, size), size_of(images)), label_maps, 1.0),
+            LossTerm(cut(auxiliary_logits, size_of(images)), label_maps, self.auxiliary_weight),
         ]
 
     def _logits(self, features: Features, size: tuple[int, int]) -> Tensor:

@@ -37,7 +37,7 @@ class SlidingWindow(Network):
         self.fc2 = nn.Linear(hidden_channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) -> logits (N, C, H, W)"""
+        """images (N, 3, H, W) -> logits (N, C, H, W); its positions are those of the image at any size."""
         scores = self.scores(images, stride=self.stride)  # (N, C, H/stride, W/stride)
         logits = _enlarge(scores, self.stride)
         return logits[..., : images.shape[-2], : images.shape[-1]]

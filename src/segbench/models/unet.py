@@ -36,7 +36,7 @@ class UNet(Network):
         )
         self.score = nn.Conv2d(decoder_channels[-1], num_classes, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) -> logits (N, C, H, W)"""
         features = self.backbone(images)
         x = features[self.deepest]  # (N, channels, H/32, W/32)

@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
 from segbench.datasets.prepared import Prepared, Row
+from segbench.labels import LabelMap
 from segbench.metrics import Counts, mean_scores, scores
 from segbench.report.content import Costs, Difference, Entry, Estimate, Group, Published, Rank, ScoredImage
-from segbench.scoring import predicted_label_map
+from segbench.report.pictures import pictured, reduced_image, reduced_label_map
 from segbench.statistics import Analysis, Interval, Pair, Score, analyse
 
 MOST_SIZES, MOST_GROUPS = 3, 8
@@ -86,20 +86,28 @@ def groups_of(data: Prepared) -> tuple[Group, ...]:
     return tuple(Group(name, num_images=test.count(name), is_seen=name in train) for name in names)
 
 
-def worst_first(data: Prepared, entries: Sequence[Entry], folders: Mapping[Scored, Path]) -> Iterator[ScoredImage]:
-    """Test images by the mean over entries of the image's own mean IoU. folders: of the first seed's label maps."""
-    confusions = {one.label: one.confusions[0] for one in folders}
-    label_maps = {one.label: folder for one, folder in folders.items()}
-    of_images = np.array([[scores(image).mean_iou for image in confusions[entry.label]] for entry in entries])
+def worst_first(
+    data: Prepared, entries: Sequence[Entry], label_maps: Mapping[Scored, Sequence[LabelMap]]
+) -> Iterator[ScoredImage]:
+    """The pictured test images by the mean over entries of the image's own mean IoU.
+
+    label_maps: of the first seed, reduced, in the order of `pictured`.
+    """
+    rows = pictured(data)
+    place = {row.name: index for index, row in enumerate(data.split("test"))}
+    places = [place[row.name] for row in rows]
+    of_label = {one.label: (one.confusions[0][places], found) for one, found in label_maps.items()}
+    confusions, predicted = zip(*(of_label[entry.label] for entry in entries), strict=True)
+    of_images = np.array([[scores(image).mean_iou for image in of_entry] for of_entry in confusions])
     means = of_images.mean(axis=0)
     for index in np.argsort(means):
-        row = data.split("test")[index]
+        row = rows[index]
         yield ScoredImage(
             name=row.name,
             score=float(means[index]),
-            image=data.image(row),
-            truth=data.label_map(row),
-            predicted=tuple(predicted_label_map(label_maps[entry.label], row) for entry in entries),
+            image=reduced_image(data.image(row)),
+            truth=reduced_label_map(data.label_map(row)),
+            predicted=tuple(of_entry[index] for of_entry in predicted),
             mean_iou=tuple(of_images[:, index].tolist()),
         )
 

@@ -14,7 +14,7 @@ def audit_markdown(data: Prepared, findings: Sequence[Finding], *, dataset: str)
     lines = [f"# Audit of {dataset}", ""]
     lines += ["Every image is readable, of one size with its label map, and has no label outside the classes.", ""]
     lines += [line for finding in findings for line in _warning(finding)] or ["Nothing else to warn of.", ""]
-    lines += [*_splits(data), "", *_classes(data), "", "Images under their classes' colours: [images.png](images.png)."]
+    lines += [*_splits(data), "", *_classes(data), "", "Images under their classes' colours: [images.jpg](images.jpg)."]
     return "\n".join(lines) + "\n"
 
 

@@ -149,8 +149,8 @@ class Page:
     description: what the dataset is. result: what came out, in one sentence. entries: best first. num_images: of the
     test split. num_seeds: the most trainings that a model had. notes: how to read the table; limits: what the
     comparison cannot tell; crf_notes: what the search for its parameters found. test_images: worst first; taken one by
-    one until the page is full, so a generator need not load the rest. test_images_score: what their score is, as in
-    `mean of all entries`.
+    one until the page is full, so a generator need not load the rest. test_images_note: what their score is, and out of
+    which images they are.
     """
 
     dataset: str
@@ -170,7 +170,7 @@ class Page:
     differences: tuple[Difference, ...] = ()
     findings: tuple[Finding, ...] = ()
     test_images: Iterable[ScoredImage] = ()
-    test_images_score: str = ""
+    test_images_note: str = ""
 
     def __post_init__(self) -> None:
         if not self.entries:

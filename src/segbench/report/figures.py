@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from segbench.files import RGBImage, replacing, write_image
+from segbench.files import RGBImage, replacing
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 from segbench.metrics import Counts
 
@@ -31,7 +32,7 @@ def write_grid(
 
     headers: one a column; shown in rotation if there are fewer. row_headers: one a row. cell_width_px: small pictures
     are enlarged by whole factors to about this width, so that each pixel shows; large ones are reduced to it. A cell
-    has the first picture's size; others are fitted into it with room left over.
+    has the first picture's size; others are fitted into it with room left over. path: .png, or .jpg for photos.
     """
     num_columns = max(len(row) for row in rows)
     height, width = rows[0][0].shape[:2]
@@ -55,7 +56,12 @@ def write_grid(
                 picture = ImageOps.pad(Image.fromarray(row[column]), cell, method=resample, color=BACKGROUND)
                 page.paste(picture, (x, top + index * (cell[1] + GAP_PX)))
     page.paste(legend, (0, page.height - legend.height))
-    write_image(path, np.asarray(page))
+    save: dict[str, dict[str, Any]] = {
+        ".png": {"format": "PNG", "optimize": True},
+        ".jpg": {"format": "JPEG", "quality": 90, "subsampling": 0},
+    }
+    with replacing(path) as temporary:
+        page.save(temporary, **save[path.suffix])
 
 
 def _legend(classes: Classes, width_px: int) -> Image.Image:

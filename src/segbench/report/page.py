@@ -28,7 +28,7 @@ from segbench.report.columns import COLUMNS, best_scores, interval, latency_cell
 from segbench.report.content import SIGNIFICANT, Difference, Estimate, Page, ScoredImage
 from segbench.report.lecture import Verdict
 from segbench.report.numbers import finite, percent, points
-from segbench.report.pictures import MAX_SIDE_PX, photo_url, sheet_url, shown_size
+from segbench.report.pictures import photo_url, sheet_url
 
 MAX_BYTES = 3_000_000
 SLACK_BYTES = 100
@@ -54,9 +54,8 @@ def render(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
     environment.filters |= {"percent": percent, "interval": interval, "step": step, "finite": finite}
     template = environment.get_template("page.html.jinja")
     context = _context(page)
-    frame = template.render(context, shows_images=True, pictures=[], reduced_to_px=None)
+    frame = template.render(context, shows_images=True, pictures=[])
     room = max_bytes - len(frame.encode()) - SLACK_BYTES
-    reduced_to_px = None
     pictures: list[Markup] = []
     for test_image in page.test_images:
         picture = htmlsafe_json_dumps(_picture(page, test_image))
@@ -64,9 +63,7 @@ def render(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
         if room < 0:
             break
         pictures.append(picture)
-        if max(test_image.truth.shape) > MAX_SIDE_PX:
-            reduced_to_px = MAX_SIDE_PX
-    return template.render(context, shows_images=bool(pictures), pictures=pictures, reduced_to_px=reduced_to_px)
+    return template.render(context, shows_images=bool(pictures), pictures=pictures)
 
 
 def _context(page: Page) -> dict[str, Any]:
@@ -244,7 +241,7 @@ def _picture(page: Page, test_image: ScoredImage) -> dict[str, Any]:
         raise ValueError(f"{test_image.name}: image and label maps are of several sizes: {sorted(shapes)}")
     if not len(test_image.predicted) == len(test_image.mean_iou) == len(page.entries):
         raise ValueError(f"{test_image.name}: there must be one label map and one mIoU for each entry")
-    height_px, width_px = shown_size(*test_image.truth.shape)
+    height_px, width_px = test_image.truth.shape
     sheet, rows = sheet_url([test_image.truth, *test_image.predicted], page.classes)
     return {
         "name": test_image.name,

@@ -1,27 +1,63 @@
-"""Images and label maps as data URLs for a page that needs no other file."""
+"""The test images that reports show: their label maps in one file a model, and data URLs for a page in one file."""
 
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from segbench.files import RGBImage, resize_image
+from segbench.datasets.prepared import Prepared, Row
+from segbench.files import RGBImage, read_label_map, replacing, resize_image
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap, resize_label_map
 
-MAX_SIDE_PX = 640
-"""Larger pictures are reduced to this: a page shows no more of them."""
+MAX_IMAGES = 100
+"""More than fit into a page, so that it can show the worst of them; few enough to keep their label maps in git."""
+MAX_SIDE_PX = 480
+"""Larger pictures are reduced to this."""
+SHEET_COLUMNS = 10
 MAX_SHEET_PX = 16383
 """What WebP allows a side."""
 
 
+def pictured(data: Prepared) -> tuple[Row, ...]:
+    """The test images that reports may show, evenly spaced."""
+    return data.sample("test", MAX_IMAGES)
+
+
+def reduced_image(image: RGBImage) -> RGBImage:
+    """At most MAX_SIDE_PX a side."""
+    height_px, width_px = _shown_size(image.shape[0], image.shape[1])
+    return resize_image(image, height_px=height_px, width_px=width_px)
+
+
+def reduced_label_map(label_map: LabelMap) -> LabelMap:
+    """At most MAX_SIDE_PX a side."""
+    height_px, width_px = _shown_size(*label_map.shape)
+    return resize_label_map(label_map, height_px=height_px, width_px=width_px)
+
+
+def write_contact_sheet(path: Path, label_maps: Sequence[LabelMap], classes: Classes) -> None:
+    """Write label maps, reduced, row by row beside each other, as one indexed PNG."""
+    sheet = Image.fromarray(_sheet([reduced_label_map(one) for one in label_maps], columns=SHEET_COLUMNS), mode="P")
+    sheet.putpalette(classes.palette().tobytes())
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG", optimize=True)
+
+
+def read_contact_sheet(path: Path, rows: Sequence[Row]) -> list[LabelMap]:
+    """The reduced label maps, one a row, that `write_contact_sheet` wrote. InputError if the file is missing."""
+    sheet = read_label_map(path)
+    sizes = [_shown_size(row.height_px, row.width_px) for row in rows]
+    return [sheet[cell] for cell in _cells(sizes, columns=SHEET_COLUMNS)]
+
+
 def photo_url(image: RGBImage) -> str:
-    """The image as WebP, at most MAX_SIDE_PX a side."""
-    height_px, width_px = shown_size(image.shape[0], image.shape[1])
-    return _url(resize_image(image, height_px=height_px, width_px=width_px), quality=88)
+    """The image as WebP."""
+    return _url(image, quality=88)
 
 
 def sheet_url(label_maps: Sequence[LabelMap], classes: Classes) -> tuple[str, int]:
@@ -30,20 +66,37 @@ def sheet_url(label_maps: Sequence[LabelMap], classes: Classes) -> tuple[str, in
     The maps fill the first column from the top, then the next. On one sheet, what a map shares with the one above it
     costs next to nothing.
     """
-    height_px, width_px = shown_size(*label_maps[0].shape)
+    height_px, width_px = label_maps[0].shape
     rows = min(len(label_maps), MAX_SHEET_PX // height_px)
     columns = ceil(len(label_maps) / rows)
     sheet = np.full((rows * height_px, columns * width_px), IGNORE_INDEX, np.uint8)
     for index, label_map in enumerate(label_maps):
         top, left = index % rows * height_px, index // rows * width_px
-        sheet[top : top + height_px, left : left + width_px] = resize_label_map(
-            label_map, height_px=height_px, width_px=width_px
-        )
+        sheet[top : top + height_px, left : left + width_px] = label_map
     return _url(classes.colorize(sheet), lossless=True, quality=60, method=4), rows
 
 
-def shown_size(height_px: int, width_px: int) -> tuple[int, int]:
-    """The size at which a picture is embedded."""
+def _sheet(label_maps: Sequence[LabelMap], *, columns: int) -> LabelMap:
+    """Each in the corner of a cell that has room for the largest."""
+    cells = _cells([label_map.shape for label_map in label_maps], columns=columns)
+    height_px, width_px = (max(cell[side].stop for cell in cells) for side in (0, 1))
+    sheet = np.full((height_px, width_px), IGNORE_INDEX, np.uint8)
+    for cell, label_map in zip(cells, label_maps, strict=True):
+        sheet[cell] = label_map
+    return sheet
+
+
+def _cells(sizes: Sequence[tuple[int, ...]], *, columns: int) -> list[tuple[slice, slice]]:
+    """sizes: (height, width) in px"""
+    tallest, widest = (max(size[side] for size in sizes) for side in (0, 1))
+    corners = [(index // columns * tallest, index % columns * widest) for index in range(len(sizes))]
+    return [
+        (slice(top, top + height), slice(left, left + width))
+        for (top, left), (height, width) in zip(corners, sizes, strict=True)
+    ]
+
+
+def _shown_size(height_px: int, width_px: int) -> tuple[int, int]:
     factor = min(1.0, MAX_SIDE_PX / max(height_px, width_px))
     return max(1, round(height_px * factor)), max(1, round(width_px * factor))
 

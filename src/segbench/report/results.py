@@ -24,8 +24,8 @@ class ModelResults:
     epochs: tuple[dict[str, str], ...]
 
     @classmethod
-    def read(cls, name: str, *, reports: Path, confusions: Path) -> "ModelResults":
-        """reports: the model's folder of JSON files and curves; confusions: its file of counts."""
+    def read(cls, name: str, reports: Path) -> "ModelResults":
+        """reports: the model's folder, with what the stages wrote."""
         with (reports / "curves.csv").open(newline="") as file:
             epochs = tuple(csv.DictReader(file))
         return cls(
@@ -33,7 +33,7 @@ class ModelResults:
             training=read_json(reports / "training.json"),
             prediction=read_json(reports / "prediction.json"),
             crf=read_json(reports / "crf.json"),
-            counts=read_counts(confusions),
+            counts=read_counts(reports / "counts.npz"),
             epochs=epochs,
         )
 
@@ -42,11 +42,6 @@ class ModelResults:
         """Everything that the training was told."""
         settings: dict[str, Any] = self.training["settings"]
         return settings
-
-    @property
-    def first_seed(self) -> str:
-        """The folder of the first seed's label maps, as `seed_0`."""
-        return f"seed_{self.settings['train']['seeds'][0]}"
 
     @property
     def curve(self) -> Curve:

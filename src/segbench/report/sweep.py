@@ -10,6 +10,7 @@ from segbench.report.numbers import MISSING, percent
 
 FINISHED = (None, "Success")
 """None: of an experiment that ran in the workspace."""
+UNSET = (None, "None")
 NO_CHANGE = "(nothing else)"
 
 
@@ -21,6 +22,7 @@ def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequen
     the experiment and is left out. Raises InputError if no experiment trained a model on the dataset.
     """
     lines: list[tuple[list[str], dict[str, float]]] = []
+    settings: list[list[str]] = []
     commit: dict[str, Any] = {}
     for row in rows:
         scores = _scores(row, dataset)
@@ -31,6 +33,7 @@ def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequen
             scores = {model: score for model, score in scores.items() if score != known.get(model)}
             if scores:
                 lines.append((_changes(row, commit, sections), scores))
+                settings.append(_setting(row, commit, dataset))
     if not lines:
         raise InputError(f"no experiment trained a model on {dataset}; start some with dvc exp run, as README says")
     models = [model for model in lines[0][1] if all(model in scores for _, scores in lines)]
@@ -38,6 +41,7 @@ def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequen
         raise InputError(f"no model was trained on {dataset} by all experiments; dvc exp remove those that differ")
     several = len(lines) > 1
     common = [change for change in lines[0][0] if several and all(change in changes for changes, _ in lines)]
+    setting = [value for value in settings[0] if all(value in others for others in settings)]
     scored = [
         (", ".join(change for change in changes if change not in common), [scores[model] for model in models])
         for changes, scores in lines
@@ -50,7 +54,7 @@ def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequen
         f"# Sweep of {dataset}",
         "",
         "What was changed in params.yaml, and mIoU (%) on the validation split after training; best first by the mean.",
-        *([f"In all: {', '.join(common)}."] if common else []),
+        *([f"In all: {', '.join([*setting, *common])}."] if setting or common else []),
         "",
         *table(["Changed", *models, "Mean"], cells, left=1),
         "",
@@ -67,6 +71,19 @@ def _scores(row: dict[str, Any], dataset: str) -> dict[str, float]:
     }
 
 
+def _setting(row: dict[str, Any], commit: dict[str, Any], dataset: str) -> list[str]:
+    """What a reader must know to compare the scores with others, as far as the experiment left it as it was."""
+    own = f"datasets.{dataset}"
+    names = [f"{own}.source.split", f"{own}.input.scale", f"{own}.input.crop_px", "backbone.name", "backbone.weights"]
+    names += [
+        f"{own}.train.{field}" if row.get(f"{own}.train.{field}") not in UNSET else f"train.{field}"
+        for field in ("epochs", "batch_size", "lr", "seeds")
+    ]
+    return [
+        f"{name} {_shown(row[name])}" for name in names if row.get(name) not in UNSET and row[name] == commit.get(name)
+    ]
+
+
 def _changes(row: dict[str, Any], commit: dict[str, Any], sections: Sequence[str]) -> list[str]:
     return [
         f"{name} {_shown(commit.get(name))} \N{RIGHTWARDS ARROW} {_shown(value)}"
@@ -78,7 +95,7 @@ def _changes(row: dict[str, Any], commit: dict[str, Any], sections: Sequence[str
 def _shown(value: Any) -> str:
     """A number without zeros behind it; a list, which DVC has as text, without quotes."""
     match value:
-        case None | "None":
+        case _ if value in UNSET:
             return MISSING
         case float():
             return f"{value:g}"

@@ -9,6 +9,7 @@ from segbench.report.assemble import sizes_of
 from segbench.report.columns import interval
 from segbench.report.content import SIGNIFICANT, Difference, Entry
 from segbench.report.numbers import percent
+from segbench.report.pictures import MAX_SIDE_PX, pictured
 
 MOST_NAMED = 5
 NOTES = (
@@ -48,6 +49,17 @@ def averaged(entries: Sequence[Entry]) -> str:
     return f"Means over classes are over {' to '.join(map(str, counts))} of {len(entries[0].class_iou)}."
 
 
+def of_pictures(data: Prepared) -> str:
+    """How a page's test images are scored, and what was chosen of them before."""
+    rows, shown = data.split("test"), pictured(data)
+    texts = ["By the mean IoU of the image, over all entries."]
+    if len(shown) < len(rows):
+        texts.append(f"They are out of {len(shown)}, evenly spaced.")
+    if any(max(row.height_px, row.width_px) > MAX_SIDE_PX for row in shown):
+        texts.append(f"Larger ones are reduced to {MAX_SIDE_PX} px.")
+    return " ".join(texts)
+
+
 def limits(data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     """What the comparison cannot tell, for its split, its resolution, its backbone and its trainings."""
     settings = _common_settings(trainings)
@@ -55,6 +67,7 @@ def limits(data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[str, ..
     train, test = ({row.group for row in data.split(split)} for split in ("train", "test"))
     val_blocks = len({row.block for row in data.split("val")})
     seen = sum(row.group in train for row in data.split("test"))
+    machines = {training["machine"] for training in trainings}
     once = sum(len(training["trainings"]) == 1 for training in trainings)
     texts = []
     if len(train | test) > 1 and seen:
@@ -75,6 +88,8 @@ def limits(data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[str, ..
         texts.append(
             f"Resolution: networks see images at {scale:g} of their size, so what is thin there is lost to all."
         )
+    if len(machines) > 1:
+        texts.append(f"Costs: models were trained on {len(machines)} machines; times compare within each alone.")
     if once:
         texts.append(
             f"Seeds: {once} of {len(trainings)} models were trained once; what another seed would change is not known."
