@@ -48,6 +48,21 @@ def test_the_committed_params_are_valid() -> None:
     assert isinstance(loaded.model("unet"), params.UNetModel)
 
 
+def test_no_two_entries_share_a_mapping() -> None:
+    """DVC would edit both: `dvc exp run -S` changes one entry, then sets the shared mapping back for the other."""
+    seen: dict[int, str] = {}
+
+    def visit(tree: Any, place: str) -> None:
+        if isinstance(tree, dict):
+            assert id(tree) not in seen, f"{place} is an alias of {seen[id(tree)]}"
+            seen[id(tree)] = place
+            for key, value in tree.items():
+                visit(value, f"{place}.{key}")
+
+    tree = yaml.safe_load(COMMITTED.read_text())
+    visit(tree, "params.yaml")
+
+
 def test_the_commented_examples_are_valid(tmp_path: Path) -> None:
     text = COMMITTED.read_text()
     lines = re.findall(r"^  # (mine:|  .*)$", text, re.MULTILINE)
