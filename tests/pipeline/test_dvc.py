@@ -153,3 +153,17 @@ def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -
     assert "Traceback" not in output
     assert files == project.files()
     assert project.status() <= {"check"}  # its mark is renewed by the next run
+
+
+def test_a_clone_compares_a_changed_model_with_what_git_has_of_the_others(project: Project) -> None:
+    """As README says, without any data or weights. The last test, since it removes them."""
+    for name in ("data", ".dvc/cache"):
+        shutil.rmtree(project.root / name)
+    project.edit(lambda parameters: parameters["models"]["color_clusters"].update(num_clusters=3))
+    output = project.run("repro", "prepare", "augment", "external") + project.run("repro", "--allow-missing")
+    assert "Running stage 'train@scenes-color_clusters'" in output
+    assert "Running stage 'compare@scenes'" in output
+    assert "fcn_8s':" not in output, "of the other model, no stage runs"
+    table = (project.root / "reports/scenes/benchmark.md").read_text()
+    assert "color_clusters" in table
+    assert "fcn_8s" in table

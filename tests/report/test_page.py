@@ -88,7 +88,7 @@ def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
     assert len(set(structure.ids)) == len(structure.ids)
     assert [link for link in structure.references if link.startswith("#")] == ["#table", *(f"#{it}" for it in parts)]
     assert set(parts) | set(structure.targets) <= set(structure.ids)
-    assert "60 of 60 test images, worst first (score: mean of all entries)" in structure.text
+    assert "60 of 60 test images, worst first. By the mean of all entries." in structure.text
     assert "One seed: every model was trained once" in structure.text
     assert "PASCAL VOC 2012 test" in structure.text
     assert "backbone none" in structure.text
