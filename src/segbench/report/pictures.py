@@ -3,7 +3,6 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ MAX_IMAGES = 100
 """More than fit into a page, so that it can show the worst of them; few enough to keep their label maps in git."""
 MAX_SIDE_PX = 480
 """Larger pictures are reduced to this."""
-SHEET_COLUMNS = 10
+SHEET_ROWS = 10
 MAX_SHEET_PX = 16383
 """What WebP allows a side."""
 
@@ -41,18 +40,18 @@ def reduced_label_map(label_map: LabelMap) -> LabelMap:
 
 
 def write_contact_sheet(path: Path, label_maps: Sequence[LabelMap], classes: Classes) -> None:
-    """Write label maps, reduced, row by row beside each other, as one indexed PNG."""
-    sheet = Image.fromarray(_sheet([reduced_label_map(one) for one in label_maps], columns=SHEET_COLUMNS), mode="P")
+    """Write label maps, reduced, below and beside each other, as one indexed PNG."""
+    sheet = Image.fromarray(_sheet([reduced_label_map(one) for one in label_maps], rows=SHEET_ROWS), mode="P")
     sheet.putpalette(classes.palette().tobytes())
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
 
 
-def read_contact_sheet(path: Path, rows: Sequence[Row]) -> list[LabelMap]:
-    """The reduced label maps, one a row, that `write_contact_sheet` wrote. InputError if the file is missing."""
+def read_contact_sheet(path: Path, images: Sequence[Row]) -> list[LabelMap]:
+    """The reduced label maps of these images that `write_contact_sheet` wrote. InputError if the file is missing."""
     sheet = read_label_map(path)
-    sizes = [_shown_size(row.height_px, row.width_px) for row in rows]
-    return [sheet[cell] for cell in _cells(sizes, columns=SHEET_COLUMNS)]
+    sizes = [_shown_size(image.height_px, image.width_px) for image in images]
+    return [sheet[cell] for cell in _cells(sizes, rows=SHEET_ROWS)]
 
 
 def photo_url(image: RGBImage) -> str:
@@ -63,22 +62,15 @@ def photo_url(image: RGBImage) -> str:
 def sheet_url(label_maps: Sequence[LabelMap], classes: Classes) -> tuple[str, int]:
     """Label maps of one size on one sheet in the classes' colours, as lossless WebP; and the sheet's number of rows.
 
-    The maps fill the first column from the top, then the next. On one sheet, what a map shares with the one above it
-    costs next to nothing.
+    On one sheet, what a map shares with the one above it costs next to nothing.
     """
-    height_px, width_px = label_maps[0].shape
-    rows = min(len(label_maps), MAX_SHEET_PX // height_px)
-    columns = ceil(len(label_maps) / rows)
-    sheet = np.full((rows * height_px, columns * width_px), IGNORE_INDEX, np.uint8)
-    for index, label_map in enumerate(label_maps):
-        top, left = index % rows * height_px, index // rows * width_px
-        sheet[top : top + height_px, left : left + width_px] = label_map
-    return _url(classes.colorize(sheet), lossless=True, quality=60, method=4), rows
+    rows = min(len(label_maps), MAX_SHEET_PX // label_maps[0].shape[0])
+    return _url(classes.colorize(_sheet(label_maps, rows=rows)), lossless=True, quality=60, method=4), rows
 
 
-def _sheet(label_maps: Sequence[LabelMap], *, columns: int) -> LabelMap:
-    """Each in the corner of a cell that has room for the largest."""
-    cells = _cells([label_map.shape for label_map in label_maps], columns=columns)
+def _sheet(label_maps: Sequence[LabelMap], *, rows: int) -> LabelMap:
+    """Each in the corner of a cell that has room for the largest; the first column from the top, then the next."""
+    cells = _cells([label_map.shape for label_map in label_maps], rows=rows)
     height_px, width_px = (max(cell[side].stop for cell in cells) for side in (0, 1))
     sheet = np.full((height_px, width_px), IGNORE_INDEX, np.uint8)
     for cell, label_map in zip(cells, label_maps, strict=True):
@@ -86,10 +78,10 @@ def _sheet(label_maps: Sequence[LabelMap], *, columns: int) -> LabelMap:
     return sheet
 
 
-def _cells(sizes: Sequence[tuple[int, ...]], *, columns: int) -> list[tuple[slice, slice]]:
+def _cells(sizes: Sequence[tuple[int, ...]], *, rows: int) -> list[tuple[slice, slice]]:
     """sizes: (height, width) in px"""
     tallest, widest = (max(size[side] for size in sizes) for side in (0, 1))
-    corners = [(index // columns * tallest, index % columns * widest) for index in range(len(sizes))]
+    corners = [(index % rows * tallest, index // rows * widest) for index in range(len(sizes))]
     return [
         (slice(top, top + height), slice(left, left + width))
         for (top, left), (height, width) in zip(corners, sizes, strict=True)
