@@ -17,7 +17,17 @@ from segbench.report.plots import write_confusions, write_curves
 from segbench.report.published import published_on
 from segbench.report.results import ModelResults
 from segbench.report.table import latex, markdown, write_csv, write_differences
-from segbench.report.wording import NOTES, averaged, described, limits, of_pictures, protocol, summarised
+from segbench.report.wording import (
+    NOTES,
+    averaged,
+    crf_choices,
+    described,
+    limits,
+    of_crf_choices,
+    of_pictures,
+    protocol,
+    summarised,
+)
 from segbench.scoring import predicted_label_map, read_counts
 
 FIGURE_CELL_PX = 240
@@ -54,7 +64,8 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
         protocol=protocol(dataset, data, [model.training for model in models]),
         notes=(*NOTES, averaged(entries)),
         limits=limits(data, [model.training for model in models]),
-        crf_notes=tuple(model.crf_note() for model in models),
+        crf_choices=crf_choices(models),
+        crf_choices_note=of_crf_choices(models),
         curves=tuple(model.curve for model in models if model.epochs),
         boundary_widths_px=tuple(parameters.evaluate.trimap_widths_px),
         groups=groups_of(data),

@@ -23,7 +23,7 @@ def page() -> Page:
     made = a_page(
         models=("good", "poor_one"), classes=some_classes(3), num_images=2, height_px=16, width_px=24, external="theirs"
     )
-    return replace(made, differences=(CRF_GAIN,), crf_notes=("good: what was chosen",))
+    return replace(made, differences=(CRF_GAIN,))
 
 
 def cells(line: str, sign: str) -> list[str]:
@@ -77,7 +77,13 @@ def test_markdown_tells_gains_of_the_crf_with_and_without_correction(page: Page)
     lines = markdown(page).splitlines()
     (row,) = [cells(line, "|") for line in lines if "[+0.3, +2.1]" in line]
     assert row == ["good", "+1.2 [+0.3, +2.1]", "+1.2 [-0.4, +2.8]", "0.210"]
-    assert "- good: what was chosen" in lines
+
+
+def test_markdown_tells_the_parameters_of_the_crf(page: Page) -> None:
+    note, _, header, _, good, poor = section(page, "What the CRF buys")[-6:]
+    assert note == "Chosen on validation images."
+    assert cells(header, "|") == ["Model", "gain, points", "steps"]
+    assert [cells(line, "|") for line in (good, poor)] == [["good", "+1.5", "5"], ["poor_one", "+1.5", "5"]]
 
 
 def test_markdown_has_groups_boundaries_and_published_figures(page: Page) -> None:

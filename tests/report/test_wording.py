@@ -7,7 +7,8 @@ from typing import Any
 from segbench.datasets.prepared import Prepared, Row
 from segbench.labels import Classes
 from segbench.report.pictures import MAX_IMAGES
-from segbench.report.wording import limits, of_pictures
+from segbench.report.results import ModelResults
+from segbench.report.wording import crf_choices, limits, of_crf_choices, of_pictures
 
 
 def row(split: str, name: str, *, group: str, block: str, height_px: int = 2) -> Row:
@@ -51,6 +52,25 @@ def test_limits_are_those_of_the_data_and_the_trainings() -> None:
 def test_what_does_not_limit_is_not_named() -> None:
     texts = limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=2, scale=1.0)])
     assert [text.partition(":")[0] for text in texts] == ["Backbone", "Schedule"]
+
+
+def searched(name: str, *, best: float) -> ModelResults:
+    found = {"appearance_weight": 13.81, "steps": 5}
+    search = {
+        "objective": "mean_iou", "num_images": 15, "score_without": 0.5,
+        "best": {"score": best, "parameters": found}, "chosen": found if best > 0.5 else None,
+    }  # fmt: skip
+    return ModelResults(name, training={}, prediction={}, crf=search, counts={}, epochs=())
+
+
+def test_a_crf_that_does_not_help_has_no_parameters() -> None:
+    models = [searched("unet", best=0.52), searched("fcn_8s", best=0.49)]
+    assert crf_choices(models) == (
+        ("Model", "gain, points", "appearance_weight", "steps"),
+        ("unet", "+2.0", "13.8", "5"),
+        ("fcn_8s", "-1.0", "\N{EN DASH}", "\N{EN DASH}"),
+    )
+    assert "chosen by mIoU of 15 validation images" in of_crf_choices(models)
 
 
 def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:

@@ -148,9 +148,9 @@ class Page:
 
     description: what the dataset is. result: what came out, in one sentence. entries: best first. num_images: of the
     test split. num_seeds: the most trainings that a model had. notes: how to read the table; limits: what the
-    comparison cannot tell; crf_notes: what the search for its parameters found. test_images: worst first; taken one by
-    one until the page is full, so a generator need not load the rest. test_images_note: what their score is, and out of
-    which images they are.
+    comparison cannot tell. crf_choices: what the search for its parameters found, the heading and a row a model;
+    crf_choices_note: on which images. test_images: worst first; taken one by one until the page is full, so a generator
+    need not load the rest. test_images_note: what their score is, and out of which images they are.
     """
 
     dataset: str
@@ -163,7 +163,8 @@ class Page:
     protocol: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
-    crf_notes: tuple[str, ...] = ()
+    crf_choices: tuple[tuple[str, ...], ...] = ()
+    crf_choices_note: str = ""
     curves: tuple[Curve, ...] = ()
     boundary_widths_px: tuple[float, ...] = ()
     groups: tuple[Group, ...] = ()

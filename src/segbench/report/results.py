@@ -91,17 +91,5 @@ class ModelResults:
             ("seeds", " ".join(map(str, schedule["seeds"]))),
             ("input_scale", f"{self.settings['samples']['scale']:g}"),
             ("crop_px", "{}x{}".format(*reversed(self.settings["samples"]["crop_px"]))),
-            ("crf_parameters", _listed(crf) if crf else ""),
+            ("crf_parameters", ", ".join(f"{name} {value:.3g}" for name, value in crf.items()) if crf else ""),
         )
-
-    def crf_note(self) -> str:
-        """What the search on validation images found: the CRF's parameters and gain, or that none helps."""
-        gain = 100 * (self.crf["best"]["score"] - self.crf["score_without"])
-        searched = f"{gain:+.2f} points of {self.crf['objective']} on {self.crf['num_images']} validation images"
-        if self.crf["chosen"] is None:
-            return f"{self.name}: left out, since its best candidate gave {searched}"
-        return f"{self.name}: {searched}, with {_listed(self.crf['chosen'])}"
-
-
-def _listed(parameters: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in parameters.items())

@@ -209,7 +209,11 @@ def _crf(page: Page) -> list[str]:
     if not rows:
         return []
     header = ["Model", "mIoU with the CRF, points", "interval of all comparisons", "adjusted p"]
-    return ["## What the CRF buys", "", *table(header, rows, left=1), "", *(f"- {note}" for note in page.crf_notes), ""]
+    lines = ["## What the CRF buys", "", *table(header, rows, left=1), ""]
+    if page.crf_choices:
+        heading, *choices = page.crf_choices
+        lines += [page.crf_choices_note, "", *table(heading, choices, left=1), ""]
+    return lines
 
 
 def _seeds(page: Page) -> list[str]:

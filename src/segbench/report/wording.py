@@ -5,11 +5,13 @@ from typing import Any
 
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
+from segbench.metrics import SHORT_NAMES
 from segbench.report.assemble import sizes_of
 from segbench.report.columns import interval
 from segbench.report.content import SIGNIFICANT, Difference, Entry
-from segbench.report.numbers import percent
+from segbench.report.numbers import MISSING, percent, points
 from segbench.report.pictures import MAX_SIDE_PX, pictured
+from segbench.report.results import ModelResults
 
 MOST_NAMED = 5
 NOTES = (
@@ -95,6 +97,29 @@ def limits(data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[str, ..
             f"Seeds: {once} of {len(trainings)} models were trained once; what another seed would change is not known."
         )
     return tuple(texts)
+
+
+def crf_choices(models: Sequence[ModelResults]) -> tuple[tuple[str, ...], ...]:
+    """What each search found: its best gain on validation images, and the parameters that gave it.
+
+    A heading and a row a model; without parameters where none helps, so that the CRF changes nothing.
+    """
+    names = models[0].crf["best"]["parameters"]
+    rows = []
+    for model in models:
+        gain, chosen = model.crf["best"]["score"] - model.crf["score_without"], model.crf["chosen"]
+        rows.append((model.name, points(gain), *(f"{chosen[name]:.3g}" if chosen else MISSING for name in names)))
+    return (("Model", "gain, points", *names), *rows)
+
+
+def of_crf_choices(models: Sequence[ModelResults]) -> str:
+    """On which images the parameters were chosen, and by which score."""
+    search = models[0].crf
+    (short,) = (short for short, name in SHORT_NAMES.items() if name == search["objective"])
+    return (
+        f"Parameters chosen by {short} of {search['num_images']} validation images, and the gain there; "
+        f"{MISSING}: none helps, so the CRF is left out."
+    )
 
 
 def _common_settings(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
