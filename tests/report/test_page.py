@@ -106,7 +106,8 @@ def test_differences_are_of_row_minus_column_and_bold_beyond_noise() -> None:
     assert all('class="sure"' in attributes for attributes, text in gaps["unet"][1:])
     assert 'class="sure"' not in part.split("What the CRF buys")[1]
     assert "95 % interval -6.0 to -2.0; of all comparisons at once -7.0 to -1.0" in gaps["fcn_8s"][0][0]
-    assert [name for name, _ in rows[3:]] == ["unet", "fcn_8s", "pspnet"] and "+2.0" in rows[3][1]
+    assert [name for name, _ in rows[3:6]] == ["unet", "fcn_8s", "pspnet"] and "+2.0" in rows[3][1]
+    assert [name for name, _ in rows[6:]] == ["unet", "fcn_8s", "pspnet"] and "+1.5" in rows[6][1]
 
 
 def test_nothing_is_referred_to_outside_the_page(realistic: Path, structure: Structure) -> None:
