@@ -20,3 +20,8 @@ def points(difference: float | None) -> str:
     """A difference of fractions in points of per cent, with its sign."""
     difference = finite(difference)
     return MISSING if difference is None else f"{round(100 * difference, 1) + 0.0:+.1f}"  # + 0.0: never -0.0
+
+
+def probability(value: float) -> str:
+    """A p value with three decimals; below what they can show, as less than that."""
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"

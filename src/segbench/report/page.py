@@ -27,7 +27,7 @@ from segbench.report.charts import (
 from segbench.report.columns import COLUMNS, best_scores, interval, latency_cell
 from segbench.report.content import SIGNIFICANT, Difference, Estimate, Page, ScoredImage
 from segbench.report.lecture import Verdict
-from segbench.report.numbers import finite, percent, points
+from segbench.report.numbers import finite, percent, points, probability
 from segbench.report.pictures import photo_url, sheet_url
 
 MAX_BYTES = 3_000_000
@@ -205,7 +205,7 @@ def _gap(difference: Difference, *, sign: int = 1) -> Gap:
         points=points(sign * (finite(difference.alone.value) or 0)),
         interval=ends(difference.alone),
         simultaneous=ends(difference.simultaneous),
-        p_value=f"{difference.adjusted_p_value:.3f}",
+        p_value=probability(difference.adjusted_p_value),
         is_sure=difference.adjusted_p_value < SIGNIFICANT,
     )
 

@@ -10,7 +10,7 @@ from segbench.files import replacing
 from segbench.metrics import SHORT_NAMES
 from segbench.report.content import Difference, Entry, Estimate, Page
 from segbench.report.markdown import table
-from segbench.report.numbers import MISSING, finite, percent, points
+from segbench.report.numbers import MISSING, finite, percent, points, probability
 
 
 def write_csv(path: Path, page: Page) -> None:
@@ -202,7 +202,7 @@ def _signed(estimate: Estimate) -> str:
 def _crf(page: Page) -> list[str]:
     """What the CRF changed on the test images, with and without a correction for the number of comparisons."""
     rows = [
-        [one.second, _signed(one.alone), _signed(one.simultaneous), f"{one.adjusted_p_value:.3f}"]
+        [one.second, _signed(one.alone), _signed(one.simultaneous), probability(one.adjusted_p_value)]
         for one in page.differences
         if one.first == f"{one.second} + CRF"
     ]
