@@ -53,6 +53,8 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
         one = Scored(name, crf=False, confusions=counts.confusions, trimap=counts.trimap)
         label_maps[one] = [reduced_label_map(predicted_label_map(external / name, row)) for row in rows]
     entries, differences = compare(list(label_maps), data)
+    trainings = [model.training for model in models]
+    curves = tuple(model.curve for model in models if model.epochs)
     content = Page(
         dataset=dataset,
         description=described(dataset, data),
@@ -61,12 +63,12 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
         entries=entries,
         num_images=len(data.split("test")),
         num_seeds=max(len(one.confusions) for one in label_maps),
-        protocol=protocol(dataset, data, [model.training for model in models]),
+        protocol=protocol(dataset, data, trainings),
         notes=(*NOTES, averaged(entries)),
-        limits=limits(data, [model.training for model in models]),
+        limits=limits(data, trainings, curves),
         crf_choices=crf_choices(models),
         crf_choices_note=of_crf_choices(models),
-        curves=tuple(model.curve for model in models if model.epochs),
+        curves=curves,
         boundary_widths_px=tuple(parameters.evaluate.trimap_widths_px),
         groups=groups_of(data),
         differences=differences,

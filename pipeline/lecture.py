@@ -40,7 +40,7 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
         dataset=dataset,
         num_images=len(blocks),
         num_blocks=len(set(blocks)),
-        num_seeds=max(map(len, counts.values())),
+        num_seeds={model: len(counts[model]) for model in reports},
         classes=members,
         results=reports,
     )

@@ -100,11 +100,13 @@ def test_the_page_counts_the_verdicts_and_names_the_classes() -> None:
     findings = judge_scores(counts, classes=CLASSES)
     model = {"output_stride": 16, "atrous_rates": [6, 12]}
     page = lecture_markdown(
-        findings, dataset="streets", num_images=20, num_blocks=20, num_seeds=1,
+        findings, dataset="streets", num_images=20, num_blocks=20,
+        num_seeds={"fcn_32s": 1, "fcn_16s": 3},
         classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
         results={"deeplab_v3": {"training": {"settings": {"model": model, "samples": {"crop_px": [100, 160]}}}}},
     )  # fmt: skip
     assert page.splitlines()[2] == f"Of {len(CLAIMS)} claims: holds 2, not run {len(CLAIMS) - 2}."
+    assert "one training a model, but for fcn_16s 3" in page
     assert "- mIoU of thin classes: pole" in page
     assert "- mIoU of context classes: none named" in page
     assert "- deeplab_v3: atrous rates 6, 12 on maps of 10x7 px" in page

@@ -12,7 +12,9 @@ def test_percent(value: float | None, text: str) -> None:
     assert percent(value) == text
 
 
-@pytest.mark.parametrize(("difference", "text"), [(0.012, "+1.2"), (-0.2, "-20.0"), (-0.0001, "+0.0"), (nan, MISSING)])
+@pytest.mark.parametrize(
+    ("difference", "text"), [(0.012, "+1.2"), (-0.2, "-20.0"), (-0.0001, "-0.0"), (-0.0, "+0.0"), (nan, MISSING)]
+)
 def test_points(difference: float, text: str) -> None:
     assert points(difference) == text
 

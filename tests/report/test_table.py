@@ -129,3 +129,10 @@ def test_latex_escapes_names_and_has_as_many_cells_as_columns(page: Page) -> Non
     assert [row[0] for row in rows[1:]] == ["good", "good", r"poor\_one", r"poor\_one", "theirs"]
     assert rows[1][rows[0].index(r"mIoU \%")] == r"\textbf{88.0}"
     assert rows[5][-1] == "--"
+
+
+def test_latex_says_what_a_paper_must_say(page: Page) -> None:
+    protocol = (("backbone", "net_18, weights own"), ("seeds", "0"), ("versions", "python 3"))
+    (caption,) = (line for line in latex(replace(page, protocol=protocol)).splitlines() if "caption" in line)
+    assert r"Backbone: net\_18, weights own. Seeds: 0. Deviations: " in caption
+    assert "python" not in caption

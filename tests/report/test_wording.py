@@ -6,6 +6,7 @@ from typing import Any
 
 from segbench.datasets.prepared import Prepared, Row
 from segbench.labels import Classes
+from segbench.report.content import Curve
 from segbench.report.pictures import MAX_IMAGES
 from segbench.report.results import ModelResults
 from segbench.report.wording import crf_choices, limits, of_crf_choices, of_pictures
@@ -19,12 +20,12 @@ def row(split: str, name: str, *, group: str, block: str, height_px: int = 2) ->
 
 
 def data(*, seen: bool, blocks: tuple[str, str]) -> Prepared:
+    """seen: training images are of the groups of validation and test images. blocks: of two images of each."""
     rows = (
         row("train", "a", group="first", block="a"),
-        row("val", "b", group="first", block=blocks[0]),
-        row("val", "c", group="first", block=blocks[1]),
-        row("test", "d", group="first" if seen else "second", block="d"),
-        row("test", "e", group="second", block="e"),
+        *(row("val", f"b{block}", group="first" if seen else "third", block=block) for block in blocks),
+        row("test", "a", group="first" if seen else "second", block="a"),
+        *(row("test", f"d{index}", group="second", block=block) for index, block in enumerate(blocks)),
     )
     return Prepared(Path(), Classes.of([("all", (0, 0, 0))]), fingerprint="", rows=rows)
 
@@ -36,12 +37,12 @@ def training(*, num_seeds: int, scale: float, machine: str = "one") -> dict[str,
 
 def test_limits_are_those_of_the_data_and_the_trainings() -> None:
     trainings = [training(num_seeds=1, scale=0.5), training(num_seeds=3, scale=0.5, machine="another")]
-    texts = limits(data(seen=True, blocks=("clip", "clip")), trainings)
+    texts = limits(data(seen=True, blocks=("clip", "clip")), trainings, [])
     assert [text.partition(":")[0] for text in texts] == [
         "Split", "Validation", "Backbone", "Schedule", "Resolution", "Costs", "Seeds",
     ]  # fmt: skip
-    assert "1 of the 2 test images" in texts[0]
-    assert "2 images in 1 blocks" in texts[1]
+    assert "1 of the 3 test images" in texts[0]
+    assert "2 images, pieces of 1 group, of which training images are too." in texts[1]
     assert "resnet18" in texts[2]
     assert "40 epochs" in texts[3]
     assert "0.5 of their size" in texts[4]
@@ -49,8 +50,31 @@ def test_limits_are_those_of_the_data_and_the_trainings() -> None:
     assert "1 of 2 models" in texts[6]
 
 
+def test_blocks_of_one_group_are_not_independent() -> None:
+    rows = [row("test", str(index), group="video", block=f"clip {index // 2}") for index in range(6)]
+    rows = [row("train", "a", group="a", block="a"), *rows]
+    one_video = replace(data(seen=False, blocks=("clip", "clip")), rows=tuple(rows))
+    (text,) = (text for text in limits(one_video, [training(num_seeds=3, scale=1.0)], []) if "Intervals" in text)
+    assert "3 blocks of test images" in text and "pieces of 1 group." in text
+
+
+def test_models_that_still_learnt_are_named() -> None:
+    epochs = (2, 4, 6, 8)
+    curves = [
+        Curve("unet", epochs, (None, 0.50, 0.60, 0.63)),
+        Curve("fcn_8s", epochs, (0.30, 0.64, 0.60, 0.65)),
+        Curve("fcn_32s", (1,), (0.5,)),
+    ]
+    (text,) = (
+        text
+        for text in limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=3, scale=1.0)], curves)
+        if "Schedule" in text
+    )
+    assert "On validation images, unet still gained more than 2 points" in text
+
+
 def test_what_does_not_limit_is_not_named() -> None:
-    texts = limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=2, scale=1.0)])
+    texts = limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=2, scale=1.0)], [])
     assert [text.partition(":")[0] for text in texts] == ["Backbone", "Schedule"]
 
 

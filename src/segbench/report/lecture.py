@@ -47,7 +47,7 @@ CLAIMS = [
     Claim("A small decoder helps thin classes", "deeplab_v3_plus", "deeplab_v3", THIN),
     Claim("The dense CRF improves DeepLab v1", "deeplab_v1 + CRF", "deeplab_v1"),
     Claim("The dense CRF improves DeepLab v2", "deeplab_v2 + CRF", "deeplab_v2"),
-    Claim("A trained decoder makes the CRF needless", "deeplab_v3_plus", "deeplab_v1 + CRF"),
+    Claim("A trained decoder without a CRF beats DeepLab v1 with one", "deeplab_v3_plus", "deeplab_v1 + CRF"),
 ]
 
 
@@ -150,15 +150,18 @@ def _sliding_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
 
 
 def lecture_markdown(
-    findings: Sequence[Finding], *, dataset: str, num_images: int, num_blocks: int, num_seeds: int,
+    findings: Sequence[Finding], *, dataset: str, num_images: int, num_blocks: int, num_seeds: Mapping[str, int],
     classes: Mapping[Measure, Sequence[str]], results: Mapping[str, Mapping[str, Any]],
 ) -> str:  # fmt: skip
     """The page of verdicts. classes: the names of those whose mean counts; results: as for `judge_costs`.
 
-    num_blocks: in how many blocks the test images were resampled; num_seeds: the most trainings of a model.
+    num_blocks: in how many blocks the test images were resampled; num_seeds: trainings by model.
     """
     over = "images" if num_blocks == num_images else f"{num_blocks} blocks of images that resemble each other"
-    trainings = "one training a model" if num_seeds == 1 else f"up to {num_seeds} trainings a model (their mean)"
+    several = [f"{name} {number}" for name, number in num_seeds.items() if number > 1]
+    trainings = "one training a model"
+    if several:
+        trainings += f", but for {', '.join(several)}, of which they are the mean"
     counts = Counter(finding.verdict for finding in findings)
     rows = [
         [finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference]
@@ -177,7 +180,8 @@ def lecture_markdown(
         "[the table](benchmark.md). In brackets: the 95 % interval of the difference, from a paired, studentised "
         f"bootstrap over {over}. The intervals are simultaneous, which corrects for the number of claims: in 95 of 100 "
         "such sets of test images, all of them hold. A claim holds where its interval lies above zero, and is within "
-        "noise where it contains zero. What another seed of the training would change is not in it.",
+        "noise where it contains zero. What another seed of the training would change is not in it. A claim compares "
+        "whole models as params.yaml has them, which may differ in more than the idea that it names.",
         "",
         *(f"- {measure}: {', '.join(members) or 'none named'}" for measure, members in classes.items()),
         *_reach(results),

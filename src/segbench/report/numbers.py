@@ -17,9 +17,9 @@ def percent(value: float | None) -> str:
 
 
 def points(difference: float | None) -> str:
-    """A difference of fractions in points of per cent, with its sign."""
+    """A difference of fractions in points of per cent, with its sign: -0.0 is a little below zero."""
     difference = finite(difference)
-    return MISSING if difference is None else f"{round(100 * difference, 1) + 0.0:+.1f}"  # + 0.0: never -0.0
+    return MISSING if difference is None else f"{100 * difference + 0.0:+.1f}"
 
 
 def probability(value: float) -> str:

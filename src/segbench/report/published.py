@@ -9,7 +9,7 @@ _CAMVID = "CamVid test, 11 classes"
 CAMVID: Mapping[str, Published] = {
     "fcn_8s": Published(0.570, f"{_CAMVID}, 480x360, VGG-16, as listed by Jegou et al. 2017; to be verified"),
     "deeplab_v1": Published(0.616, f"{_CAMVID}, 480x360, VGG-16, as listed by Jegou et al. 2017; to be verified"),
-    "pspnet": Published(0.691, f"{_CAMVID}, 960x720, ResNet-50, as listed by Yu et al. 2018; to be verified"),
+    "pspnet": Published(0.691, f"{_CAMVID}, 960x720, ResNet-50, as listed by Zhao et al. 2018 (ICNet); to be verified"),
 }
 """By the model's name in params.yaml."""
 

@@ -83,11 +83,12 @@ class ModelResults:
         )
 
     def _protocol(self, crf: dict[str, float] | None) -> tuple[tuple[str, str], ...]:
+        has_none = self.training["deviations"].get("backbone") == "none"
         backbone, schedule = self.settings["backbone"], self.settings["train"]
         return (
-            ("backbone", backbone["name"]),
-            ("weights", backbone["weights"]),
-            ("epochs", str(schedule["epochs"])),
+            ("backbone", "none" if has_none else backbone["name"]),
+            ("weights", "none" if has_none else backbone["weights"]),
+            ("epochs", str(schedule["epochs"]) if self.epochs else ""),
             ("seeds", " ".join(map(str, schedule["seeds"]))),
             ("input_scale", f"{self.settings['samples']['scale']:g}"),
             ("crop_px", "{}x{}".format(*reversed(self.settings["samples"]["crop_px"]))),

@@ -12,6 +12,9 @@ from segbench.report.content import Difference, Entry, Estimate, Page
 from segbench.report.markdown import table
 from segbench.report.numbers import MISSING, finite, percent, points, probability
 
+CAPTIONED = ("intervals", "network input", "backbone", "schedule", "seeds", "trained at commit", "machine")
+"""Of the protocol, what a paper's table must say."""
+
 
 def write_csv(path: Path, page: Page) -> None:
     """A row an entry, every digit, for programs."""
@@ -105,8 +108,7 @@ def markdown(page: Page) -> str:
         *page.notes,
     )
     lines += ["", *(f"- {note}" for note in notes), ""]
-    deviations = {entry.model: entry.deviations for entry in page.entries if entry.deviations}
-    if deviations:
+    if deviations := _deviations(page):
         lines += ["Deviations from the common protocol:", ""]
         lines += [f"- {model}: {', '.join(texts)}" for model, texts in deviations.items()] + [""]
     for section in (_crf, _seeds, _classes, _groups, _boundaries, _published, _limits):
@@ -134,7 +136,12 @@ def latex(page: Page) -> str:
         ]
         for entry in page.entries
     ]
-    caption = _escaped(f"{page.description} M: parameters in millions. ms: latency of an image.")
+    protocol = " ".join(f"{what.capitalize()}: {value}." for what, value in page.protocol if what in CAPTIONED)
+    deviations = "; ".join(f"{model} {', '.join(texts)}" for model, texts in _deviations(page).items())
+    caption = _escaped(
+        f"{page.description} {protocol} Deviations: {deviations or 'none'}. "
+        "M: parameters in millions. ms: latency of an image."
+    )
     lines = [
         r"\begin{table}",
         rf"\caption{{{caption}}}",
@@ -154,6 +161,11 @@ def _escaped(text: str) -> str:
     """Plain text for LaTeX."""
     special = {**{sign: rf"\{sign}" for sign in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     return "".join(special.get(sign, sign) for sign in text.replace("\\", "/"))
+
+
+def _deviations(page: Page) -> dict[str, tuple[str, ...]]:
+    """By model, in which it differs from the common protocol."""
+    return {entry.model: entry.deviations for entry in page.entries if entry.deviations}
 
 
 def _best(page: Page) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The sentences and the protocol of a dataset's reports."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from segbench.datasets.prepared import Prepared
@@ -8,17 +8,21 @@ from segbench.datasets.source import SPLITS
 from segbench.metrics import SHORT_NAMES
 from segbench.report.assemble import sizes_of
 from segbench.report.columns import interval
-from segbench.report.content import SIGNIFICANT, Difference, Entry
+from segbench.report.content import SIGNIFICANT, Curve, Difference, Entry
 from segbench.report.numbers import MISSING, percent, points
 from segbench.report.pictures import MAX_SIDE_PX, pictured
 from segbench.report.results import ModelResults
 
 MOST_NAMED = 5
+STILL_LEARNING = 0.02
+"""Mean IoU on validation images gained in the last quarter of the epochs."""
 NOTES = (
     "Rank: the place by mIoU, and the places that 95 % of resamples of the test images give.",
     "Intervals say what other test images would change, blocks of frames that resemble each other kept together; what "
     "another seed of the training would change is not in them.",
-    "Latency: the median time of one image, with the CRF where it is on. Front: no entry is both better and faster.",
+    "Latency: the median time of one image, with the CRF where it is on. Each model's was measured in a run of its "
+    "own, so on a shared machine small differences are chance. Front: no entry is both better and faster.",
+    "Parameters, GMAC and memory are without the CRF.",
 )
 
 
@@ -30,19 +34,16 @@ def described(dataset: str, data: Prepared) -> str:
 
 
 def summarised(entries: Sequence[Entry], differences: Sequence[Difference]) -> str:
-    """The best entry, and which of those compared with it cannot be told from it."""
+    """The best of what papers report, and which of the others cannot be told from it."""
     best = max((entry for entry in entries if entry.as_in_paper), key=lambda entry: entry.mean_iou.value or 0)
-    score = f"{percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval(best.mean_iou)}]"
-    alike = [
-        two.second if two.first == best.label else two.first
-        for two in differences
-        if best.label in (two.first, two.second) and two.adjusted_p_value >= SIGNIFICANT
-    ]
-    alike = [name for name in alike if any(entry.label == name and entry.as_in_paper for entry in entries)]
+    score = f"mIoU {percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval(best.mean_iou)}]"
+    near = {frozenset((two.first, two.second)) for two in differences if two.adjusted_p_value >= SIGNIFICANT}
+    alike = [one.label for one in entries if one.as_in_paper and frozenset((best.label, one.label)) in near]
+    about = "With the CRF only where its paper has one,"
     if not alike:
-        return f"Each as its paper reports it, {best.label} is best: mIoU {score}; no other comes within noise of it."
+        return f"{about} {best.label} is best: {score}; no other comes within noise of it."
     named = ", ".join(alike[:MOST_NAMED]) + (f" and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else "")
-    return f"Each as its paper reports it, {best.label} is best: mIoU {score}; within noise of it: {named}."
+    return f"{about} none is clearly best: {best.label} has {score}; within noise of it: {named}."
 
 
 def averaged(entries: Sequence[Entry]) -> str:
@@ -62,12 +63,12 @@ def of_pictures(data: Prepared) -> str:
     return " ".join(texts)
 
 
-def limits(data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+def limits(data: Prepared, trainings: Sequence[dict[str, Any]], curves: Sequence[Curve]) -> tuple[str, ...]:
     """What the comparison cannot tell, for its split, its resolution, its backbone and its trainings."""
     settings = _common_settings(trainings)
     scale, name = settings["samples"]["scale"], settings["backbone"]["name"]
-    train, test = ({row.group for row in data.split(split)} for split in ("train", "test"))
-    val_blocks = len({row.block for row in data.split("val")})
+    train, val, test = ({row.group for row in data.split(split)} for split in SPLITS)
+    val_blocks, test_blocks = (len({row.block for row in data.split(split)}) for split in ("val", "test"))
     seen = sum(row.group in train for row in data.split("test"))
     machines = {training["machine"] for training in trainings}
     once = sum(len(training["trainings"]) == 1 for training in trainings)
@@ -79,13 +80,18 @@ def limits(data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[str, ..
         )
     if val_blocks < len(data.split("val")):
         texts.append(
-            f"Validation: {len(data.split('val'))} images in {val_blocks} blocks of frames that resemble each other. "
-            "What is chosen on them, such as the CRF's parameters, fits few scenes."
+            f"Validation: {len(data.split('val'))} images, pieces of {_counted(val, 'group')}"
+            f"{', of which training images are too' if val <= train else ''}. What is chosen on them, such as the "
+            "CRF's parameters, fits few scenes."
+        )
+    if len(test) < test_blocks < len(data.split("test")):
+        texts.append(
+            f"Intervals: {test_blocks} blocks of test images are drawn as if independent, but are pieces of "
+            f"{_counted(test, 'group')}. As neighbours resemble each other a little, intervals are somewhat narrow; "
+            "what other groups would change is not in them."
         )
     texts.append(f"Backbone: all networks have {name}. An architecture made for a larger one may gain more from it.")
-    texts.append(
-        f"Schedule: {settings['train']['epochs']} epochs for all. What learns slowly would gain most from more."
-    )
+    texts.append(f"Schedule: {settings['train']['epochs']} epochs for all. {_learning(curves)}")
     if scale < 1:
         texts.append(
             f"Resolution: networks see images at {scale:g} of their size, so what is thin there is lost to all."
@@ -97,6 +103,26 @@ def limits(data: Prepared, trainings: Sequence[dict[str, Any]]) -> tuple[str, ..
             f"Seeds: {once} of {len(trainings)} models were trained once; what another seed would change is not known."
         )
     return tuple(texts)
+
+
+def _counted(things: Collection[str], name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
+
+
+def _learning(curves: Sequence[Curve]) -> str:
+    """Which models a longer schedule would lift: the last epoch beats every one before the last quarter by far."""
+    still = []
+    for curve in curves:
+        by_epoch = zip(curve.epochs, curve.mean_iou, strict=True)
+        before = [score for epoch, score in by_epoch if score is not None and epoch <= 0.75 * curve.epochs[-1]]
+        if before and (curve.mean_iou[-1] or 0) - max(before) > STILL_LEARNING:
+            still.append(curve.model)
+    if not still:
+        return "On validation images, none gained much in the last quarter of them."
+    return (
+        f"On validation images, {', '.join(still)} still gained more than {100 * STILL_LEARNING:g} points in the last "
+        "quarter of them: longer training would change their places."
+    )
 
 
 def crf_choices(models: Sequence[ModelResults]) -> tuple[tuple[str, ...], ...]:
