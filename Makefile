@@ -50,6 +50,6 @@ readme: $(READY_TO_TEST) ## bring the README's table and picture up to date; nee
 	$(IN_VENV) python -m pipeline.readme --dataset camvid --readme README.md
 	$(IN_VENV) python -m pipeline.screenshot camvid
 
-clean: ## remove .venv and all that the pipeline and the tools made, but not reports
-	rm -rf $(VENV) data/* mlflow.db* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	git checkout -- data
+clean: ## remove .venv and all that the pipeline and the tools made, but not reports and raw data
+	rm -rf $(VENV) mlflow.db* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name README.md -exec rm -rf {} +

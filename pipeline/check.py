@@ -19,8 +19,29 @@ def main(*, out: Path) -> None:
         height, width = dataset.input.crop_px
         Augmentation(parameters.augment.transforms, scale=dataset.input.scale, crop_px=(height, width))
         _check_classes(name, dataset.lecture, known=classes_of(dataset.source).names)
+    _check_backbones(parameters)
     with replacing(out) as temporary:
         temporary.write_text("params.yaml is valid\n")
+
+
+def _check_backbones(parameters: params.Params) -> None:
+    """Build, without numbers, what has another backbone than the bundled one, which is known to fit all."""
+    others = [
+        (name, backbone)
+        for name in parameters.benchmark.models
+        if isinstance(parameters.model(name), params.BackboneModel)
+        and (backbone := parameters.backbone_for(name)).weights != "bundled"
+    ]
+    if not others:
+        return
+    import torch
+
+    from segbench import zoo
+
+    with torch.device("meta"):
+        for name, backbone in others:
+            untrained = backbone.model_copy(update={"weights": "none"})
+            zoo.build(parameters.model(name), backbone=untrained, num_classes=2)
 
 
 def _check_classes(dataset: str, lecture: params.Lecture, *, known: Sequence[str]) -> None:

@@ -23,9 +23,7 @@ def main(
     machine, versions = describe_machine(), package_versions()
     seeds = parameters.train_for(dataset, model).seeds
     trainings = [Training(dataset, model, seed, parameters, data, samples) for seed in seeds]
-    for one in trainings:
-        if one.has_ended:
-            continue
+    for one in [one for one in trainings if not one.has_ended]:
         if not fitting.is_first_process():
             one.run(lambda row: None)
             continue

@@ -159,6 +159,34 @@ def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path)
         assert torch.equal(tensor, weights[1][name]), name
 
 
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Path) -> None:
+    class Unwritable:
+        def __reduce__(self) -> str:
+            raise KeyboardInterrupt
+
+    writer = fitting.WholeCheckpoints()
+    writer.save_checkpoint({"epoch": 1}, tmp_path / "last.ckpt")
+    with pytest.raises(KeyboardInterrupt):
+        writer.save_checkpoint({"epoch": 2, "state": [torch.rand(1000), Unwritable()]}, str(tmp_path / "last.ckpt"))
+    assert writer.load_checkpoint(tmp_path / "last.ckpt") == {"epoch": 1}
+
+
+def test_fewer_images_than_devices_are_refused(tmp_path: Path) -> None:
+    parameters = params.load(Path(__file__).parent.parent / "params.yaml")
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_images={"train": 1, "val": 1, "test": 1})
+    data = prepare(source, tmp_path / "prepared")
+    write_augmented(Recipe(seed=0, copies=1, scale=1.0, crop_px=(48, 64), transforms=[]), data, tmp_path / "augmented")
+    network = zoo.build(parameters.model("fcn_32s"), backbone=parameters.backbone, num_classes=len(data.classes))
+    assert isinstance(network, Network)
+    with pytest.raises(InputError, match=r"train\.devices are 2, but the training split has 1 images"):
+        fitting.fit(
+            network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
+            schedule=parameters.train.model_copy(update={"accelerator": "cpu", "devices": 2}), seed=0,
+            precision="float32", weights=None, num_classes=len(data.classes), checkpoints=tmp_path / "checkpoints",
+            on_epoch=lambda row: None,
+        )  # fmt: skip
+
+
 def test_stored_and_made_samples_train_the_same_network(tmp_path: Path) -> None:
     """Bit for bit, also when other processes make them, and with images drawn for their rare classes."""
     parameters = params.load(Path(__file__).parent.parent / "params.yaml")
@@ -203,6 +231,7 @@ def test_the_last_epoch_is_validated_too_and_the_best_checkpoint_is_the_best_of_
     )  # fmt: skip
     assert [row.epoch for row in rows if row.val_mean_iou is not None] == [2, 4, 5]
     predictor = Predictor(network, scale=1.0)
+    assert not torch.backends.cudnn.allow_tf32  # the test protocol is float32, on every device
     confusion = sum(
         metrics.confusion_matrix(
             truth=data.label_map(row), predicted=predictor.label_map(data.image(row)), num_classes=len(data.classes)

@@ -48,6 +48,15 @@ def test_the_committed_params_are_valid() -> None:
     assert isinstance(loaded.model("unet"), params.UNetModel)
 
 
+def test_a_batch_of_one_is_for_models_without_pooled_batch_norm(tmp_path: Path) -> None:
+    assert params.load(write_params(tmp_path, {"train.batch_size": 1})).train.batch_size == 1
+    both = {"train.batch_size": 1, "benchmark.models": ["unet", "pspnet"]}
+    with pytest.raises(
+        InputError, match=r"batch_size is 1 for models\.pspnet on datasets\.scenes; it must be at least 2"
+    ):
+        params.load(write_params(tmp_path, both))
+
+
 def test_no_two_entries_share_a_mapping() -> None:
     """DVC would edit both: `dvc exp run -S` changes one entry, then sets the shared mapping back for the other."""
     seen: dict[int, str] = {}
@@ -95,7 +104,6 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("models.pspnet.output_stride", 12, ["models.pspnet.output_stride is 12; it must be 8, 16 or 32"]),
     ("models.pspnet.bins", [], ["models.pspnet.bins is []; it must be a list of at least 1 item"]),
     ("models.sliding_window.patch_px", 30, ["models.sliding_window.patch_px is 30; it must be a multiple of 4"]),
-    ("train.batch_size", 1, ["train.batch_size is 1; it must be at least 2 for models.pspnet"]),
     # which architecture, which source
     ("models.unet.architecture", "vnet", ["models.unet.architecture is vnet; it must be one of", "'fcn', 'unet'"]),
     ("models.unet.architecture", REMOVED, ["models.unet.architecture is missing"]),

@@ -1,5 +1,6 @@
 """All networks see one stream of samples, stored or made when asked for, in an order that seed and epoch fix."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,17 @@ def test_a_stored_sample_is_the_one_made_when_asked_for(stored: AugmentedSamples
         for ours, theirs in zip(stored[position], on_the_fly[position], strict=True):
             assert ours.dtype == theirs.dtype == torch.uint8
             assert torch.equal(ours, theirs)
+
+
+def test_samples_reach_other_processes_without_their_numbers(
+    stored: AugmentedSamples, on_the_fly: AugmentedSamples
+) -> None:
+    """Worker processes that are not forked get the dataset pickled."""
+    for one in (stored, on_the_fly):
+        expected = one[3]
+        sent = pickle.dumps(one)
+        assert all(map(torch.equal, pickle.loads(sent)[3], expected))
+    assert len(pickle.dumps(stored)) < COPIES * NUM_TRAIN * 24 * 32
 
 
 def test_samples_do_not_depend_on_what_stays_in_memory(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:

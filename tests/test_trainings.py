@@ -1,10 +1,46 @@
 """What trainings leave behind."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from segbench.trainings import validation_mean_iou
+from segbench import trainings
+from segbench.trainings import RECORD, WEIGHTS, Training, validation_mean_iou
+
+
+class Untouched(Training):
+    """A training of which only the key counts."""
+
+    settings = {"lr": 0.1}  # type: ignore[assignment] # noqa: RUF012
+
+
+def a_training() -> Training:
+    nothing: Any = SimpleNamespace()
+    return Untouched("scenes", "unet", 0, nothing, nothing, nothing)
+
+
+def test_code_that_is_edited_while_a_training_runs_does_not_part_it_from_what_it_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path / key)
+    monkeypatch.setattr(trainings, "training_key", lambda settings: "before")
+    one = a_training()
+    folder = one.folder
+    monkeypatch.setattr(trainings, "training_key", lambda settings: "after")
+    assert one.folder == folder
+    assert a_training().folder != folder
+
+
+def test_a_training_has_ended_when_all_that_it_leaves_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path)
+    one = a_training()
+    assert not one.has_ended
+    (tmp_path / RECORD).write_text("{}")
+    assert not one.has_ended
+    (tmp_path / WEIGHTS).touch()
+    assert one.has_ended
 
 
 def record(*curve: float | None) -> dict[str, Any]:

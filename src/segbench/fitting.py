@@ -15,6 +15,7 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from segbench import losses, metrics, params
 from segbench.errors import InputError
+from segbench.files import replacing
 from segbench.machine import peak_memory_mib
 from segbench.models.layers import Network, subsampled_convolution
 from segbench.samples import AugmentedSamples, EpochSampler, WholeImages
@@ -291,6 +293,15 @@ class Curves(Callback):
             self._on_epoch(row)
 
 
+class WholeCheckpoints(TorchCheckpointIO):
+    """A kill while a checkpoint is written leaves the one before; Lightning's own may leave a part of either."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write it beside its place, then put it there."""
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
 def fit(
     model: Network,
     samples: AugmentedSamples,
@@ -307,22 +318,9 @@ def fit(
     """Train a model in place and return its curves; continue from `checkpoints` if a killed training left one.
 
     The same seed gives the same weights on one machine, with one number of threads, also after a restart. On CUDA,
-    bilinear upsampling and the losses add in no fixed order, so weights differ there in the last bits.
+    bilinear upsampling and the losses add in no fixed order, so weights differ there in the last bits. Raises
+    InputError if there are fewer samples than devices.
     """
-    batch_size = min(schedule.batch_size, len(samples))
-    sampler = EpochSampler(
-        samples.class_pixels, seed=seed, epochs=schedule.epochs, rare_share=schedule.rare_class_sampling
-    )
-    loader = DataLoader(
-        samples,
-        batch_size=batch_size,
-        sampler=sampler,
-        drop_last=True,
-        num_workers=schedule.loader_workers,
-        persistent_workers=schedule.loader_workers > 0,
-        pin_memory=torch.cuda.is_available(),
-    )
-    validation_loader = DataLoader(validation, batch_size=1, num_workers=schedule.loader_workers)
     task = Task(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         schedule,
@@ -333,14 +331,16 @@ def fit(
     curves = Curves(on_epoch)
     last = checkpoints / "last.ckpt"
     keep = partial(ModelCheckpoint, checkpoints, enable_version_counter=False)
-    callbacks: list[Callback] = [curves, keep(filename="last", save_on_train_epoch_end=True)]
     best = keep(filename="best", monitor="val_mean_iou", mode="max")
+    callbacks: list[Callback] = [curves]
     if schedule.checkpoint == "best":
         callbacks.append(best)
+    callbacks.append(keep(filename="last", save_on_train_epoch_end=True))  # after best, which a restart would miss
     shows_progress = sys.stderr.isatty()
     if shows_progress:
         callbacks.append(TQDMProgressBar(leave=False))
-    if device_type(schedule.accelerator) == "cpu":
+    is_on_cpu = device_type(schedule.accelerator) == "cpu"
+    if is_on_cpu:
         subsample_atrous_depthwise(model)
     if precision == "bfloat16_dense":
         keep_depthwise_in_float32(model)
@@ -352,14 +352,33 @@ def fit(
         gradient_clip_val=schedule.gradient_clip_norm,
         check_val_every_n_epoch=schedule.validate_every_epochs,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         default_root_dir=checkpoints,
-        deterministic="warn",
+        deterministic="warn" if is_on_cpu else None,  # on CUDA, torch would enlarge by a slow decomposition
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=shows_progress,
         enable_model_summary=False,
         use_distributed_sampler=False,  # the sampler divides the samples itself
     )
+    share = len(samples) // trainer.world_size
+    if not share:
+        raise InputError(
+            f"params.yaml: train.devices are {trainer.world_size}, but the training split has {len(samples)} images; "
+            "it must have one a device"
+        )
+    loader = DataLoader(
+        samples,
+        batch_size=min(schedule.batch_size, share),
+        sampler=EpochSampler(
+            samples.class_pixels, seed=seed, epochs=schedule.epochs, rare_share=schedule.rare_class_sampling
+        ),
+        drop_last=True,
+        num_workers=schedule.loader_workers,
+        persistent_workers=schedule.loader_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+    validation_loader = DataLoader(validation, batch_size=1, num_workers=schedule.loader_workers)
     trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt  # Lightning keeps it to itself

@@ -541,11 +541,12 @@ def load(path: Path = PARAMS_FILE) -> Params:
         raise InputError(f"{path}: it must hold sections such as train: and models:")
     params = _validate(Params, tree, "", path)
     for dataset, (name, model) in product(params.datasets, params.models.items()):
-        schedule = params.train_for(dataset, name, path)
-        if isinstance(model, POOLS_THE_IMAGE) and schedule.batch_size < 2:
+        batch_size = params.train_for(dataset, name, path).batch_size
+        is_selected = dataset in params.benchmark.datasets and name in params.benchmark.models
+        if is_selected and isinstance(model, POOLS_THE_IMAGE) and batch_size < 2:
             raise InputError(
-                f"{path}: train.batch_size is {schedule.batch_size}; it must be at least 2 for models.{name}, whose "
-                "batch norm would see one value"
+                f"{path}: batch_size is {batch_size} for models.{name} on datasets.{dataset}; it must be at least 2, "
+                "since its batch norm would see one value"
             )
     return params
 

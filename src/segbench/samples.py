@@ -1,6 +1,8 @@
 """torch Datasets over the augmented samples that all networks see, and over whole images for validation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
         self.recipe = read_recipe(folder)
         self.class_pixels = np.array([row.class_pixels for row in prepared.split("train")])
         """(num_images, num_classes) int64"""
-        self._sample = _packed(folder) if self.recipe.copies else Stream(self.recipe, prepared)
+        self._sample = _Packed(folder) if self.recipe.copies else Stream(self.recipe, prepared)
 
     def __len__(self) -> int:
         return len(self.class_pixels)
@@ -46,14 +48,23 @@ class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(label_map)
 
 
-def _packed(folder: Path) -> Callable[[int], tuple[RGBImage, LabelMap]]:
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    label_maps = np.load(folder / "label_maps.npy", mmap_mode="r")
+@dataclass(frozen=True)
+class _Packed:
+    """Stored samples. Each process maps the files itself: an open map would be pickled with all of its numbers."""
 
-    def sample(position: int) -> tuple[RGBImage, LabelMap]:
+    folder: Path
+
+    def __reduce__(self) -> tuple[type["_Packed"], tuple[Path]]:
+        return _Packed, (self.folder,)
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        images, label_maps = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("images", "label_maps"))
+        return images, label_maps
+
+    def __call__(self, position: int) -> tuple[RGBImage, LabelMap]:
+        images, label_maps = self._arrays
         return np.array(images[position % len(images)]), np.array(label_maps[position % len(label_maps)])
-
-    return sample
 
 
 def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:

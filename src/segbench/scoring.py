@@ -27,12 +27,14 @@ class SplitCounts:
 
 def count_folders(data: Prepared, folders: Sequence[Path], *, widths_px: Sequence[float]) -> SplitCounts:
     """Count each seed's folder. InputError names the first file that is missing, of another size or out of range."""
-    confusions, trimaps = [], []
-    for folder in folders:
-        of_images, near = zip(*(_counts(data, row, folder, widths_px) for row in data.split("test")), strict=True)
-        confusions.append(np.stack(of_images))
-        trimaps.append(np.sum(near, axis=0))
-    return SplitCounts(np.stack(confusions), np.stack(trimaps))
+    rows, num_classes = data.split("test"), len(data.classes)
+    confusions = np.zeros((len(folders), len(rows), num_classes, num_classes), np.int64)
+    trimap = np.zeros((len(folders), len(widths_px), num_classes, num_classes), np.int64)
+    for seed, folder in enumerate(folders):
+        for place, row in enumerate(rows):
+            confusions[seed, place], near = _counts(data, row, folder, widths_px)
+            trimap[seed] += near
+    return SplitCounts(confusions, trimap)
 
 
 def predicted_label_map(folder: Path, row: Row) -> LabelMap:

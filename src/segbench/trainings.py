@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,12 @@ class Training:
             "samples": asdict(self.samples.recipe),
         }
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """A hash of the settings and of the code: trainings with the same key have the same result."""
+        """A hash of the settings and of the code: trainings with the same key have the same result.
+
+        Taken once, so that an edit of the code while others train does not part a training from what it left.
+        """
         return training_key(self.settings)
 
     @property
@@ -64,7 +68,7 @@ class Training:
     @property
     def has_ended(self) -> bool:
         """Whether weights and record are there."""
-        return (self.folder / RECORD).exists()
+        return (self.folder / RECORD).exists() and (self.folder / WEIGHTS).exists()
 
     @property
     def record(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from segbench.errors import InputError
 from segbench.models.backbones import Backbone
@@ -38,6 +39,25 @@ def test_weights_from_a_file_are_loaded(tmp_path: Path) -> None:
     torch.save(donor.state_dict(), tmp_path / "resnet18.pth")
     backbone = Backbone("resnet18", weights=str(tmp_path / "resnet18.pth"))
     assert torch.equal(backbone.encoder.state_dict()["layer4.1.conv2.weight"], donor.layer4[1].conv2.weight)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "resnetv2_18"])
+def test_weights_are_found_where_timm_takes_stages_apart(name: str, tmp_path: Path) -> None:
+    donor = timm.create_model(name, pretrained=False).eval()
+    save_file(donor.state_dict(), tmp_path / "weights.safetensors")
+    backbone = Backbone(name, weights=str(tmp_path / "weights.safetensors"))
+    restored = backbone.encoder.state_dict()
+    plain = {name.replace("_", "."): tensor for name, tensor in donor.state_dict().items()}
+    assert any(name not in donor.state_dict() for name in restored)
+    for name, tensor in restored.items():
+        assert torch.equal(tensor, plain[name.replace("_", ".")]), name
+
+
+def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
+    for name in ("a.pth", "a.safetensors"):
+        (tmp_path / name).write_text("no weights")
+        with pytest.raises(InputError, match=rf"backbone\.weights is .*{name}, which holds no state dict"):
+            Backbone("resnet18", weights=str(tmp_path / name))
 
 
 def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Users' folders go through check and prepare with an entry of params.yaml, and say what is wrong with them."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,22 @@ def test_black_and_white_and_coloured_masks_are_prepared(project: Path) -> None:
         assert (project / f"reports/{name}/audit.md").read_text().startswith(f"# Audit of {name}\n")
         with Image.open(project / f"reports/{name}/images.jpg") as sheet:
             assert sheet.width > 500
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ("resnet_x", "backbone.name is resnet_x; it must be a model of timm"),
+        ("vit_tiny_patch16_224", "backbone.name is"),
+    ],
+)
+def test_a_backbone_that_fits_no_model_is_found_before_any_stage(project: Path, backbone: str, message: str) -> None:
+    parameters = yaml.safe_load((project / "params.yaml").read_text())
+    parameters["backbone"] = {"name": backbone, "weights": "none"}
+    parameters["benchmark"]["models"] = ["color_clusters", "deeplab_v3"]
+    (project / "params.yaml").write_text(yaml.safe_dump(parameters))
+    with pytest.raises(InputError, match=re.escape(message)):
+        run_stage("check")
 
 
 def test_what_the_audit_finds_is_printed_written_and_logged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

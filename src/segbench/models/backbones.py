@@ -6,6 +6,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import load_state_dict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,11 +43,7 @@ class Backbone(nn.Module):
         if weights == "bundled":
             _load(self.encoder, _bundled_state(name), source=BUNDLED_PACKAGE)
         elif weights not in ("none", "hub"):
-            _load(
-                self.encoder,
-                torch.load(project_root() / weights, map_location="cpu", weights_only=True),
-                source=weights,
-            )
+            _load(self.encoder, _stored_state(weights), source=weights)
         self.output_stride = output_stride
         with torch.device("meta"):
             info: Any = _create(name, output_stride=DEEPEST, pretrained=False).feature_info
@@ -133,8 +130,23 @@ def _bundled_state(name: str) -> dict[str, Tensor]:
     return dict(zip(names, tensors, strict=True))
 
 
+def _stored_state(file: str) -> dict[str, Tensor]:
+    try:
+        state: dict[str, Tensor] = load_state_dict(str(project_root() / file), weights_only=True)
+    except Exception as error:  # of torch, pickle or safetensors
+        raise InputError(
+            f"params.yaml: backbone.weights is {file}, which holds no state dict ({type(error).__name__}); "
+            "it must be a .pth or .safetensors file"
+        ) from None
+    return state
+
+
 def _load(encoder: nn.Module, state: dict[str, Tensor], *, source: str | Path) -> None:
-    """Load all of the encoder; the state's classifier is left over."""
+    """Load all of the encoder; the state's classifier is left over.
+
+    Where timm takes a network apart to reach its features, `stages.0.` becomes `stages_0.`.
+    """
+    state = {name.replace(".", "_", 1): tensor for name, tensor in state.items()} | state
     try:
         missing, _ = encoder.load_state_dict(state, strict=False)
     except RuntimeError as error:

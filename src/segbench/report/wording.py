@@ -159,6 +159,7 @@ def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) 
     settings = _common_settings(trainings)
     samples, schedule, backbone = settings["samples"], settings["train"], settings["backbone"]
     crop_height, crop_width = samples["crop_px"]
+    batch = f"batch {schedule['batch_size']}{' a device' if schedule['devices'] != 1 else ''}"
     optimizer = f"{schedule['optimizer']}, lr {schedule['lr']:g} (backbone {schedule['backbone_lr_factor']:g} of it)"
     versions = {", ".join(f"{name} {number}" for name, number in t["versions"].items()) for t in trainings}
     commits = {one["commit"] for training in trainings for one in training["trainings"]}
@@ -172,7 +173,7 @@ def protocol(dataset: str, data: Prepared, trainings: Sequence[dict[str, Any]]) 
         ("intervals", f"95 %, studentised bootstrap over {blocks} blocks of {len(data.split('test'))} test images"),
         ("network input", f"images at {samples['scale']:g} of their size, training crops {crop_width}x{crop_height}"),
         ("backbone", f"{backbone['name']}, weights {backbone['weights']}"),
-        ("schedule", f"{schedule['epochs']} epochs, batch {schedule['batch_size']}, {optimizer}"),
+        ("schedule", f"{schedule['epochs']} epochs, {batch}, {optimizer}"),
         ("loss", " + ".join(f"{weight:g} {name}" for name, weight in schedule["loss"].items())),
         ("class weights", schedule["class_weights"]),
         ("rare-class sampling", f"{schedule['rare_class_sampling']:g} of the samples"),

@@ -1,0 +1,18 @@
+"""What `make` does to a user's files."""
+
+import subprocess
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+
+
+def test_clean_spares_raw_data_and_reports(tmp_path: Path) -> None:
+    kept = ["data/README.md", "data/raw/mine/masks/a.png", "reports/mine/audit.md"]
+    made = ["data/prepared/mine/manifest.csv", "data/checked", ".dvc/cache/files/a", "mlflow.db", ".venv/bin/python"]
+    for name in (*kept, *made):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    command = ["make", "-f", str(PROJECT / "Makefile"), "clean"]
+    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
