@@ -7,7 +7,7 @@ from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, replacing, write_json
-from segbench.report.assemble import Scored, compare, groups_of, worst_first
+from segbench.report.assemble import Scored, compare, error_ratio_of_joined_blocks, groups_of, worst_first
 from segbench.report.content import Page
 from segbench.report.figures import write_grid
 from segbench.report.lecture import Finding
@@ -65,7 +65,7 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
         num_seeds=max(len(one.confusions) for one in label_maps),
         protocol=protocol(dataset, data, trainings),
         notes=(*NOTES, averaged(entries)),
-        limits=limits(data, trainings, curves),
+        limits=limits(data, trainings, curves=curves, joined=error_ratio_of_joined_blocks(list(label_maps), data)),
         crf_choices=crf_choices(models),
         crf_choices_note=of_crf_choices(models),
         curves=curves,

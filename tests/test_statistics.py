@@ -8,7 +8,17 @@ import pytest
 
 from segbench import metrics
 from segbench.errors import InputError
-from segbench.statistics import TRUSTED_BLOCKS, Comparison, Estimate, Interval, Metric, Pair, Score, analyse
+from segbench.statistics import (
+    TRUSTED_BLOCKS,
+    Comparison,
+    Estimate,
+    Interval,
+    Metric,
+    Pair,
+    Score,
+    analyse,
+    error_ratios,
+)
 
 ALL = Score("mIoU")
 
@@ -146,6 +156,16 @@ def test_blocks_of_like_images_widen_the_interval() -> None:
     assert by_block.score.low == pytest.approx(of_twenty.score.low, abs=0.005)
     assert by_block.score.high == pytest.approx(of_twenty.score.high, abs=0.005)
     assert (by_block.num_blocks, by_image.num_blocks) == (20, 100)
+
+
+def test_errors_grow_by_joining_blocks_that_err_alike_alone() -> None:
+    once = Population().sample(np.random.default_rng(0), num_blocks=200)
+    pairs = [index // 2 for index in range(400)]
+    twice = {"a": once.repeat(2, axis=1)}
+    ratio = error_ratios(twice, ALL, blocks=range(400), joined=pairs)
+    assert ratio == pytest.approx(np.sqrt(2 * (200 / 199) / (400 / 399)))
+    others = {"a": Population().sample(np.random.default_rng(1), num_blocks=400)}
+    assert error_ratios(others, ALL, blocks=range(400), joined=pairs) == pytest.approx(1, abs=0.1)
 
 
 def test_seeds_are_averaged_and_do_not_narrow_what_other_images_would_change() -> None:

@@ -14,7 +14,15 @@ from segbench.datasets.source import Example, Source
 from segbench.labels import IGNORE_INDEX, Classes
 from segbench.metrics import Counts, scores
 from segbench.report import pictures
-from segbench.report.assemble import MOST_GROUPS, Scored, compare, groups_of, sizes_of, worst_first
+from segbench.report.assemble import (
+    MOST_GROUPS,
+    Scored,
+    compare,
+    error_ratio_of_joined_blocks,
+    groups_of,
+    sizes_of,
+    worst_first,
+)
 from segbench.report.content import Costs, Estimate
 from segbench.report.plots import write_confusions
 from segbench.report.wording import averaged, summarised
@@ -146,6 +154,15 @@ def test_the_result_names_the_best_and_what_is_within_noise_of_it(data: Prepared
     entries, differences = compare([ALL[0], ALL[1], alike], data)
     assert re.search(r" none is clearly best: .*; within noise of it: \w+\.$", summarised(entries, differences))
     assert "poor" not in summarised(entries, differences)
+
+
+def test_neighbouring_blocks_are_joined_within_their_group(data: Prepared) -> None:
+    alike = ALL[0].confusions[:, ::2].repeat(2, axis=1)  # as their neighbour, in town and country
+    pairs = replace(ALL[0], confusions=alike)
+    expected = np.sqrt(2 * (15 / 14) / (30 / 29))
+    assert error_ratio_of_joined_blocks([pairs], data) == pytest.approx(expected)
+    few = [row for row in data.rows if row.split != "test" or row.group == "town"]
+    assert error_ratio_of_joined_blocks([pairs], replace(data, rows=tuple(few))) is None
 
 
 def test_a_mean_tells_over_how_many_classes_it_runs(data: Prepared) -> None:

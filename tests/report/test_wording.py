@@ -37,7 +37,7 @@ def training(*, num_seeds: int, scale: float, machine: str = "one") -> dict[str,
 
 def test_limits_are_those_of_the_data_and_the_trainings() -> None:
     trainings = [training(num_seeds=1, scale=0.5), training(num_seeds=3, scale=0.5, machine="another")]
-    texts = limits(data(seen=True, blocks=("clip", "clip")), trainings, [])
+    texts = limits(data(seen=True, blocks=("clip", "clip")), trainings)
     assert [text.partition(":")[0] for text in texts] == [
         "Split", "Validation", "Backbone", "Schedule", "Resolution", "Costs", "Seeds",
     ]  # fmt: skip
@@ -54,8 +54,11 @@ def test_blocks_of_one_group_are_not_independent() -> None:
     rows = [row("test", str(index), group="video", block=f"clip {index // 2}") for index in range(6)]
     rows = [row("train", "a", group="a", block="a"), *rows]
     one_video = replace(data(seen=False, blocks=("clip", "clip")), rows=tuple(rows))
-    (text,) = (text for text in limits(one_video, [training(num_seeds=3, scale=1.0)], []) if "Intervals" in text)
-    assert "3 blocks of test images" in text and "pieces of 1 group." in text
+    (text,) = (
+        text for text in limits(one_video, [training(num_seeds=3, scale=1.0)], joined=1.26) if "Intervals" in text
+    )
+    assert "3 blocks of test images" in text
+    assert "pieces of 1 group. Joined in pairs, their errors are 1.3 times as large (the median)." in text
 
 
 def test_models_that_still_learnt_are_named() -> None:
@@ -67,14 +70,14 @@ def test_models_that_still_learnt_are_named() -> None:
     ]
     (text,) = (
         text
-        for text in limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=3, scale=1.0)], curves)
+        for text in limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=3, scale=1.0)], curves=curves)
         if "Schedule" in text
     )
     assert "On validation images, unet still gained more than 2 points" in text
 
 
 def test_what_does_not_limit_is_not_named() -> None:
-    texts = limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=2, scale=1.0)], [])
+    texts = limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=2, scale=1.0)])
     assert [text.partition(":")[0] for text in texts] == ["Backbone", "Schedule"]
 
 

@@ -12,9 +12,11 @@ from segbench.labels import LabelMap
 from segbench.metrics import Counts, mean_scores, scores
 from segbench.report.content import Costs, Difference, Entry, Estimate, Group, Published, Rank, ScoredImage
 from segbench.report.pictures import pictured, reduced_image, reduced_label_map
-from segbench.statistics import Analysis, Interval, Pair, Score, analyse
+from segbench.statistics import Analysis, Interval, Pair, Score, analyse, error_ratios
 
 MOST_SIZES, MOST_GROUPS = 3, 8
+LEAST_JOINED_BLOCKS = 10
+"""An error of fewer blocks says too little."""
 MEAN_IOU = Score("mIoU")
 METRICS = {
     "pixel_accuracy": Score("aAcc"), "mean_accuracy": Score("mAcc"), "mean_iou": MEAN_IOU, "mean_dice": Score("mDice"),
@@ -68,6 +70,23 @@ def compare(scored: Sequence[Scored], data: Prepared) -> tuple[tuple[Entry, ...]
         for pair, found in analysis.comparisons.items()
     ]
     return tuple(replace(entry, is_on_front=_is_on_front(entry, entries)) for entry in entries), tuple(differences)
+
+
+def error_ratio_of_joined_blocks(scored: Sequence[Scored], data: Prepared) -> float | None:
+    """How many times as large an mIoU's error is with neighbouring blocks of a group joined in pairs.
+
+    The median over entries; None where that leaves fewer than LEAST_JOINED_BLOCKS, or where nothing is joined.
+    """
+    rows = data.split("test")
+    places: dict[str, dict[str, int]] = {}
+    for row in rows:
+        of_group = places.setdefault(row.group, {})
+        of_group.setdefault(row.block, len(of_group))
+    blocks, joined = [row.block for row in rows], [(row.group, places[row.group][row.block] // 2) for row in rows]
+    if not LEAST_JOINED_BLOCKS <= len(set(joined)) < len(set(blocks)):
+        return None
+    confusions = {one.label: one.confusions for one in scored}
+    return float(np.nanmedian(error_ratios(confusions, MEAN_IOU, blocks=blocks, joined=joined)))
 
 
 def sizes_of(rows: Sequence[Row]) -> str:

@@ -63,8 +63,13 @@ def of_pictures(data: Prepared) -> str:
     return " ".join(texts)
 
 
-def limits(data: Prepared, trainings: Sequence[dict[str, Any]], curves: Sequence[Curve]) -> tuple[str, ...]:
-    """What the comparison cannot tell, for its split, its resolution, its backbone and its trainings."""
+def limits(
+    data: Prepared, trainings: Sequence[dict[str, Any]], *, curves: Sequence[Curve] = (), joined: float | None = None
+) -> tuple[str, ...]:
+    """What the comparison cannot tell, for its split, its resolution, its backbone and its trainings.
+
+    joined: how many times as large errors are with neighbouring blocks joined in pairs, if that is known.
+    """
     settings = _common_settings(trainings)
     scale, name = settings["samples"]["scale"], settings["backbone"]["name"]
     train, val, test = ({row.group for row in data.split(split)} for split in SPLITS)
@@ -85,10 +90,10 @@ def limits(data: Prepared, trainings: Sequence[dict[str, Any]], curves: Sequence
             "CRF's parameters, fits few scenes."
         )
     if len(test) < test_blocks < len(data.split("test")):
+        widths = f" Joined in pairs, their errors are {joined:.1f} times as large (the median)." if joined else ""
         texts.append(
             f"Intervals: {test_blocks} blocks of test images are drawn as if independent, but are pieces of "
-            f"{_counted(test, 'group')}. As neighbours resemble each other a little, intervals are somewhat narrow; "
-            "what other groups would change is not in them."
+            f"{_counted(test, 'group')}.{widths} What other groups would change is not in any interval."
         )
     texts.append(f"Backbone: all networks have {name}. An architecture made for a larger one may gain more from it.")
     texts.append(f"Schedule: {settings['train']['epochs']} epochs for all. {_learning(curves)}")
