@@ -58,7 +58,7 @@ def test_blocks_of_one_group_are_not_independent() -> None:
         text for text in limits(one_video, [training(num_seeds=3, scale=1.0)], joined=1.26) if "Intervals" in text
     )
     assert "3 blocks of test images" in text
-    assert "pieces of 1 group. Joined in pairs, their errors are 1.3 times as large (the median)." in text
+    assert "pieces of 1 group. With neighbours joined in pairs, errors of mIoU are 1.3 times as large." in text
 
 
 def test_models_that_still_learnt_are_named() -> None:

@@ -68,7 +68,7 @@ def limits(
 ) -> tuple[str, ...]:
     """What the comparison cannot tell, for its split, its resolution, its backbone and its trainings.
 
-    joined: how many times as large errors are with neighbouring blocks joined in pairs, if that is known.
+    joined: how many times as large errors of mIoU are with neighbouring blocks joined in pairs, if that is known.
     """
     settings = _common_settings(trainings)
     scale, name = settings["samples"]["scale"], settings["backbone"]["name"]
@@ -90,10 +90,10 @@ def limits(
             "CRF's parameters, fits few scenes."
         )
     if len(test) < test_blocks < len(data.split("test")):
-        widths = f" Joined in pairs, their errors are {joined:.1f} times as large (the median)." if joined else ""
+        wider = f" With neighbours joined in pairs, errors of mIoU are {joined:.1f} times as large." if joined else ""
         texts.append(
             f"Intervals: {test_blocks} blocks of test images are drawn as if independent, but are pieces of "
-            f"{_counted(test, 'group')}.{widths} What other groups would change is not in any interval."
+            f"{_counted(test, 'group')}.{wider} What other groups would change is not in any interval."
         )
     texts.append(f"Backbone: all networks have {name}. An architecture made for a larger one may gain more from it.")
     texts.append(f"Schedule: {settings['train']['epochs']} epochs for all. {_learning(curves)}")
