@@ -20,8 +20,9 @@ NOTES = (
     "Rank: the place by mIoU, and the places that 95 % of resamples of the test images give.",
     "Intervals say what other test images would change, blocks of frames that resemble each other kept together; what "
     "another seed of the training would change is not in them.",
-    "Latency: the median time of one image, with the CRF where it is on. Each model's was measured in a run of its "
-    "own, so on a shared machine small differences are chance. Front: no entry is both better and faster.",
+    "Latency: the median time of one image, with the CRF where it is on. Front: no entry is both better and faster. "
+    "Each model's latency and training time were measured in runs of its own, so on a shared machine small differences "
+    "are chance.",
     "Parameters, GMAC and memory are without the CRF.",
 )
 
@@ -126,7 +127,7 @@ def _learning(curves: Sequence[Curve]) -> str:
         return "On validation images, none gained much in the last quarter of them."
     return (
         f"On validation images, {', '.join(still)} still gained more than {100 * STILL_LEARNING:g} points in the last "
-        "quarter of them: longer training would change their places."
+        "quarter of them: longer training may change their places."
     )
 
 
