@@ -145,12 +145,13 @@ def crf_choices(models: Sequence[ModelResults]) -> tuple[tuple[str, ...], ...]:
 
 
 def of_crf_choices(models: Sequence[ModelResults]) -> str:
-    """On which images the parameters were chosen, and by which score."""
+    """On which images the parameters were chosen, by which score, and their units."""
     search = models[0].crf
     (short,) = (short for short, name in SHORT_NAMES.items() if name == search["objective"])
     return (
         f"Parameters chosen by {short} of {search['num_images']} validation images, and the gain there; "
-        f"{MISSING}: none helps, so the CRF is left out."
+        f"{MISSING}: none helps, so the CRF is left out. Sigmas: xy in fractions of the image's diagonal, rgb in grey "
+        "levels."
     )
 
 
