@@ -20,12 +20,16 @@ def row(split: str, name: str, *, group: str, block: str, height_px: int = 2) ->
 
 
 def data(*, seen: bool, blocks: tuple[str, str]) -> Prepared:
-    """seen: training images are of the groups of validation and test images. blocks: of two images of each."""
+    """seen: training images are of the groups of validation and test images. blocks: of two images of each.
+
+    Eight more test images are of a group each, so that there are not few.
+    """
     rows = (
         row("train", "a", group="first", block="a"),
         *(row("val", f"b{block}", group="first" if seen else "third", block=block) for block in blocks),
         row("test", "a", group="first" if seen else "second", block="a"),
         *(row("test", f"d{index}", group="second", block=block) for index, block in enumerate(blocks)),
+        *(row("test", f"e{index}", group=f"e{index}", block=f"e{index}") for index in range(8)),
     )
     return Prepared(Path(), Classes.of([("all", (0, 0, 0))]), fingerprint="", rows=rows)
 
@@ -41,7 +45,7 @@ def test_limits_are_those_of_the_data_and_the_trainings() -> None:
     assert [text.partition(":")[0] for text in texts] == [
         "Split", "Validation", "Backbone", "Schedule", "Resolution", "Costs", "Seeds",
     ]  # fmt: skip
-    assert "1 of the 3 test images" in texts[0]
+    assert "1 of the 11 test images" in texts[0]
     assert "2 images, pieces of 1 group, of which training images are too." in texts[1]
     assert "resnet18" in texts[2]
     assert "40 epochs" in texts[3]
@@ -59,6 +63,14 @@ def test_blocks_of_one_group_are_not_independent() -> None:
     )
     assert "3 blocks of test images" in text
     assert "pieces of 1 group. With neighbours joined in pairs, errors of mIoU are 1.3 times as large." in text
+
+
+def test_few_test_images_are_named() -> None:
+    for num_images, per_block, expected in ((5, 1, "only 5 test images"), (18, 2, "only 9 blocks of test images")):
+        rows = [row("test", str(i), group=str(i // per_block), block=str(i // per_block)) for i in range(num_images)]
+        few = replace(data(seen=False, blocks=("b", "c")), rows=(row("train", "a", group="a", block="a"), *rows))
+        (text,) = (text for text in limits(few, [training(num_seeds=3, scale=1.0)]) if text.startswith("Test images"))
+        assert expected in text
 
 
 def test_models_that_still_learnt_are_named() -> None:

@@ -14,6 +14,8 @@ from segbench.report.pictures import MAX_SIDE_PX, pictured
 from segbench.report.results import ModelResults
 
 MOST_NAMED = 5
+FEW_BLOCKS = 10
+"""Of fewer test images, or blocks of them, resamples say little."""
 STILL_LEARNING = 0.02
 """Mean IoU on validation images gained in the last quarter of the epochs."""
 NOTES = (
@@ -96,6 +98,9 @@ def limits(
             f"Intervals: {test_blocks} blocks of test images are drawn as if independent, but are pieces of "
             f"{_counted(test, 'group')}.{wider} What other groups would change is not in any interval."
         )
+    if test_blocks < FEW_BLOCKS:
+        drawn = "blocks of test images" if test_blocks < len(data.split("test")) else "test images"
+        texts.append(f"Test images: intervals rest on only {test_blocks} {drawn}, so they are rough themselves.")
     texts.append(f"Backbone: all networks have {name}. An architecture made for a larger one may gain more from it.")
     texts.append(f"Schedule: {settings['train']['epochs']} epochs for all. {_learning(curves)}")
     if scale < 1:
