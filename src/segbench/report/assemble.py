@@ -15,7 +15,7 @@ from segbench.report.pictures import pictured, reduced_image, reduced_label_map
 from segbench.statistics import Analysis, Interval, Pair, Score, analyse, error_ratios
 
 MOST_SIZES, MOST_GROUPS = 3, 8
-LEAST_JOINED_BLOCKS = 10
+LEAST_BLOCKS = 10
 """An error of fewer blocks says too little."""
 MEAN_IOU = Score("mIoU")
 METRICS = {
@@ -75,7 +75,7 @@ def compare(scored: Sequence[Scored], data: Prepared) -> tuple[tuple[Entry, ...]
 def error_ratio_of_joined_blocks(scored: Sequence[Scored], data: Prepared) -> float | None:
     """How many times as large an mIoU's error is with neighbouring blocks of a group joined in pairs.
 
-    The median over entries; None where that leaves fewer than LEAST_JOINED_BLOCKS, or where nothing is joined.
+    The median over entries; None where that leaves fewer than LEAST_BLOCKS, or where nothing is joined.
     """
     rows = data.split("test")
     places: dict[str, dict[str, int]] = {}
@@ -83,7 +83,7 @@ def error_ratio_of_joined_blocks(scored: Sequence[Scored], data: Prepared) -> fl
         of_group = places.setdefault(row.group, {})
         of_group.setdefault(row.block, len(of_group))
     blocks, joined = [row.block for row in rows], [(row.group, places[row.group][row.block] // 2) for row in rows]
-    if not LEAST_JOINED_BLOCKS <= len(set(joined)) < len(set(blocks)):
+    if not LEAST_BLOCKS <= len(set(joined)) < len(set(blocks)):
         return None
     confusions = {one.label: one.confusions for one in scored}
     return float(np.nanmedian(error_ratios(confusions, MEAN_IOU, blocks=blocks, joined=joined)))

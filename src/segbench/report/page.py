@@ -30,7 +30,7 @@ from segbench.report.lecture import Verdict
 from segbench.report.numbers import finite, percent, points, probability
 from segbench.report.pictures import photo_url, sheet_url
 
-MAX_BYTES = 2_000_000
+MAX_BYTES = 1_500_000
 SLACK_BYTES = 100
 """For what is said of the images, which is known last."""
 FOLDER = Path(__file__).parent

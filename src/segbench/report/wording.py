@@ -6,7 +6,7 @@ from typing import Any
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.metrics import SHORT_NAMES
-from segbench.report.assemble import sizes_of
+from segbench.report.assemble import LEAST_BLOCKS, sizes_of
 from segbench.report.columns import interval
 from segbench.report.content import SIGNIFICANT, Curve, Difference, Entry
 from segbench.report.numbers import MISSING, percent, points
@@ -14,8 +14,6 @@ from segbench.report.pictures import MAX_SIDE_PX, pictured
 from segbench.report.results import ModelResults
 
 MOST_NAMED = 5
-FEW_BLOCKS = 10
-"""Of fewer test images, or blocks of them, resamples say little."""
 STILL_LEARNING = 0.02
 """Mean IoU on validation images gained in the last quarter of the epochs."""
 NOTES = (
@@ -98,7 +96,7 @@ def limits(
             f"Intervals: {test_blocks} blocks of test images are drawn as if independent, but are pieces of "
             f"{_counted(test, 'group')}.{wider} What other groups would change is not in any interval."
         )
-    if test_blocks < FEW_BLOCKS:
+    if test_blocks < LEAST_BLOCKS:
         drawn = "blocks of test images" if test_blocks < len(data.split("test")) else "test images"
         texts.append(f"Test images: intervals rest on only {test_blocks} {drawn}, so they are rough themselves.")
     texts.append(f"Backbone: all networks have {name}. An architecture made for a larger one may gain more from it.")
