@@ -32,6 +32,7 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests
 	$(IN_VENV) ruff check
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy
+	$(IN_VENV) lint-imports --no-cache
 	$(IN_VENV) python -m pytest
 
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks

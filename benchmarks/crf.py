@@ -21,12 +21,13 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from segbench.crf import on_cpu, refinement
+from segbench.crf import inference as refinement
+from segbench.crf import on_cpu
 from segbench.crf.energy import CRFParameters, Floats, appearance_features, log_probabilities, positions
+from segbench.crf.inference import refine
 from segbench.crf.lanes import WIDTH as LANES
 from segbench.crf.lattice import blur, normalized
-from segbench.crf.refinement import refine
-from segbench.files import RGBImage, read_image
+from segbench.images import RGBImage, read_image
 from segbench.labels import LabelMap
 from segbench.machine import describe_machine
 from segbench.parallel import num_cores

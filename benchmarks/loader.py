@@ -23,16 +23,19 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from segbench import fitting, params, zoo
-from segbench.augmentation import Recipe, write_augmented
+from segbench import params
+from segbench.augment.stream import Recipe, write_augmented
+from segbench.augment.transforms import Transform
 from segbench.datasets import camvid, scenes
 from segbench.datasets.preparation import prepare
 from segbench.datasets.prepared import Prepared
 from segbench.labels import IGNORE_INDEX
 from segbench.machine import describe_machine
-from segbench.models.layers import Network
-from segbench.samples import AugmentedSamples, WholeImages
-from segbench.transforms import Transform
+from segbench.models.build import build_model
+from segbench.models.network import Network
+from segbench.training.fit import fit
+from segbench.training.precision import choose_precision, device_type
+from segbench.training.samples import AugmentedSamples, WholeImages
 
 NUM_IMAGES, BATCH_SIZE, ROUNDS = 160, 8, 3
 SCALE, CROP_PX = 0.5, (160, 208)
@@ -71,7 +74,9 @@ def prepared(folder: Path) -> Prepared:
         by_split = {split: [one for one in source.examples if one.split == split] for split in num_images}
         examples = [one for split, count in num_images.items() for one in by_split[split][:count]]
         return prepare(replace(source, examples=examples), folder)
-    return prepare(scenes.open_source(seed=0, width_px=480, height_px=360, num_images=num_images), folder)
+    return prepare(
+        scenes.open_source(seed=0, width_px=480, height_px=360, num_train=NUM_IMAGES, num_val=1, num_test=1), folder
+    )
 
 
 def loading(samples: Dataset[tuple[Tensor, Tensor]], *, workers: int) -> Callable[[], float]:
@@ -91,14 +96,14 @@ def loading(samples: Dataset[tuple[Tensor, Tensor]], *, workers: int) -> Callabl
 
 def training(name: str, samples: AugmentedSamples, data: Prepared, parameters: params.Params) -> float:
     """Images a second of an epoch's steps, as the train stage makes them."""
-    model = zoo.build(parameters.model(name), backbone=parameters.backbone, num_classes=len(data.classes))
+    model = build_model(parameters.model(name), backbone=parameters.backbone, num_classes=len(data.classes))
     assert isinstance(model, Network)
     schedule = parameters.train.model_copy(update={"batch_size": BATCH_SIZE, "epochs": 1, "validate_every_epochs": 1})
-    precision = fitting.choose_precision(schedule.precision, fitting.device_type(schedule.accelerator))
+    precision = choose_precision(schedule.precision, device_type(schedule.accelerator))
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
-        (epoch,) = fitting.fit(
+        (epoch,) = fit(
             model, samples, WholeImages(data, "val", scale=SCALE), schedule=schedule, seed=0,
-            precision=precision, weights=None, num_classes=len(data.classes), checkpoints=Path(folder),
+            precision=precision, class_weights=None, num_classes=len(data.classes), checkpoints=Path(folder),
             on_epoch=lambda row: None,
         )  # fmt: skip
     return epoch.images_per_second

@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 
 from segbench.machine import describe_machine
-from segbench.metrics import Counts
-from segbench.statistics import NUM_RESAMPLES, Pair, Score, analyse
+from segbench.scoring.intervals import NUM_RESAMPLES, Measure, Pair, analyse
+from segbench.scoring.metrics import Counts
 
 NUM_MODELS, NUM_IMAGES, NUM_CLASSES = 12, 1500, 21
 LIMIT_S, LIMIT_MIB = 20.0, 1024.0
@@ -41,8 +41,8 @@ def main() -> None:
     print(describe_machine())
     confusions = benchmark_confusions(np.random.default_rng(0))
     before_mib = peak_mib()
-    scores = [Score("aAcc"), Score("mAcc"), Score("mIoU"), Score("mDice")]
-    scores += [Score("mIoU", (index,)) for index in range(NUM_CLASSES)]
+    scores = [Measure("aAcc"), Measure("mAcc"), Measure("mIoU"), Measure("mDice")]
+    scores += [Measure("mIoU", (index,)) for index in range(NUM_CLASSES)]
     pairs = [Pair(first, second, score) for score in scores[:4] for first, second in combinations(confusions, 2)]
     start = time.perf_counter()
     analysis = analyse(confusions, scores=scores, pairs=pairs)
@@ -52,7 +52,7 @@ def main() -> None:
     ]
     print(
         f"{NUM_MODELS} models, {NUM_IMAGES} images, {NUM_CLASSES} classes, {NUM_RESAMPLES} resamples: "
-        f"{len(analysis.estimates)} estimates and ranks, {len(analysis.comparisons)} comparisons"
+        f"{len(analysis.estimates)} estimates and ranks, {len(analysis.differences)} differences"
     )
     print(f"{'what':<28}{'measured':>9}{'limit':>9}")
     for name, measured, limit in rows:

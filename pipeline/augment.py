@@ -6,9 +6,9 @@ import numpy as np
 
 from pipeline.command import run
 from segbench import params
-from segbench.augmentation import Recipe, Stream, write_augmented
+from segbench.augment.stream import Recipe, Stream, write_augmented
 from segbench.datasets.prepared import Prepared
-from segbench.report.figures import write_grid
+from segbench.report.drawing.figures import write_grid
 
 PREVIEW_IMAGES = 3
 PREVIEW_SAMPLES = 3

@@ -1,27 +1,48 @@
-"""params.yaml is valid: checked before any stage starts, since DVC deletes a stage's outputs when it starts."""
+"""params.yaml is valid, and which sources each stage uses: known before any stage starts.
 
-from collections.abc import Sequence
+DVC deletes a stage's outputs when the stage starts, so that a mistake must be found first. A stage depends on the
+digests of what it imports, for its own model and dataset, as dependencies in dvc.yaml: `dvc status` names the source.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
+from segbench.augment.transforms import Augmentation
 from segbench.datasets.catalog import classes_of
 from segbench.errors import InputError
-from segbench.files import replacing
-from segbench.transforms import Augmentation
+from segbench.files import replacing, write_json
+from segbench.sources import source_digests
+
+PER_MODEL = ("train", "predict", "crf")
+"""Stages that run a model's network."""
+SHARED = ("augment", "evaluate", "external", "claims", "compare")
 
 
 def main(*, out: Path) -> None:
-    """Validate params.yaml and write a file that never changes, so that later stages do not rerun for it."""
+    """Validate params.yaml, and write one file of source digests for each stage, by model or dataset."""
     parameters = params.load()
     for name in parameters.benchmark.datasets:
         dataset = parameters.dataset(name)
         height, width = dataset.input.crop_px
         Augmentation(parameters.augment.transforms, scale=dataset.input.scale, crop_px=(height, width))
-        _check_classes(name, dataset.lecture, known=classes_of(dataset.source).names)
+        _check_classes(name, dataset.claims, known=classes_of(dataset.source).names)
     _check_backbones(parameters)
-    with replacing(out) as temporary:
-        temporary.write_text("params.yaml is valid\n")
+    with replacing(out) as folder:
+        for name, modules in _modules(parameters):
+            write_json(folder / f"{name}.json", source_digests(*modules))
+
+
+def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
+    """A file's name, and the modules that the stage runs; what those import follows from their code."""
+    for dataset in parameters.benchmark.datasets:
+        yield f"prepare/{dataset}", ("pipeline.prepare", parameters.dataset(dataset).source.module)
+    for model in parameters.benchmark.models:
+        for stage in PER_MODEL:
+            yield f"{stage}/{model}", (f"pipeline.{stage}", parameters.model(model).network_module)
+    for stage in SHARED:
+        yield stage, (f"pipeline.{stage}",)
 
 
 def _check_backbones(parameters: params.Params) -> None:
@@ -36,20 +57,20 @@ def _check_backbones(parameters: params.Params) -> None:
         return
     import torch
 
-    from segbench import zoo
+    from segbench.models.build import build_model
 
     with torch.device("meta"):
         for name, backbone in others:
             untrained = backbone.model_copy(update={"weights": "none"})
-            zoo.build(parameters.model(name), backbone=untrained, num_classes=2)
+            build_model(parameters.model(name), backbone=untrained, num_classes=2)
 
 
-def _check_classes(dataset: str, lecture: params.Lecture, *, known: Sequence[str]) -> None:
-    for key, names in lecture.model_dump().items():
+def _check_classes(dataset: str, claims: params.Claims, *, known: Sequence[str]) -> None:
+    for key, names in claims.model_dump().items():
         for name in names:
             if name not in known:
                 raise InputError(
-                    f"params.yaml: datasets.{dataset}.lecture.{key} names {name}; it must be one of {', '.join(known)}"
+                    f"params.yaml: datasets.{dataset}.claims.{key} names {name}; it must be one of {', '.join(known)}"
                 )
 
 

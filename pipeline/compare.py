@@ -7,17 +7,12 @@ from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, replacing, write_json
-from segbench.report.assemble import Scored, compare, error_ratio_of_joined_blocks, groups_of, worst_first
-from segbench.report.content import Page
-from segbench.report.figures import write_grid
-from segbench.report.lecture import Finding
-from segbench.report.page import write_page
-from segbench.report.pictures import pictured, read_contact_sheet, reduced_image, reduced_label_map
-from segbench.report.plots import write_confusions, write_curves
-from segbench.report.published import published_on
-from segbench.report.results import ModelResults
-from segbench.report.table import latex, markdown, write_csv, write_differences
-from segbench.report.wording import (
+from segbench.report.drawing.figures import write_grid
+from segbench.report.drawing.pictures import pictured, read_contact_sheet, reduced_image, reduced_label_map
+from segbench.report.drawing.plots import write_confusions, write_curves
+from segbench.report.pages.benchmark import latex, markdown, write_csv, write_differences
+from segbench.report.pages.html import write_page
+from segbench.report.pages.wording import (
     NOTES,
     averaged,
     crf_choices,
@@ -28,7 +23,12 @@ from segbench.report.wording import (
     protocol,
     summarised,
 )
-from segbench.scoring import predicted_label_map, read_counts
+from segbench.report.table.assemble import Contender, compare, error_ratio_of_joined_blocks, groups_of, worst_first
+from segbench.report.table.claims import Finding
+from segbench.report.table.content import Page
+from segbench.report.table.published import published_on
+from segbench.report.table.results import ModelResults
+from segbench.scoring.counts import predicted_label_map, read_counts
 
 FIGURE_CELL_PX = 240
 LABEL_MAPS = {False: "label_maps.png", True: "label_maps_crf.png"}
@@ -41,7 +41,10 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
     entry = parameters.dataset(dataset)
     data = Prepared.open(prepared)
     rows = pictured(data)
-    models = [ModelResults.read(name, results / name) for name in parameters.benchmark.models]
+    models = [
+        ModelResults.read(name, results / name, ends_with_crf=parameters.model(name).ends_with_crf)
+        for name in parameters.benchmark.models
+    ]
     published = published_on(entry.source)
     label_maps = {
         one: read_contact_sheet(results / model.name / LABEL_MAPS[one.crf], rows)
@@ -50,7 +53,7 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
     }
     for name in entry.predictions:
         counts = read_counts(external / f"{name}.npz")["off"]
-        one = Scored(name, crf=False, confusions=counts.confusions, trimap=counts.trimap)
+        one = Contender(name, crf=False, confusions=counts.confusions, trimap=counts.trimap)
         label_maps[one] = [reduced_label_map(predicted_label_map(external / name, row)) for row in rows]
     entries, differences = compare(list(label_maps), data)
     trainings = [model.training for model in models]

@@ -8,15 +8,17 @@ import numpy as np
 from tqdm import tqdm
 
 from pipeline.command import run
-from segbench import params, zoo
-from segbench.crf.refinement import refine
-from segbench.crf.tuning import TuningImage, tune
+from segbench import params
+from segbench.crf.inference import refine
+from segbench.crf.search import TuningImage, tune
 from segbench.datasets.prepared import Prepared
-from segbench.files import RGBImage, replacing, write_json, write_label_map
-from segbench.inference import Predictor, Probabilities, timed
+from segbench.files import replacing, write_json
+from segbench.images import RGBImage, write_label_map
 from segbench.labels import LabelMap
+from segbench.models.weights import restore_seeds
 from segbench.parallel import map_in_order, num_cores
-from segbench.report.crf import write_search, write_steps
+from segbench.prediction.predictor import Predictor, Probabilities, timed
+from segbench.report.drawing.crf import write_search, write_steps
 
 TIMED_IMAGES = 10
 
@@ -31,7 +33,7 @@ def main(
     parameters = params.load()
     data = Prepared.open(prepared)
     networks = dict(
-        zoo.restore_all(
+        restore_seeds(
             parameters.model(model),
             backbone=parameters.backbone_for(model),
             num_classes=len(data.classes),

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.command import run
-from segbench import metrics, params
+from segbench import params
 from segbench.datasets.prepared import Prepared
-from segbench.files import read_json, write_image, write_json
-from segbench.report.pictures import pictured, write_contact_sheet
-from segbench.scoring import SplitCounts, count_folders, predicted_label_map, write_counts
+from segbench.files import read_json, write_json
+from segbench.images import write_image
+from segbench.report.drawing.pictures import pictured, write_contact_sheet
+from segbench.scoring import metrics
+from segbench.scoring.counts import SplitCounts, count_folders, predicted_label_map, write_counts
 
 TRACKED_IMAGES = 8
 
@@ -36,8 +38,8 @@ def main(
     for path, folder in ((sheet, predicted), (refined_sheet, refined)):
         label_maps = [predicted_label_map(folder / seeds[0], row) for row in pictured(data)]
         write_contact_sheet(path, label_maps, data.classes)
-    of_seeds = {crf: [metrics.scores(one.sum(axis=0)) for one in of.confusions] for crf, of in counts.items()}
-    means = {crf: metrics.mean_scores(of).as_report(data.classes.names) for crf, of in of_seeds.items()}
+    of_seeds = {crf: [metrics.compute_scores(one.sum(axis=0)) for one in of.confusions] for crf, of in counts.items()}
+    means = {crf: metrics.average_scores(of).as_report(data.classes.names) for crf, of in of_seeds.items()}
     write_json(scores, {f"crf_{crf}": report for crf, report in means.items()})
     write_json(
         summary,
@@ -60,7 +62,7 @@ def _track(
 ) -> None:  # fmt: skip
     """In a seed's run: metrics, costs, the CRF's choice, confusion matrices, overlays of the first test images."""
     from segbench import tracking
-    from segbench.report.figures import overlay, write_confusion
+    from segbench.report.drawing.figures import overlay, write_confusion
 
     with (
         tracking.evaluation_run(dataset=dataset, name=model, key=key) as tracked,
@@ -68,7 +70,7 @@ def _track(
     ):
         for crf, of in counts.items():
             confusion = of.confusions[index].sum(axis=0)
-            report: dict[str, Any] = metrics.scores(confusion).as_report(data.classes.names)
+            report: dict[str, Any] = metrics.compute_scores(confusion).as_report(data.classes.names)
             tracked.log_metrics({f"test.crf_{crf}.{name}": value for name, value in tracking.numbers(report)})
             figure = Path(folder) / f"confusion_crf_{crf}.png"
             write_confusion(figure, confusion, data.classes, title=f"{model}, {dataset}, CRF {crf}")

@@ -5,9 +5,9 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
-from segbench.external import adopt
 from segbench.files import replacing
-from segbench.scoring import count_folders, write_counts
+from segbench.prediction.external import adopt
+from segbench.scoring.counts import count_folders, write_counts
 
 
 def main(*, dataset: str, prepared: Path, out: Path) -> None:

@@ -8,13 +8,15 @@ from typing import Any
 from tqdm import tqdm
 
 from pipeline.command import run
-from segbench import params, zoo
-from segbench.costs import compare_forms, multiply_adds
+from segbench import params
 from segbench.datasets.prepared import Prepared
-from segbench.files import replacing, write_json, write_label_map
-from segbench.inference import Predictor, timed
+from segbench.files import replacing, write_json
+from segbench.images import write_label_map
 from segbench.machine import describe_machine, peak_memory_mib
-from segbench.models.sliding_window import SlidingWindow
+from segbench.models.network import Sliding
+from segbench.models.weights import restore_seeds
+from segbench.prediction.costs import compare_forms, multiply_adds
+from segbench.prediction.predictor import Predictor, timed
 
 
 def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, costs: Path) -> None:
@@ -24,7 +26,7 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
     rows = data.split("test")
     report: dict[str, Any] = {}
     with replacing(out) as folder:
-        for seed, network in zoo.restore_all(
+        for seed, network in restore_seeds(
             parameters.model(model),
             backbone=parameters.backbone_for(model),
             num_classes=len(data.classes),
@@ -47,7 +49,7 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
                 "device": predictor.device.type,
                 "machine": describe_machine(),
             }
-            if isinstance(network, SlidingWindow):
+            if isinstance(network, Sliding):
                 forms = compare_forms(network, predictor.input(data.image(rows[0])))
                 report["forms"] = [asdict(form) for form in forms]
     write_json(costs, report)

@@ -11,8 +11,8 @@ from segbench.datasets.catalog import open_source
 from segbench.datasets.preparation import prepare
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing
-from segbench.report.audit import audit_markdown
-from segbench.report.figures import overlay, write_grid
+from segbench.report.drawing.figures import overlay, write_grid
+from segbench.report.pages.audit import audit_markdown
 
 SHEET_IMAGES = 12
 SHEET_COLUMNS = 3

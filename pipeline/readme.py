@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.command import run
 from segbench.files import replacing
-from segbench.report.brief import brief_table, put_between
+from segbench.report.pages.brief import brief_table, put_between
 
 
 def main(*, dataset: str, readme: Path) -> None:

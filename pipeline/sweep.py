@@ -6,7 +6,7 @@ import dvc.api
 
 from pipeline.command import run
 from segbench import params
-from segbench.report.sweep import sweep_page
+from segbench.report.pages.sweep import sweep_page
 
 ALL_COMMITS = -1
 NOT_SWEPT = "benchmark"

@@ -7,19 +7,8 @@ import pytest
 from PIL import Image
 
 from segbench.errors import InputError
-from segbench.files import (
-    project_root,
-    put_in_place,
-    read_image,
-    read_json,
-    read_label_map,
-    replacing,
-    resize_image,
-    scale_image,
-    write_image,
-    write_json,
-    write_label_map,
-)
+from segbench.files import project_root, put_in_place, read_json, replacing, write_json
+from segbench.images import read_image, read_label_map, resize_image, scale_image, write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180))])

@@ -13,9 +13,9 @@ from sklearn.datasets import load_sample_images
 
 from segbench.crf import in_torch
 from segbench.crf.energy import SMALLEST_PROBABILITY, CRFParameters
-from segbench.crf.refinement import refine
-from segbench.files import RGBImage, read_image
-from segbench.inference import Probabilities
+from segbench.crf.inference import refine
+from segbench.images import RGBImage, read_image
+from segbench.prediction.predictor import Probabilities
 
 SAME_LABELS = 0.999
 MEAN_DIFFERENCE = 1e-4

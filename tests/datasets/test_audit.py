@@ -13,9 +13,9 @@ from segbench.datasets.audit import FEW_IMAGES, audit
 from segbench.datasets.preparation import prepare
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source
-from segbench.files import RGBImage
+from segbench.images import RGBImage
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
-from segbench.report.audit import audit_markdown
+from segbench.report.pages.audit import audit_markdown
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180)), ("car", (64, 0, 128))])
 SHAPE = (60, 80)

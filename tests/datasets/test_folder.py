@@ -135,10 +135,10 @@ def test_class_255_of_a_mask_is_no_pixel_without_a_class(tmp_path: Path) -> None
 
 def test_colours_are_the_tables_or_else_distinct(tmp_path: Path) -> None:
     write_folder(tmp_path, classes=COLORED)
-    assert folder.read_classes(tmp_path).classes.colors == ((128, 64, 128), (70, 130, 180), (0, 0, 142))
+    assert folder.read_classes(tmp_path).colors == ((128, 64, 128), (70, 130, 180), (0, 0, 142))
     lines = "".join(f"class {index},{index}\n" for index in range(255))
     write_folder(tmp_path, classes="name,value\n" + lines)
-    assert len(set(folder.read_classes(tmp_path).classes.colors)) == 255
+    assert len(set(folder.read_classes(tmp_path).colors)) == 255
 
 
 # Images
@@ -376,4 +376,4 @@ def test_a_wrong_class_table_is_refused(tmp_path: Path, content: str | bytes, me
 
 def test_a_spreadsheets_class_table_is_read(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_bytes(b"\xef\xbb\xbfname, value\r\nroad , 0\r\nsky,1\r\n,\r\n")
-    assert folder.read_classes(tmp_path).classes.names == ("road", "sky")
+    assert folder.read_classes(tmp_path).names == ("road", "sky")

@@ -18,7 +18,7 @@ from segbench.datasets.preparation import JOURNAL, prepare
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source, read_pair
 from segbench.errors import InputError
-from segbench.files import RGBImage, read_image, write_image, write_label_map
+from segbench.images import RGBImage, read_image, write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180)), ("car", (64, 0, 128))])
@@ -287,12 +287,12 @@ def test_a_file_that_a_kill_has_cut_is_no_part_of_the_dataset(tmp_path: Path) ->
 
 def test_a_kill_leaves_the_former_dataset_and_the_next_run_goes_on(tmp_path: Path) -> None:
     """A process that prepares drawn scenes is killed in the middle."""
-    size, num_images = {"width_px": 64, "height_px": 48}, {"train": 60, "val": 1, "test": 1}
+    size, num_images = {"width_px": 64, "height_px": 48}, {"num_train": 60, "num_val": 1, "num_test": 1}
     former = prepare(source(GOOD), tmp_path / "prepared")
     before = files_in(former.root)
     code = (
         "from pathlib import Path; from segbench.datasets.preparation import prepare; from segbench.datasets import "
-        f"scenes; prepare(scenes.open_source(seed=0, **{size}, num_images={num_images}), Path('prepared'))"
+        f"scenes; prepare(scenes.open_source(seed=0, **{size}, ), Path('prepared'))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL)
     journal = tmp_path / ".prepared.partial" / JOURNAL
@@ -303,7 +303,7 @@ def test_a_kill_leaves_the_former_dataset_and_the_next_run_goes_on(tmp_path: Pat
     times = written_ns(journal.parent)
     assert 10 <= len(times) < 60
     assert files_in(former.root) == before
-    drawn = scenes.open_source(seed=0, **size, num_images=num_images)
+    drawn = scenes.open_source(seed=0, **size, **num_images)
     again = prepare(drawn, tmp_path / "prepared")
     kept = [name for name, when in written_ns(again.root).items() if times.get(name) == when]
     assert len(kept) >= 9

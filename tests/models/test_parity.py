@@ -22,10 +22,11 @@ from segbench.models.deeplab_v1 import DeepLabV1
 from segbench.models.deeplab_v2 import DeepLabV2
 from segbench.models.deeplab_v3_plus import DeepLabV3Plus
 from segbench.models.fcn import FCN
-from segbench.models.layers import ASPP, subsampled_convolution
+from segbench.models.layers import ASPP
 from segbench.models.pspnet import PSPNet, PyramidPooling
 from segbench.models.sliding_window import SlidingWindow
 from segbench.models.unet import ExpandingStep, UNet
+from segbench.training.convolutions import SubsampledConv2d
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -221,7 +222,7 @@ def test_atrous_convolution_is_subsample_convolve_interleave(
     )  # fmt: skip
     x = torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True)
     inputs = [x, *convolution.parameters()]
-    direct, subsampled = convolution(x), subsampled_convolution(x, convolution)
+    direct, subsampled = convolution(x), SubsampledConv2d.sharing(convolution)(x)
     torch.testing.assert_close(subsampled, direct)
     weights = torch.randn_like(direct)  # a plain sum would weigh all positions alike
     for actual, expected in zip(

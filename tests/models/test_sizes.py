@@ -1,17 +1,17 @@
 """Sizes of features and logits at odd image sizes, and of the papers' own networks."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from segbench import params, zoo
+from segbench import params
 from segbench.models.backbones import Backbone
-from segbench.models.layers import Network
+from segbench.models.build import build_model
+from segbench.models.network import Network
+from tests.parameters import PARAMETERS
 
-PARAMETERS = params.load(Path(__file__).parent.parent.parent / "params.yaml")
 SIZE = HEIGHT, WIDTH = 65, 97
 SHARED = params.Backbone(name="tf_efficientnet_lite0", weights="none")
 PAPERS = [name for name in PARAMETERS.models if name.startswith("paper_")]
@@ -31,7 +31,7 @@ def test_any_output_stride_gives_logits_of_the_images_size(name: str, output_str
     model = PARAMETERS.model(name)
     if hasattr(model, "output_stride"):
         model = model.model_copy(update={"output_stride": output_stride})
-    network = zoo.build(model, backbone=SHARED, num_classes=5).eval()
+    network = build_model(model, backbone=SHARED, num_classes=5).eval()
     images = torch.rand(2, 3, *SIZE)
     with torch.inference_mode():
         logits = network(images)
@@ -46,7 +46,7 @@ def test_any_output_stride_gives_logits_of_the_images_size(name: str, output_str
 def test_an_image_is_scored_as_with_a_grey_border_up_to_whole_strides(name: str) -> None:
     """So that strided convolutions put the features of all images, and of all crops, at the same pixels."""
     torch.manual_seed(0)
-    network = zoo.build(PARAMETERS.model(name), backbone=SHARED, num_classes=5).eval()
+    network = build_model(PARAMETERS.model(name), backbone=SHARED, num_classes=5).eval()
     assert isinstance(network, Network)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -91,7 +91,7 @@ def test_an_image_smaller_than_the_deepest_stride_has_features(encoder: str) -> 
 def test_any_encoder_gives_logits_of_the_images_size(encoder: str, name: str) -> None:
     torch.manual_seed(0)
     chosen = params.Backbone(name=encoder, weights="none")
-    network = zoo.build(PARAMETERS.model(name), backbone=chosen, num_classes=5).eval()
+    network = build_model(PARAMETERS.model(name), backbone=chosen, num_classes=5).eval()
     with torch.inference_mode():
         logits = network(torch.rand(1, 3, *SIZE))
     assert logits.shape == (1, 5, *SIZE)
@@ -275,9 +275,9 @@ def test_a_papers_network_runs(name: str) -> None:
     assert logits.isfinite().all()
 
 
-def paper_network(name: str) -> zoo.AnyNetwork:
+def paper_network(name: str) -> torch.nn.Module:
     untrained = PARAMETERS.backbone_for(name).model_copy(update={"weights": "none"})
-    return zoo.build(PARAMETERS.model(name), backbone=untrained, num_classes=C).eval()
+    return build_model(PARAMETERS.model(name), backbone=untrained, num_classes=C).eval()
 
 
 def shapes(module: nn.Module) -> dict[str, torch.Size]:

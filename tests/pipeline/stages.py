@@ -3,12 +3,12 @@
 import importlib
 import inspect
 import shlex
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-PROJECT = Path(__file__).parents[2]
+from tests.parameters import PARAMS_FILE, PROJECT
+
 STAGES: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
 PER_MODEL = [name for name, stage in STAGES.items() if "matrix" in stage]
 PER_DATASET = [name for name, stage in STAGES.items() if "foreach" in stage]
@@ -18,6 +18,11 @@ def body(stage: str) -> dict[str, Any]:
     """A stage's cmd, deps, params and outs."""
     content: dict[str, Any] = STAGES[stage].get("do", STAGES[stage])
     return content
+
+
+def parameters_of(stage: str) -> list[str]:
+    """The paths of params.yaml that a stage declares; digests of sources are in files of their own."""
+    return [path for path in body(stage).get("params", []) if isinstance(path, str)]
 
 
 def filled(text: str, *, dataset: str, model: str) -> str:
@@ -37,8 +42,8 @@ def run_stage(stage: str, *, dataset: str = "scenes", model: str = "") -> None:
 
 
 def tiny_parameters() -> dict[str, Any]:
-    """The project's params.yaml, with little to do: a few small scenes, two models, two epochs."""
-    parameters: dict[str, Any] = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    """The tests' params.yaml, with little to do: a few small scenes, two models, two epochs."""
+    parameters: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text())
     scenes = parameters["datasets"]["scenes"]
     scenes["source"] |= {"width_px": 64, "height_px": 48, "num_train": 8, "num_val": 2, "num_test": 3}
     scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64]}, "copies": 2, "train": {"epochs": 2}}

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from tests.pipeline.stages import PROJECT, tiny_parameters
+from tests.parameters import PROJECT
+from tests.pipeline.stages import tiny_parameters
 
 MODEL_CHAIN = {f"{stage}@scenes-fcn_8s" for stage in ("train", "predict", "crf")}
 
@@ -31,6 +32,7 @@ class Project:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
         self.environment = {**kept, "PATH": path, "CI": "true"}
         self.run("init", "--no-scm", "--quiet")
+        shutil.copy(PROJECT / ".dvcignore", root)
         for option in ("core.analytics", "core.check_update"):
             self.run("config", option, "false")
 
@@ -54,10 +56,18 @@ class Project:
         assert (process.returncode != 0) == fails, output
         return output
 
-    def status(self) -> set[str]:
-        """Stages with a changed dependency, parameter or output."""
-        content = yaml.safe_load(self.run("status", "--json"))
-        return set(content)
+    def edit_source(self, path: str, old: str, new: str) -> None:
+        """Replace a text of a source file, and let `check` see it."""
+        source = self.root / path
+        content = source.read_text()
+        assert content.count(old) == 1, f"{path}: {old}"
+        source.write_text(content.replace(old, new))
+        self.run("repro", "check")
+
+    def status(self) -> dict[str, Any]:
+        """Stages with a changed dependency, parameter or output, and what has changed."""
+        content: dict[str, Any] = yaml.safe_load(self.run("status", "--json"))
+        return content
 
     def files(self) -> dict[str, bytes]:
         """All results and data, by path."""
@@ -98,15 +108,34 @@ def test_a_killed_training_continues_and_ends_in_one_run(project: Project) -> No
 
 
 def test_nothing_is_left_to_do(project: Project) -> None:
-    assert project.status() == set()
+    assert project.status() == {}
     assert "Running stage" not in project.run("repro")
 
 
 def test_a_models_parameter_concerns_that_model_alone(project: Project) -> None:
     before = (project.root / "params.yaml").read_text()
     project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.001}))
-    assert project.status() == {"check"} | MODEL_CHAIN
+    assert set(project.status()) == {"check"} | MODEL_CHAIN
     (project.root / "params.yaml").write_text(before)
+
+
+def test_words_and_files_that_nothing_imports_rerun_nothing(project: Project) -> None:
+    (project.root / "src/segbench/models/unrelated.py").write_text("ANSWER = 42\n")
+    project.edit_source("src/segbench/models/fcn.py", '"""FCN: fully convolutional network."""', '"""Another word."""')
+    project.edit_source("src/segbench/training/fit.py", "# after best, which a restart would miss", "# so be it")
+    assert project.status() == {}
+
+
+def test_an_edit_of_a_models_code_concerns_that_model_alone_and_says_why(project: Project) -> None:
+    path, old, new = "src/segbench/models/fcn.py", "for skip in (16, 8)", "for skip in [16, 8]"
+    project.edit_source(path, old, new)
+    status = project.status()
+    assert set(status) == MODEL_CHAIN
+    for stage, (changes,) in status.items():
+        digests = f"data/sources/{stage.partition('@')[0]}/fcn_8s.json"
+        assert changes == {"changed deps": {digests: {path: "modified"}}}
+    project.edit_source(path, new, old)
+    assert project.status() == {}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +147,7 @@ def test_a_models_parameter_concerns_that_model_alone(project: Project) -> None:
         (lambda p: p["augment"]["transforms"].append({"VerticalFlip": {"q": 1}}), "VerticalFlip has no argument q"),
         (lambda p: p["benchmark"]["models"].append("fcn_9s"), "benchmark.models names fcn_9s; it must be one of"),
         (
-            lambda p: p["datasets"]["scenes"]["lecture"]["thin_classes"].append("mast"),
+            lambda p: p["datasets"]["scenes"]["claims"]["thin_classes"].append("mast"),
             "thin_classes names mast; it must",
         ),
     ],
@@ -132,11 +161,8 @@ def test_a_mistake_in_params_is_one_line_and_spares_every_output(
     (project.root / "params.yaml").write_text(before)
     assert len([line for line in output.splitlines() if line.startswith("error: ") and message in line]) == 1, output
     assert "Traceback" not in output
-    checked = str(project.root / "data/checked")  # the check's own mark
-    assert {path: content for path, content in files.items() if path != checked} == {
-        path: content for path, content in project.files().items() if path != checked
-    }
-    project.run("repro", "check")
+    assert files == project.files()
+    assert project.status() == {}
 
 
 def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -> None:
@@ -144,22 +170,27 @@ def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -
     (project.root / "empty").mkdir()
     camvid = {
         "source": {"kind": "camvid", "root": "empty", "split": "published"},
-        "lecture": {"thin_classes": ["pole"], "context_classes": []},
+        "claims": {"thin_classes": ["pole"], "context_classes": []},
     }
     project.edit(lambda parameters: parameters["datasets"]["scenes"].update(camvid))
     output = project.run("repro", fails=True)
     (project.root / "params.yaml").write_text(before)
     assert "error: " in output and "train.txt: no such file; the root of CamVid holds" in output
     assert "Traceback" not in output
+    project.run("repro", "check")  # sees that the source is as before
     assert files == project.files()
-    assert project.status() <= {"check"}  # its mark is renewed by the next run
+    assert project.status() == {}
 
 
-def test_a_clone_compares_a_changed_model_with_what_git_has_of_the_others(project: Project) -> None:
+@pytest.mark.parametrize("change", ["parameter", "code"])
+def test_a_clone_compares_a_changed_model_with_what_git_has_of_the_others(project: Project, change: str) -> None:
     """As README says, without any data or weights. The last test, since it removes them."""
     for name in ("data", ".dvc/cache"):
         shutil.rmtree(project.root / name)
-    project.edit(lambda parameters: parameters["models"]["color_clusters"].update(num_clusters=3))
+    if change == "parameter":
+        project.edit(lambda parameters: parameters["models"]["color_clusters"].update(num_clusters=3))
+    else:
+        project.edit_source("src/segbench/models/color_clusters.py", "FITTED_PIXELS = 200_000", "FITTED_PIXELS = 2_000")
     output = project.run("repro", "prepare", "augment", "external") + project.run("repro", "--allow-missing")
     assert "Running stage 'train@scenes-color_clusters'" in output
     assert "Running stage 'compare@scenes'" in output

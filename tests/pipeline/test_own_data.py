@@ -14,12 +14,13 @@ from PIL import Image, ImageDraw
 
 from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
-from tests.pipeline.stages import PROJECT, run_stage
+from tests.parameters import PARAMS_FILE
+from tests.pipeline.stages import run_stage
 
 COLORS = [(0, 0, 0), (128, 64, 128), (70, 130, 180), (220, 20, 60)]
 ENTRY: dict[str, Any] = {
     "input": {"scale": 0.25, "crop_px": [128, 128]}, "copies": 2, "train": {"epochs": 2},
-    "lecture": {"thin_classes": [], "context_classes": []}, "predictions": {},
+    "claims": {"thin_classes": [], "context_classes": []}, "predictions": {},
 }  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def _write(root: Path, *, fills: list[Any], mode: str) -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with params.yaml and the two datasets."""
-    parameters = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    parameters = yaml.safe_load(PARAMS_FILE.read_text())
     for name in ("cells", "shapes"):
         split = {"by": "ratio", "val": 0.2, "test": 0.2, "seed": 0}
         source = {"kind": "folder", "root": f"data/raw/{name}", "bits": 8, "groups": None, "split": split}

@@ -17,12 +17,14 @@ import yaml
 from mlflow import MlflowClient
 from PIL import Image
 
-from segbench import metrics, params
+from segbench import params
 from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
-from segbench.files import read_label_map, write_image
-from segbench.scoring import read_counts
-from tests.pipeline.stages import PER_MODEL, PROJECT, STAGES, body, filled, run_stage, tiny_parameters
+from segbench.images import read_label_map, write_image
+from segbench.scoring import metrics
+from segbench.scoring.counts import read_counts
+from tests.parameters import PROJECT
+from tests.pipeline.stages import PER_MODEL, STAGES, body, filled, parameters_of, run_stage, tiny_parameters
 
 Accessed = dict[tuple[str, str], set[str]]
 """Paths of params.yaml that a stage's main read, by stage and model."""
@@ -99,7 +101,7 @@ def _spy(patch: pytest.MonkeyPatch) -> set[str]:
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "check"])
 def test_a_stage_reads_the_parameters_that_it_declares(stage: str, project: tuple[Path, Accessed]) -> None:
     model = "fcn_8s" if stage in PER_MODEL else ""
-    declared = [filled(path, dataset="scenes", model=model) for path in body(stage).get("params", [])]
+    declared = [filled(path, dataset="scenes", model=model) for path in parameters_of(stage)]
     read = project[1][stage, model]
 
     def is_under(path: str, parent: str) -> bool:
@@ -157,7 +159,9 @@ def test_metrics_are_those_of_the_predicted_pngs(project: tuple[Path, Accessed])
         totals.append(total)
     assert not np.array_equal(totals[0], totals[1])
     report = json.loads((root / "reports/scenes/models/fcn_8s/scores.json").read_text())
-    assert report["crf_off"]["mean_iou"] == pytest.approx(np.mean([metrics.scores(one).mean_iou for one in totals]))
+    assert report["crf_off"]["mean_iou"] == pytest.approx(
+        np.mean([metrics.compute_scores(one).mean_iou for one in totals])
+    )
     counts = read_counts(root / "reports/scenes/models/fcn_8s/counts.npz")["off"]
     assert np.array_equal(counts.confusions.sum(axis=1), totals)
 
@@ -184,16 +188,18 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     assert run.data.params["model.upsampling"] == "transposed"
     assert {"machine", "dataset_fingerprint", "torch", "mlflow.source.git.commit"} <= run.data.tags.keys()
     counts = read_counts(root / "reports/scenes/models/fcn_8s/counts.npz")["off"]
-    assert run.data.metrics["test.crf_off.mean_iou"] == metrics.scores(counts.confusions[1].sum(axis=0)).mean_iou
+    assert (
+        run.data.metrics["test.crf_off.mean_iou"] == metrics.compute_scores(counts.confusions[1].sum(axis=0)).mean_iou
+    )
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"confusion_crf_off.png", "confusion_crf_on.png", "scores.json", "curves.csv", "crf_search.png"} <= files
     assert len(client.list_artifacts(run.info.run_id, "image_truth_prediction")) == 3
     assert not list((root / "data/checkpoints").iterdir())
 
 
-def test_the_lectures_claims_are_judged_by_the_models_that_ran(project: tuple[Path, Accessed]) -> None:
+def test_claims_are_judged_by_the_models_that_ran(project: tuple[Path, Accessed]) -> None:
     root, _ = project
-    findings = json.loads((root / "reports/scenes/lecture.json").read_text())
+    findings = json.loads((root / "reports/scenes/claims.json").read_text())
     verdicts = {finding["says"]: finding["verdict"] for finding in findings}
     assert verdicts["Convolution instead of sliding gives the same scores in less time"] == "holds"
     assert verdicts["The dense CRF improves DeepLab v1"] == "not run"
@@ -201,7 +207,7 @@ def test_the_lectures_claims_are_judged_by_the_models_that_ran(project: tuple[Pa
     assert colour["verdict"] in ("holds", "within noise", "does not hold")
     scores = json.loads((root / "reports/scenes/models/color_clusters/scores.json").read_text())
     assert colour["second"] == f"color_clusters {100 * scores['crf_off']['mean_iou']:.1f}"
-    assert colour["second"] in (root / "reports/scenes/lecture.md").read_text()
+    assert colour["second"] in (root / "reports/scenes/claims.md").read_text()
 
 
 def test_sliding_takes_more_multiply_adds_the_finer_the_stride(project: tuple[Path, Accessed]) -> None:
@@ -225,9 +231,10 @@ def test_pictures_have_the_expected_sizes(project: tuple[Path, Accessed]) -> Non
 
 @pytest.mark.parametrize("stage", PER_MODEL[:3])
 def test_a_model_that_is_not_in_params_is_refused(stage: str, project: tuple[Path, Accessed]) -> None:
+    before = set((project[0] / "data").rglob("*"))
     with pytest.raises(InputError, match=r"params.yaml: models\.no_such is not there; known models: color_clusters"):
         run_stage(stage, model="no_such")
-    assert not Path(f"{project[0]}/data/weights/scenes/no_such.pt").exists()
+    assert set((project[0] / "data").rglob("*")) == before
 
 
 def test_a_prediction_of_another_size_is_refused(project: tuple[Path, Accessed], tmp_path: Path) -> None:

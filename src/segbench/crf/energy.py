@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import InputError
-from segbench.files import RGBImage
+from segbench.images import RGBImage
 
 SMALLEST_PROBABILITY = 1e-5
 """Bounds the unary term."""

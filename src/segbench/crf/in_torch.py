@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from segbench.crf.energy import TOO_FAR, CRFParameters, Floats, appearance_features, log_probabilities, positions
 from segbench.crf.lattice import LARGEST_KEY
 from segbench.errors import InputError
-from segbench.files import RGBImage
+from segbench.images import RGBImage
 
 
 @torch.inference_mode()

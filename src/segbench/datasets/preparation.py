@@ -22,7 +22,8 @@ from tqdm import tqdm
 from segbench.datasets.prepared import Prepared, Row, write_manifest
 from segbench.datasets.source import SPLITS, Example, Source
 from segbench.errors import InputError, raise_listed
-from segbench.files import put_in_place, write_image, write_json, write_label_map
+from segbench.files import put_in_place, write_json
+from segbench.images import write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes, check_label_range
 from segbench.parallel import map_in_order, num_cores
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from segbench.datasets.source import SPLITS
 from segbench.errors import InputError
-from segbench.files import RGBImage, read_image, read_json, read_label_map
+from segbench.files import read_json
+from segbench.images import RGBImage, read_image, read_label_map
 from segbench.labels import Classes, LabelMap
 
 

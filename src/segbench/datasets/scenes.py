@@ -375,8 +375,9 @@ def draw_scene(*, rng: np.random.Generator, width_px: int, height_px: int) -> tu
     return _expose(canvas, rng, label_map=label_map, sun=sun), label_map
 
 
-def open_source(*, seed: int, width_px: int, height_px: int, num_images: dict[str, int]) -> Source:
-    """Scenes to be drawn, `num_images` by split; each has its own random stream, so that a number changes no other."""
+def open_source(*, seed: int, width_px: int, height_px: int, num_train: int, num_val: int, num_test: int) -> Source:
+    """Scenes to be drawn. Each has its own random stream, so that the number of one split changes no other."""
+    num_images = {"train": num_train, "val": num_val, "test": num_test}
     examples = [
         Example(
             split=split,

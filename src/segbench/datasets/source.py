@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.errors import about, raise_listed
-from segbench.files import RGBImage, read_image, read_label_map
+from segbench.images import RGBImage, read_image, read_label_map
 from segbench.labels import Classes, LabelMap, from_values
 
 SPLITS = ("train", "val", "test")

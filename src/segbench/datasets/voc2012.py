@@ -13,7 +13,8 @@ from pathlib import Path
 from segbench.datasets.download import downloading
 from segbench.datasets.source import Example, Source, check_files, read_pair, split_names
 from segbench.errors import InputError, about
-from segbench.files import RGBImage, project_root, read_image
+from segbench.files import project_root
+from segbench.images import RGBImage, read_image
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap, distinct_colors, from_values
 
 NAMES = [

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from segbench.errors import InputError
 from segbench.files import project_root
-from segbench.models.layers import DEEPEST
+from segbench.models.network import DEEPEST
 
 Features = dict[int, Tensor]
 """Feature maps by the stride that they have at output stride 32; of several at one stride, the deepest.

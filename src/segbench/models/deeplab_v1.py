@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 
 from segbench.models.backbones import Backbone
-from segbench.models.layers import ConvBNReLU, ConvReLU, Network, enlarge, size_of
+from segbench.models.layers import ConvBNReLU, ConvReLU
+from segbench.models.network import Network, enlarge, size_of
 
 
 class DeepLabV1(Network):

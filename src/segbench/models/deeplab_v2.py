@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.models.backbones import Backbone
-from segbench.models.layers import Network, enlarge, size_of
+from segbench.models.network import Network, enlarge, size_of
 
 
 class DeepLabV2(Network):

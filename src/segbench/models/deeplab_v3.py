@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from segbench.models.backbones import Backbone
-from segbench.models.layers import ASPP, Network, enlarge, size_of
+from segbench.models.layers import ASPP
+from segbench.models.network import Network, enlarge, size_of
 
 
 class DeepLabV3(Network):

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from segbench.models.backbones import Backbone
-from segbench.models.layers import ASPP, ConvBNReLU, Network, SeparableConv, enlarge, size_of
+from segbench.models.layers import ASPP, ConvBNReLU, SeparableConv
+from segbench.models.network import Network, enlarge, size_of
 
 
 class DeepLabV3Plus(Network):

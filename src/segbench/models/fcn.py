@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from segbench.models.backbones import Backbone
-from segbench.models.layers import BilinearUpsampling, ConvBNReLU, ConvReLU, Network, TransposedUpsampling, size_of
+from segbench.models.layers import BilinearUpsampling, ConvBNReLU, ConvReLU, TransposedUpsampling
+from segbench.models.network import Network, size_of
 
 
 class FCN(Network):

@@ -1,60 +1,11 @@
-"""What several models share: the frame of a network, and its layers."""
+"""Layers that several models share."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-class LossTerm(NamedTuple):
-    """What training compares: logits (N, C, h, w) with label_maps (N, h, w), and how much that counts."""
-
-    logits: Tensor
-    label_maps: Tensor
-    weight: float
-
-
-DEEPEST = 32
-"""The deepest stride: an image whose sides are multiples of it divides evenly at every stride."""
-BORDER = 127 / 255
-"""Grey, as the border of training samples that are smaller than their crop."""
-
-
-class Network(nn.Module):
-    """A model that is trained step by step: images (N, 3, H, W) float RGB in 0..1 -> logits (N, C, H, W).
-
-    A subclass has `logits`, which sees images padded to whole strides. A strided convolution puts its output between
-    other pixels when its input is odd than when it is even; without padding, features would lie up to half a stride
-    elsewhere in test images than in the crops that the network was trained on.
-    """
-
-    def forward(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) -> logits (N, C, H, W)"""
-        return cut(self.logits(pad_to_whole_strides(images)), size_of(images))
-
-    def logits(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) -> logits (N, C, H, W), where H and W are multiples of DEEPEST"""
-        raise NotImplementedError
-
-    def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
-        """What the training loss sums up; the logits alone, unless a model says otherwise.
-
-        images: (N, 3, H, W) float RGB in 0..1; label_maps: (N, H, W)
-        """
-        return [LossTerm(self(images), label_maps, 1.0)]
-
-
-def pad_to_whole_strides(images: Tensor) -> Tensor:
-    """(N, 3, H, W) -> the same with a grey border at the right and below, up to multiples of DEEPEST"""
-    below, right = (-side % DEEPEST for side in size_of(images))
-    return F.pad(images, (0, right, 0, below), value=BORDER) if below or right else images
-
-
-def cut(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) -> (N, C, *size), its top left part"""
-    return x[..., : size[0], : size[1]]
+from segbench.models.network import cut, enlarge, size_of
 
 
 class ConvBNReLU(nn.Sequential):
@@ -154,37 +105,3 @@ def bilinear_kernel(factor: int) -> Tensor:
     """
     distance = (torch.arange(2 * factor) - (factor - 0.5)).abs() / factor
     return torch.outer(1 - distance, 1 - distance)
-
-
-def subsampled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """An atrous convolution as plain convolutions of subsampled images: (N, C, H, W) -> (N, C', H, W)
-
-    Subsample by the rate, with each of its rate x rate offsets; convolve; interleave. Chen et al. 2016, sec. 3.1,
-    say that both are the same; on a CPU this trains 1.4 to 2.4 times faster where the convolution is depthwise.
-    convolution: of stride 1, which keeps the size.
-    """
-    rate, kernel_px = convolution.dilation[0], convolution.kernel_size[0]
-    height, width = size_of(x)
-    x = F.pad(x, (0, -width % rate, 0, -height % rate)).permute(0, 2, 3, 1)  # channels last, as they lie in memory
-    x = x.unflatten(1, (-1, rate)).unflatten(3, (-1, rate))  # (N, H / rate, rate, W / rate, rate, C)
-    offsets = x.permute(0, 2, 4, 1, 3, 5)  # (N, rate, rate, H / rate, W / rate, C)
-    convolved = F.conv2d(
-        offsets.flatten(0, 2).permute(0, 3, 1, 2),
-        convolution.weight,
-        convolution.bias,
-        padding=kernel_px // 2,
-        groups=convolution.groups,
-    )
-    x = convolved.permute(0, 2, 3, 1).unflatten(0, offsets.shape[:3])
-    interleaved = x.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
-    return cut(interleaved, (height, width))
-
-
-def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear interpolation: (N, C, h, w) -> (N, C, *size)"""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
-def size_of(x: Tensor) -> tuple[int, int]:
-    """(height, width) in pixels of a (..., H, W) tensor."""
-    return x.shape[-2], x.shape[-1]

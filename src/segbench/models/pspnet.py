@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from segbench.models.backbones import Backbone, Features
-from segbench.models.layers import ConvBNReLU, LossTerm, Network, cut, enlarge, pad_to_whole_strides, size_of
+from segbench.models.layers import ConvBNReLU
+from segbench.models.network import LossTerm, Network, cut, enlarge, pad_to_whole_strides, size_of
 
 
 class PSPNet(Network):

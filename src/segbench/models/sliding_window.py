@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segbench.models.layers import LossTerm, Network, size_of
+from segbench.models.network import LossTerm, Network, size_of
 
 
 class SlidingWindow(Network):

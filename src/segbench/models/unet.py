@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.models.backbones import Backbone, Features
-from segbench.models.layers import ConvBNReLU, ConvReLU, Network, size_of
+from segbench.models.layers import ConvBNReLU, ConvReLU
+from segbench.models.network import Network, size_of
 
 
 class UNet(Network):

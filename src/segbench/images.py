@@ -1,0 +1,72 @@
+"""Images and label maps: read, written and resized in one way everywhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from segbench.errors import InputError
+from segbench.files import replacing
+from segbench.labels import Classes, LabelMap
+
+RGBImage = NDArray[np.uint8]
+"""(H, W, 3) uint8 RGB."""
+
+
+def read_image(path: Path) -> RGBImage:
+    """Any image file -> (H, W, 3) uint8 RGB. InputError if it is missing or damaged."""
+    with open_image(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def read_label_map(path: Path) -> LabelMap:
+    """A grey or palette image -> (H, W) uint8 values. InputError if it is missing, damaged or in colour."""
+    with open_image(path) as image:
+        if image.mode not in ("L", "P"):
+            raise InputError(f"{path}: mode {image.mode}; a label map must be 8-bit grey or palette, one value a pixel")
+        return np.asarray(image)
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """A loaded image, for the block. InputError if the file is missing or damaged."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            yield image
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except InputError:
+        raise
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not a readable image ({error}); replace the file") from None
+
+
+def write_image(path: Path, image: RGBImage) -> None:
+    """Write (H, W, 3) uint8 RGB as PNG."""
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
+
+
+def write_label_map(path: Path, label_map: LabelMap, classes: Classes) -> None:
+    """Write a label map as indexed PNG in the classes' colours: values for programs, colours for people."""
+    with replacing(path) as temporary:
+        image = Image.fromarray(label_map, mode="P")
+        image.putpalette(classes.palette().tobytes())
+        image.save(temporary, format="PNG", compress_level=1)
+
+
+def resize_image(image: RGBImage, *, height_px: int, width_px: int) -> RGBImage:
+    """Bilinear with antialiasing, by target size."""
+    if image.shape[:2] == (height_px, width_px):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width_px, height_px), Image.Resampling.BILINEAR))
+
+
+def scale_image(image: RGBImage, *, scale: float) -> RGBImage:
+    """The image at `scale` times its size: as a network sees it."""
+    height, width = image.shape[:2]
+    return resize_image(image, height_px=round(height * scale), width_px=round(width * scale))

@@ -1,0 +1,38 @@
+"""From a model's section of params.yaml to the network."""
+
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from segbench import params
+from segbench.models.backbones import Backbone
+from segbench.models.network import DEEPEST
+
+
+def build_model(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int) -> nn.Module:
+    """The network that a section names, its backbone with the named weights. InputError if those cannot be had."""
+    arguments = model.arguments()
+    if isinstance(model, params.BackboneModel):
+        arguments["backbone"] = _encoder(model, backbone)
+    network: nn.Module = _imported(model.network)(num_classes=num_classes, **arguments)
+    return network
+
+
+def _encoder(model: params.BackboneModel, backbone: params.Backbone) -> nn.Module:
+    if isinstance(model, params.UNetModel) and backbone.name == params.CONTRACTING_PATH:
+        path: nn.Module = _imported(model.contracting_path)(channels=64, batch_norm=model.batch_norm)
+        return path
+    output_stride = getattr(model, "output_stride", DEEPEST)
+    return Backbone(backbone.name, weights=backbone.weights, output_stride=output_stride)
+
+
+def _imported(name: str) -> Any:
+    """The class that `module:name` says. Each model is imported by itself, so that one's code is no other's source."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def num_parameters(module: nn.Module | None) -> int:
+    """Learnable parameters of a network, or of a part that it may lack."""
+    return sum(parameter.numel() for parameter in module.parameters()) if module else 0

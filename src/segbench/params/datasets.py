@@ -1,0 +1,46 @@
+"""The section `datasets`: one entry for each dataset."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from segbench.params.fields import CountOrZero, Folder, Name, Number, Section, Side
+from segbench.params.sources import AnySource, ScenesSource
+
+
+class ModelInput(Section):
+    """What a network sees: images resized by `scale`, training samples cut to `crop_px` (height, width)."""
+
+    scale: Annotated[Number, Field(ge=0.05, le=4)]
+    crop_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
+
+
+class Claims(Section):
+    """The classes by which claims about detail and about context are judged."""
+
+    thin_classes: list[str]
+    context_classes: list[str]
+
+
+class Dataset(Section):
+    """A dataset and the few choices that depend on its images' size and number, its own values of `train` too.
+
+    predictions: folders of label maps that other programs predicted, by name.
+    """
+
+    source: Annotated[AnySource, Field(discriminator="kind")]
+    input: ModelInput
+    copies: CountOrZero
+    train: dict[str, Any]
+    claims: Claims
+    predictions: dict[Name, Folder]
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Dataset":
+        if isinstance(self.source, ScenesSource):
+            height, width = (round(size * self.input.scale) for size in (self.source.height_px, self.source.width_px))
+            if self.input.crop_px[0] > height or self.input.crop_px[1] > width:
+                raise ValueError(
+                    f"input.crop_px is {self.input.crop_px}; it must be at most [{height}, {width}], the scaled image"
+                )
+        return self

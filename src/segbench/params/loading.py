@@ -1,0 +1,139 @@
+"""The whole of params.yaml, and the only reader of that file."""
+
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import Field, model_validator
+
+from segbench.errors import InputError
+from segbench.params.augment import Augment
+from segbench.params.backbone import CONTRACTING_PATH, Backbone
+from segbench.params.benchmark import Benchmark
+from segbench.params.compare import Compare
+from segbench.params.crf import CRF
+from segbench.params.datasets import Dataset
+from segbench.params.evaluate import Evaluate
+from segbench.params.fields import Name, Section
+from segbench.params.models import AnyModel, BackboneModel
+from segbench.params.train import Train
+from segbench.params.wording import validated
+
+PARAMS_FILE = Path("params.yaml")
+
+Entry = TypeVar("Entry")
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    benchmark: Benchmark
+    datasets: dict[Name, Dataset]
+    backbone: Backbone
+    models: dict[Name, Annotated[AnyModel, Field(discriminator="architecture")]]
+    augment: Augment
+    train: Train
+    crf: CRF
+    evaluate: Evaluate
+    compare: Compare
+
+    @model_validator(mode="after")
+    def _the_shared_backbone_is_an_encoder(self) -> "Params":
+        if self.backbone.name == CONTRACTING_PATH:
+            raise ValueError(
+                f"backbone.name is {CONTRACTING_PATH}, which is only for a U-Net's own; name a timm encoder"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Params":
+        for kind in ("datasets", "models"):
+            names, known = getattr(self.benchmark, kind), getattr(self, kind)
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"benchmark.{kind} names {name}; it must be one of {', '.join(known)}")
+                if names.count(name) > 1:
+                    raise ValueError(f"benchmark.{kind} names {name} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _models_train_on_datasets(self) -> "Params":
+        for name, model in self.models.items():
+            for dataset in model.train_on:
+                if dataset not in self.datasets:
+                    raise ValueError(f"models.{name}.train_on names {dataset}; it must be one of datasets")
+        return self
+
+    @model_validator(mode="after")
+    def _predictions_are_told_from_models(self) -> "Params":
+        for dataset, entry in self.datasets.items():
+            for name in entry.predictions:
+                if name in self.models:
+                    raise ValueError(f"datasets.{dataset}.predictions.{name} has a model's name; choose another")
+        return self
+
+    def dataset(self, name: str) -> Dataset:
+        """The entry of `datasets`, or InputError with the known names."""
+        return _entry(self.datasets, name, "datasets")
+
+    def model(self, name: str) -> AnyModel:
+        """The entry of `models`, or InputError with the known names."""
+        return _entry(self.models, name, "models")
+
+    def backbone_for(self, model_name: str) -> Backbone:
+        """The model's own backbone, or the shared one."""
+        model = self.model(model_name)
+        own = model.backbone if isinstance(model, BackboneModel) else None
+        return own or self.backbone
+
+    def deviations(self, dataset_name: str, model_name: str) -> dict[str, Any]:
+        """What a model does not share with the others: its own values of `train`, its own backbone."""
+        model = self.model(model_name)
+        if isinstance(model, BackboneModel):
+            own = {"backbone": self.backbone_for(model_name).name} if model.backbone else {}
+        else:
+            own = {"backbone": "none"}
+        return {**own, **model.train, **model.train_on.get(dataset_name, {})}
+
+    def train_for(self, dataset_name: str, model_name: str, path: Path = PARAMS_FILE) -> Train:
+        """The shared schedule with that dataset's values, then that model's, then the model's on that dataset.
+
+        path: what an error is said to be in.
+        """
+        schedule, model = self.train, self.model(model_name)
+        for where, own in (
+            (f"datasets.{dataset_name}.train", self.dataset(dataset_name).train),
+            (f"models.{model_name}.train", model.train),
+            (f"models.{model_name}.train_on.{dataset_name}", model.train_on.get(dataset_name, {})),
+        ):
+            schedule = validated(Train, {**schedule.model_dump(), **own}, where=where, path=path)
+        return schedule
+
+
+def load(path: Path = PARAMS_FILE) -> Params:
+    """Read and validate params.yaml; InputError has one line per mistake: path, value, what is allowed."""
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the project's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: it must hold sections such as train: and models:")
+    params = validated(Params, tree, where="", path=path)
+    for dataset, (name, model) in product(params.datasets, params.models.items()):
+        batch_size = params.train_for(dataset, name, path).batch_size
+        is_selected = dataset in params.benchmark.datasets and name in params.benchmark.models
+        if is_selected and model.pools_the_image and batch_size < 2:
+            raise InputError(
+                f"{path}: batch_size is {batch_size} for models.{name} on datasets.{dataset}; it must be at least 2, "
+                "since its batch norm would see one value"
+            )
+    return params
+
+
+def _entry(entries: dict[str, Entry], name: str, section: str) -> Entry:
+    if name not in entries:
+        raise InputError(f"{PARAMS_FILE}: {section}.{name} is not there; known {section}: {', '.join(entries)}")
+    return entries[name]

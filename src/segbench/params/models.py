@@ -1,0 +1,155 @@
+"""The section `models`: one class for each architecture.
+
+A new model is a class here, a module in `segbench.models`, and an entry in params.yaml.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from segbench.params.backbone import CONTRACTING_PATH, Backbone
+from segbench.params.fields import Count, NotNegative, Odd, OutputStride, Positive, Rates, Section, Share
+
+
+class ModelSection(Section):
+    """What every entry of `models` may hold: deviations from `train`, each printed in the table.
+
+    network: the class, as `module:name`, which is imported when it is built; this package stays free of torch.
+    pools_the_image: batch norm follows a pooling to one value per image, so that a step needs two images.
+    ends_with_crf: the paper reports the network with the dense CRF behind it.
+    train_on: deviations that hold on one dataset alone, by its name.
+    """
+
+    network: ClassVar[str]
+    pools_the_image: ClassVar[bool] = False
+    ends_with_crf: ClassVar[bool] = False
+    train: dict[str, Any] = Field(default_factory=dict)
+    train_on: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @property
+    def network_module(self) -> str:
+        """The module that holds the network."""
+        return self.network.partition(":")[0]
+
+    def arguments(self) -> dict[str, Any]:
+        """What the network's constructor takes beside the number of classes and the backbone."""
+        shared = {"architecture", *ModelSection.model_fields, *BackboneModel.model_fields, "output_stride"}
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
+
+
+class BackboneModel(ModelSection):
+    """A network on the shared backbone, or on its own, which the table prints as a deviation."""
+
+    backbone: Backbone | None = None
+
+
+class ColorClustersModel(ModelSection):
+    network: ClassVar[str] = "segbench.models.color_clusters:ColorClusters"
+    architecture: Literal["color_clusters"]
+    num_clusters: Count
+
+
+class SlidingWindowModel(ModelSection):
+    network: ClassVar[str] = "segbench.models.sliding_window:SlidingWindow"
+    architecture: Literal["sliding_window"]
+    patch_px: Annotated[int, Field(ge=12, multiple_of=4, strict=True)]
+    stride: Literal[1, 2, 4, 8]
+    channels: Count
+    hidden_channels: Count
+    patches_per_image: Count
+
+
+class FCNModel(BackboneModel):
+    network: ClassVar[str] = "segbench.models.fcn:FCN"
+    architecture: Literal["fcn"]
+    stride: Literal[8, 16, 32]
+    upsampling: Literal["transposed", "bilinear"]
+    fc6_kernel_px: Odd
+    head_channels: Count
+    dropout: Share
+    batch_norm: bool
+    skip_scales: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+
+
+class UNetModel(BackboneModel):
+    """contracting_path: the class of the paper's own encoder, which an entry gets by that backbone's name."""
+
+    network: ClassVar[str] = "segbench.models.unet:UNet"
+    contracting_path: ClassVar[str] = "segbench.models.unet:ContractingPath"
+    architecture: Literal["unet"]
+    decoder_channels: Annotated[list[Count], Field(min_length=1)]
+    batch_norm: bool
+
+    @model_validator(mode="after")
+    def _one_entry_per_step(self) -> "UNetModel":
+        num_steps = 4 if self.backbone and self.backbone.name == CONTRACTING_PATH else 5
+        if len(self.decoder_channels) != num_steps:
+            raise ValueError(
+                f"decoder_channels has {len(self.decoder_channels)} entries; it must have {num_steps}, one per step"
+            )
+        return self
+
+
+class PSPNetModel(BackboneModel):
+    network: ClassVar[str] = "segbench.models.pspnet:PSPNet"
+    pools_the_image: ClassVar[bool] = True
+    architecture: Literal["pspnet"]
+    output_stride: OutputStride
+    bins: Annotated[list[Count], Field(min_length=1)]
+    head_channels: Count
+    dropout: Share
+    auxiliary_channels: Count
+    auxiliary_weight: NotNegative
+
+
+class DeepLabV1Model(BackboneModel):
+    network: ClassVar[str] = "segbench.models.deeplab_v1:DeepLabV1"
+    ends_with_crf: ClassVar[bool] = True
+    architecture: Literal["deeplab_v1"]
+    output_stride: OutputStride
+    atrous_rate: Count
+    head_channels: Count
+    dropout: Share
+    batch_norm: bool
+
+
+class DeepLabV2Model(BackboneModel):
+    network: ClassVar[str] = "segbench.models.deeplab_v2:DeepLabV2"
+    ends_with_crf: ClassVar[bool] = True
+    architecture: Literal["deeplab_v2"]
+    output_stride: OutputStride
+    atrous_rates: Rates
+
+
+class DeepLabV3Model(BackboneModel):
+    network: ClassVar[str] = "segbench.models.deeplab_v3:DeepLabV3"
+    pools_the_image: ClassVar[bool] = True
+    architecture: Literal["deeplab_v3"]
+    output_stride: OutputStride
+    atrous_rates: Rates
+    head_channels: Count
+    dropout: Share
+
+
+class DeepLabV3PlusModel(BackboneModel):
+    network: ClassVar[str] = "segbench.models.deeplab_v3_plus:DeepLabV3Plus"
+    pools_the_image: ClassVar[bool] = True
+    architecture: Literal["deeplab_v3_plus"]
+    output_stride: OutputStride
+    atrous_rates: Rates
+    head_channels: Count
+    low_level_channels: Count
+    dropout: Share
+
+
+AnyModel = (
+    ColorClustersModel
+    | SlidingWindowModel
+    | FCNModel
+    | UNetModel
+    | PSPNetModel
+    | DeepLabV1Model
+    | DeepLabV2Model
+    | DeepLabV3Model
+    | DeepLabV3PlusModel
+)

@@ -1,0 +1,41 @@
+"""The section `train`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from segbench.params.fields import Count, CountOrZero, NotNegative, Number, Positive, Section, Seed, Share, distinct
+
+LossName = Literal["cross_entropy", "dice", "focal"]
+
+
+def _devices(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise PydanticCustomError("devices", "Input should be auto or a whole number of at least 1")
+
+
+class Train(Section):
+    """The schedule that all networks share."""
+
+    epochs: Count
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
+    batch_size: Count
+    optimizer: Literal["adamw", "sgd"]
+    lr: Positive
+    backbone_lr_factor: NotNegative
+    momentum: Share
+    weight_decay: NotNegative
+    warmup_epochs: NotNegative
+    poly_power: Positive
+    gradient_clip_norm: Positive | None
+    loss: Annotated[dict[LossName, Positive], Field(min_length=1)]
+    class_weights: Literal["none", "inverse_frequency", "median_frequency"]
+    rare_class_sampling: Annotated[Number, Field(ge=0, le=1)]
+    precision: Literal["auto", "float32", "bfloat16", "bfloat16_dense", "float16"]
+    checkpoint: Literal["last", "best"]
+    validate_every_epochs: Count
+    loader_workers: CountOrZero
+    accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"]
+    devices: Annotated[int | str, BeforeValidator(_devices)]

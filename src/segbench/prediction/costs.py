@@ -1,0 +1,78 @@
+"""What computing a network takes: multiply-adds, and what sharing convolutions saves a sliding window."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.transforms.functional import center_crop
+
+from segbench.models.network import Sliding
+from segbench.prediction.predictor import timed
+
+SLIDING_STRIDES = (16, 8, 4, 2, 1)
+REPEATS = 3
+MOST_SIDE_PX = 256
+"""Of the part of an image on which the forms are compared: slid at every pixel, a large image would take an hour."""
+
+
+@dataclass(frozen=True)
+class SlidingCosts:
+    """The sliding window and its convolutional form at one stride, on one image or its middle."""
+
+    stride: int
+    num_positions: int
+    slid_ms: float
+    convolutional_ms: float
+    slid_multiply_adds: int
+    convolutional_multiply_adds: int
+    largest_difference: float
+    """Between a score of the one and the same score of the other."""
+    largest_score: float
+    same_class: float
+    """Share of the positions at which both find the same class most probable."""
+
+
+def multiply_adds(compute: Callable[[], object]) -> int:
+    """Multiply-adds of convolutions and matrix products, as torch counts them (two FLOPs each)."""
+    with FlopCounterMode(display=False) as counter:
+        compute()
+    return int(counter.get_total_flops()) // 2
+
+
+@torch.no_grad()
+def compare_forms(model: Sliding, images: Tensor) -> list[SlidingCosts]:
+    """Slide the window and convolve, at ever smaller strides; medians of interleaved runs in float32.
+
+    images: (1, 3, H, W) float RGB in 0..1, of which the middle is used, at most MOST_SIDE_PX high and wide
+    """
+    images = center_crop(images, [min(side, MOST_SIDE_PX) for side in images.shape[-2:]])
+    results = []
+    for stride in SLIDING_STRIDES:
+        slide = partial(_finished, model.slid_scores, images, stride)
+        convolve = partial(_finished, model.scores, images, stride)
+        slid, convolutional = slide(), convolve()
+        times = [(timed(slide)[1], timed(convolve)[1]) for _ in range(REPEATS)]
+        slid_ms, convolutional_ms = map(statistics.median, zip(*times, strict=True))
+        results.append(
+            SlidingCosts(
+                stride=stride,
+                num_positions=slid.shape[-2] * slid.shape[-1],
+                slid_ms=round(slid_ms, 3),
+                convolutional_ms=round(convolutional_ms, 3),
+                slid_multiply_adds=multiply_adds(slide),
+                convolutional_multiply_adds=multiply_adds(convolve),
+                largest_difference=float((slid - convolutional).abs().max()),
+                largest_score=float(slid.abs().max()),
+                same_class=float((slid.argmax(dim=1) == convolutional.argmax(dim=1)).float().mean()),
+            )
+        )
+    return results
+
+
+def _finished(form: Callable[..., Tensor], images: Tensor, stride: int) -> Tensor:
+    """The scores on the CPU, so that no device is still at work when the clock stops."""
+    return form(images, stride=stride).cpu()

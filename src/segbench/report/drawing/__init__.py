@@ -1,0 +1,1 @@
+"""Pictures: grids of images and label maps, charts, and DVC's plots."""

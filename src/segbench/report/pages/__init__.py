@@ -1,0 +1,1 @@
+"""What people read: the benchmark's pages as HTML, Markdown, LaTeX and CSV."""

@@ -1,0 +1,1 @@
+"""What reports show: one entry per model, with the CRF off and on."""

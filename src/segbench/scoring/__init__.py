@@ -1,0 +1,1 @@
+"""Label maps to counts, counts to scores, and how sure the scores are."""

@@ -1,0 +1,130 @@
+"""Confusion matrix -> accuracy, precision, IoU and Dice. Always one matrix over the split, never a mean of images."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.errors import InputError
+from segbench.labels import IGNORE_INDEX, LabelMap
+
+Counts = NDArray[np.int64]
+Fractions = NDArray[np.float64]
+SHORT_NAMES = {"aAcc": "pixel_accuracy", "mAcc": "mean_accuracy", "mIoU": "mean_iou", "mDice": "mean_dice"}
+"""The field's own spelling, and ours."""
+
+
+def confusion_matrix(
+    *, truth: LabelMap, predicted: LabelMap, num_classes: int, ignore_index: int = IGNORE_INDEX
+) -> Counts:
+    """Count pixels by true class (rows) and predicted class (columns).
+
+    truth, predicted: (H, W) integer class indices; pixels where truth is ignore_index are dropped.
+    Returns (num_classes, num_classes) int64. Raises InputError if the shapes differ or a counted index is
+    outside 0..num_classes-1.
+    """
+    counted = truth != ignore_index
+    pairs = class_pairs(truth=truth, predicted=predicted, counted=counted, num_classes=num_classes)
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def class_pairs(*, truth: LabelMap, predicted: LabelMap, counted: NDArray[np.bool_], num_classes: int) -> Counts:
+    """A counted pixel's cell in the flattened confusion matrix: num_classes * true + predicted class.
+
+    truth, predicted, counted: (H, W). Returns int64, one a counted pixel, in row order. Raises InputError as
+    `confusion_matrix` does.
+    """
+    if truth.shape != predicted.shape:
+        raise InputError(f"predicted label map is {predicted.shape}; it must have the truth's shape {truth.shape}")
+    true_classes, predicted_classes = truth[counted], predicted[counted]
+    for kind, classes in (("true", true_classes), ("predicted", predicted_classes)):
+        if classes.size and not (classes.min() >= 0 and classes.max() < num_classes):
+            wrong = classes[(classes < 0) | (classes >= num_classes)][0]
+            raise InputError(f"{kind} label {wrong} is outside 0..{num_classes - 1}")
+    return num_classes * true_classes.astype(np.int64) + predicted_classes
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Metrics of a split, as fractions; NaN where a class has a zero denominator. Class arrays are (num_classes,).
+
+    The means run over the classes whose denominator is not zero: `num_classes_averaged` for IoU and Dice.
+    """
+
+    class_accuracy: Fractions
+    class_precision: Fractions
+    class_iou: Fractions
+    class_dice: Fractions
+    pixel_accuracy: float
+    mean_accuracy: float
+    mean_iou: float
+    mean_dice: float
+    num_classes_averaged: int
+
+    def as_report(self, names: Sequence[str]) -> dict[str, Any]:
+        """For JSON: the means, then the class values by name; null where a class has none."""
+        report: dict[str, Any] = {name: _or_none(getattr(self, name)) for name in SHORT_NAMES.values()}
+        report["num_classes_averaged"] = self.num_classes_averaged
+        for name in ("class_accuracy", "class_precision", "class_iou", "class_dice"):
+            report[name] = dict(zip(names, map(_or_none, getattr(self, name)), strict=True))
+        return report
+
+
+def compute_scores(confusion: Counts) -> Scores:
+    """Scores of a (num_classes, num_classes) matrix.
+
+    A class's accuracy is TP/GT, precision TP/Pred, IoU TP/(GT + Pred - TP) and Dice 2TP/(GT + Pred).
+    """
+    correct = np.diagonal(confusion).astype(np.float64)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    class_accuracy = _ratio(correct, true)
+    class_precision = _ratio(correct, predicted)
+    class_iou = _ratio(correct, true + predicted - correct)
+    class_dice = _ratio(2 * correct, true + predicted)
+    return Scores(
+        class_accuracy=class_accuracy,
+        class_precision=class_precision,
+        class_iou=class_iou,
+        class_dice=class_dice,
+        pixel_accuracy=float(_ratio(correct.sum(), true.sum())),
+        mean_accuracy=_mean(class_accuracy),
+        mean_iou=_mean(class_iou),
+        mean_dice=_mean(class_dice),
+        num_classes_averaged=int(np.isfinite(class_iou).sum()),
+    )
+
+
+def average_scores(of_seeds: Sequence[Scores]) -> Scores:
+    """Each score's mean over trainings with several seeds; over those that have it, where some have none."""
+
+    def mean(score: Callable[[Scores], Fractions | float]) -> Fractions:
+        values = np.array([score(one) for one in of_seeds])
+        known = np.isfinite(values)
+        return _ratio(np.where(known, values, 0).sum(axis=0), known.sum(axis=0))
+
+    return Scores(
+        class_accuracy=mean(lambda one: one.class_accuracy),
+        class_precision=mean(lambda one: one.class_precision),
+        class_iou=mean(lambda one: one.class_iou),
+        class_dice=mean(lambda one: one.class_dice),
+        pixel_accuracy=float(mean(lambda one: one.pixel_accuracy)),
+        mean_accuracy=float(mean(lambda one: one.mean_accuracy)),
+        mean_iou=float(mean(lambda one: one.mean_iou)),
+        mean_dice=float(mean(lambda one: one.mean_dice)),
+        num_classes_averaged=min(one.num_classes_averaged for one in of_seeds),
+    )
+
+
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[Any]) -> Fractions:
+    denominator = np.asarray(denominator)
+    return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _mean(values: Fractions) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

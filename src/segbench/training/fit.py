@@ -1,0 +1,124 @@
+"""The training loop: one schedule for all networks, on Lightning."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from segbench import params
+from segbench.errors import InputError
+from segbench.models.network import Network
+from segbench.training.convolutions import depthwise_in_float32, subsample_atrous_depthwise
+from segbench.training.curves import Curves, Epoch
+from segbench.training.precision import LIGHTNING_PRECISION, Precision, device_type
+from segbench.training.resume import WholeCheckpoints
+from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages
+from segbench.training.task import Task
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips and devices
+warnings.filterwarnings("ignore", module="lightning.*")  # few workers, a folder with a checkpoint: both are meant
+
+
+def seed_everything(seed: int) -> None:
+    """Fix all random numbers, so that the same seed builds and trains the same network."""
+    L.seed_everything(seed, workers=True, verbose=False)
+
+
+def is_first_process() -> bool:
+    """Whether this process writes the results: on several devices, Lightning starts the stage once for each."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def fit(
+    model: Network,
+    samples: AugmentedSamples,
+    validation: WholeImages,
+    *,
+    schedule: params.Train,
+    seed: int,
+    precision: Precision,
+    class_weights: Tensor | None,
+    num_classes: int,
+    checkpoints: Path,
+    on_epoch: Callable[[Epoch], None],
+) -> list[Epoch]:
+    """Train a model in place and return its curves; continue from `checkpoints` if a killed training left one.
+
+    The same seed gives the same weights on one machine, with one number of threads, also after a restart. On CUDA,
+    bilinear upsampling and the losses add in no fixed order, so weights differ there in the last bits. Raises
+    InputError if there are fewer samples than devices.
+    """
+    task = Task(
+        model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        schedule,
+        seed=seed,
+        num_classes=num_classes,
+        class_weights=class_weights,
+    )
+    curves = Curves(on_epoch)
+    last = checkpoints / "last.ckpt"
+    keep = partial(ModelCheckpoint, checkpoints, enable_version_counter=False)
+    best = keep(filename="best", monitor="val_mean_iou", mode="max")
+    callbacks: list[Callback] = [curves]
+    if schedule.checkpoint == "best":
+        callbacks.append(best)
+    callbacks.append(keep(filename="last", save_on_train_epoch_end=True))  # after best, which a restart would miss
+    shows_progress = sys.stderr.isatty()
+    if shows_progress:
+        callbacks.append(TQDMProgressBar(leave=False))
+    is_on_cpu = device_type(schedule.accelerator) == "cpu"
+    if is_on_cpu:
+        subsample_atrous_depthwise(model)
+    trainer = L.Trainer(
+        accelerator=schedule.accelerator,
+        devices=schedule.devices,
+        precision=LIGHTNING_PRECISION[precision],
+        max_epochs=schedule.epochs,
+        gradient_clip_val=schedule.gradient_clip_norm,
+        check_val_every_n_epoch=schedule.validate_every_epochs,
+        callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
+        default_root_dir=checkpoints,
+        deterministic="warn" if is_on_cpu else None,  # on CUDA, torch would enlarge by a slow decomposition
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_progress_bar=shows_progress,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # the sampler divides the samples itself
+    )
+    share = len(samples) // trainer.world_size
+    if not share:
+        raise InputError(
+            f"params.yaml: train.devices are {trainer.world_size}, but the training split has {len(samples)} images; "
+            "it must have one per device"
+        )
+    loader = DataLoader(
+        samples,
+        batch_size=min(schedule.batch_size, share),
+        sampler=EpochSampler(
+            samples.class_pixels, seed=seed, epochs=schedule.epochs, rare_share=schedule.rare_class_sampling
+        ),
+        drop_last=True,
+        num_workers=schedule.loader_workers,
+        persistent_workers=schedule.loader_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+    validation_loader = DataLoader(validation, batch_size=1, num_workers=schedule.loader_workers)
+    with depthwise_in_float32(model) if precision == "bfloat16_dense" else nullcontext():
+        trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt  # Lightning keeps it to itself
+    if schedule.checkpoint == "best":
+        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+        task.load_state_dict(state)
+    return curves.rows

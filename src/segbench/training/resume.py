@@ -1,0 +1,36 @@
+"""Where an interrupted training waits for the next try.
+
+A declared output is deleted by DVC when its stage starts, so checkpoints lie in a folder that DVC does not know. Its
+name is a hash of all that the training depends on: after a change of parameters, data or code, it is not found.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from segbench.files import project_root, replacing
+
+
+def training_key(settings: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    """A hash of the settings and of the sources. settings: anything that JSON can hold; sources: digests by path."""
+    content = json.dumps([settings, sources], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def checkpoint_folder(key: str) -> Path:
+    """The folder of a training's checkpoints and its tracking run; removed when the stage that trains has ended."""
+    return project_root() / "data" / "checkpoints" / key
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """A kill while a checkpoint is written leaves the one before; Lightning's own may leave a part of either."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write it beside its place, then put it there."""
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)

@@ -1,0 +1,45 @@
+"""The learning-rate schedule, and the optimiser that follows it."""
+
+from functools import partial
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from segbench import params
+
+
+def learning_rate_factor(step: int, *, num_steps: int, warmup_steps: int, power: float) -> float:
+    """Linear warm-up, then polynomial decay to zero at num_steps (Liu et al. 2015)."""
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    return float((1 - (step - warmup_steps) / max(1, num_steps - warmup_steps)) ** power)
+
+
+def build_scheduler(optimizer: torch.optim.Optimizer, schedule: params.Train, *, num_steps: int) -> LambdaLR:
+    """The schedule's warm-up and decay over num_steps steps of the optimiser."""
+    warmup_steps = round(schedule.warmup_epochs * num_steps / schedule.epochs)
+    factor = partial(
+        learning_rate_factor, num_steps=num_steps, warmup_steps=warmup_steps, power=schedule.poly_power
+    )  # fmt: skip
+    return LambdaLR(optimizer, factor)
+
+
+def build_optimizer(model: nn.Module, schedule: params.Train) -> torch.optim.Optimizer:
+    """SGD or AdamW; the backbone at its own rate, no weight decay on biases and normalisation."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        key = (name.startswith("backbone."), parameter.ndim > 1)
+        groups.setdefault(key, []).append(parameter)
+    # Head first: its rate is the one that the curves show.
+    settings = [
+        {
+            "params": groups[key],
+            "lr": schedule.lr * (schedule.backbone_lr_factor if key[0] else 1),
+            "weight_decay": schedule.weight_decay if key[1] else 0.0,
+        }
+        for key in sorted(groups)
+    ]
+    if schedule.optimizer == "sgd":
+        return torch.optim.SGD(settings, lr=schedule.lr, momentum=schedule.momentum)
+    return torch.optim.AdamW(settings, lr=schedule.lr)

@@ -1,0 +1,81 @@
+"""What Lightning trains: the model, the loss, the optimiser and the validation metrics."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from segbench import params
+from segbench.labels import IGNORE_INDEX
+from segbench.models.network import Network
+from segbench.scoring.metrics import compute_scores
+from segbench.training import losses
+from segbench.training.schedule import build_optimizer, build_scheduler
+
+
+class Task(L.LightningModule):
+    """A network with the schedule that trains it.
+
+    class_weights: (num_classes,) weights of the loss, or None for equal ones.
+    """
+
+    def __init__(
+        self, model: Network, schedule: params.Train, *, seed: int, num_classes: int, class_weights: Tensor | None
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.schedule = schedule
+        self.seed = seed
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.confusion = MulticlassConfusionMatrix(num_classes, ignore_index=IGNORE_INDEX, validate_args=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 -> (N, C, H, W) float32 logits"""
+        logits: Tensor = self.model(_pixels(images))
+        return logits.float()
+
+    def loss(self, logits: Tensor, label_maps: Tensor) -> Tensor:
+        """The schedule's loss of (N, C, H, W) logits and (N, H, W) label maps, over the labelled pixels."""
+        return losses.weighted_sum(logits, label_maps, terms=self.schedule.loss, class_weights=self.class_weights)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """One step on (N, 3, H, W) uint8 images and (N, H, W) uint8 label maps.
+
+        Its random numbers (dropout) depend on the seed and the step alone, so that a resumed training equals an
+        unbroken one.
+        """
+        torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))
+        images, label_maps = batch
+        terms = self.model.loss_terms(_pixels(images), label_maps)
+        loss = torch.stack([weight * self.loss(logits.float(), truth) for logits, truth, weight in terms]).sum()
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Score an image at its label map's own size, as the test does."""
+        images, label_maps = batch
+        logits = F.interpolate(self(images), size=label_maps.shape[-2:], mode="bilinear", align_corners=False)
+        self.log("val_loss", self.loss(logits, label_maps), batch_size=1, sync_dist=True)
+        self.confusion.update(logits.argmax(dim=1), label_maps.long())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the whole split; several processes' counts are summed by torchmetrics."""
+        found = compute_scores(self.confusion.compute().cpu().numpy())
+        self.confusion.reset()
+        self.log("val_pixel_accuracy", found.pixel_accuracy)
+        self.log("val_mean_iou", found.mean_iou)
+
+    def configure_optimizers(self) -> Any:
+        """The schedule's optimiser, whose rates change at each step."""
+        optimizer = build_optimizer(self.model, self.schedule)
+        num_steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = build_scheduler(optimizer, self.schedule, num_steps=num_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _pixels(images: Tensor) -> Tensor:
+    """(N, 3, H, W) uint8 -> float RGB in 0..1"""
+    return images.float().div(255).contiguous(memory_format=torch.channels_last)

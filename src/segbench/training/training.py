@@ -1,0 +1,162 @@
+"""A model's trainings on a dataset, one for each seed: what they depend on, and what each leaves behind.
+
+A training that has ended leaves weights and a record beside its checkpoints, where they wait for those of the other
+seeds: a kill costs no finished training.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from segbench import params
+from segbench.datasets.prepared import Prepared
+from segbench.files import read_json, write_csv, write_json
+from segbench.machine import git_commit, peak_memory_mib
+from segbench.models.build import build_model, num_parameters
+from segbench.models.network import FittedOnPixels, Network
+from segbench.models.weights import save_weights
+from segbench.sources import source_digests
+from segbench.training.curves import Epoch
+from segbench.training.fit import fit, is_first_process, seed_everything
+from segbench.training.losses import loss_class_weights
+from segbench.training.precision import Precision, choose_precision, device_type
+from segbench.training.resume import checkpoint_folder, training_key
+from segbench.training.samples import AugmentedSamples, WholeImages
+
+WEIGHTS, RECORD = "weights.pt", "training.json"
+MEDIANS = ("training_seconds", "training_images_per_second", "training_peak_memory_mib")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model's training on a dataset with one seed."""
+
+    dataset: str
+    model: str
+    seed: int
+    parameters: params.Params
+    data: Prepared
+    samples: AugmentedSamples
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the training is told, for reports and for `key`."""
+        schedule = self._schedule.model_dump()
+        return {
+            "dataset": self.dataset,
+            "dataset_fingerprint": self.data.fingerprint,
+            "model": {
+                "name": self.model,
+                **self.parameters.model(self.model).model_dump(exclude={"train", "train_on"}),
+            },
+            "backbone": self.parameters.backbone_for(self.model).model_dump(),
+            "train": {**schedule, "seeds": [self.seed], "precision": self._precision},
+            "samples": asdict(self.samples.recipe),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of the settings and of the sources that training imports: the same key gives the same weights.
+
+        Computed once, so that editing code during a training does not change its folder.
+        """
+        network = self.parameters.model(self.model).network_module
+        return training_key(self.settings, source_digests(__name__, network))
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints lie, and weights and record when it has ended."""
+        return checkpoint_folder(self.key)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether weights and record are there."""
+        return (self.folder / RECORD).exists() and (self.folder / WEIGHTS).exists()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the training cost, and one row per epoch."""
+        record: dict[str, Any] = read_json(self.folder / RECORD)
+        return record
+
+    def run(self, on_epoch: Callable[[Epoch], None]) -> None:
+        """Train, or continue from the checkpoints of a killed try, and leave weights and record."""
+        seed_everything(self.seed)
+        network = build_model(
+            self.parameters.model(self.model),
+            backbone=self.parameters.backbone_for(self.model),
+            num_classes=len(self.data.classes),
+        )
+        schedule = self._schedule
+        start, rows = time.perf_counter(), []
+        if isinstance(network, FittedOnPixels):
+            network.fit(*self.samples.pixels(), seed=self.seed)
+        else:
+            assert isinstance(network, Network)
+            rows = fit(
+                network,
+                self.samples,
+                WholeImages(self.data, "val", scale=self.samples.recipe.scale),
+                schedule=schedule,
+                seed=self.seed,
+                precision=self._precision,
+                class_weights=loss_class_weights(schedule.class_weights, self.samples.class_pixels),
+                num_classes=len(self.data.classes),
+                checkpoints=self.folder,
+                on_epoch=on_epoch,
+            )
+        if not is_first_process():
+            return
+        save_weights(network, self.folder / WEIGHTS)
+        seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
+        record = {
+            "seed": self.seed,
+            "training_key": self.key,
+            "commit": git_commit(),
+            "parameters": num_parameters(network),
+            "backbone_parameters": num_parameters(getattr(network, "backbone", None)),
+            "training_seconds": round(seconds, 1),
+            "training_images_per_second": statistics.median(row.images_per_second for row in rows) if rows else None,
+            "training_peak_memory_mib": round(peak_memory_mib()),
+            "epochs": [asdict(row) for row in rows],
+        }
+        write_json(self.folder / RECORD, record)
+
+    @property
+    def _schedule(self) -> params.Train:
+        return self.parameters.train_for(self.dataset, self.model)
+
+    @property
+    def _precision(self) -> Precision:
+        return choose_precision(self._schedule.precision, device_type(self._schedule.accelerator))
+
+
+def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What one training of the model costs, the median over its seeds; and each seed's key, commit and time."""
+    costs = {name: records[0][name] for name in ("parameters", "backbone_parameters")}
+    for name in MEDIANS:
+        known = [record[name] for record in records if record[name] is not None]
+        costs[name] = round(statistics.median(known), 2) if known else None
+    kept = ("seed", "training_key", "commit", "training_seconds")
+    return {**costs, "trainings": [{name: record[name] for name in kept} for record in records]}
+
+
+def validation_mean_iou(records: Sequence[dict[str, Any]], *, checkpoint: str) -> float | None:
+    """On the validation split, by the weights that are kept, the mean over the seeds; None without epochs."""
+    curves = [[row["val_mean_iou"] for row in record["epochs"]] for record in records]
+    curves = [[value for value in curve if value is not None] for curve in curves]
+    kept = [max(curve) if checkpoint == "best" else curve[-1] for curve in curves if curve]
+    return statistics.fmean(kept) if kept else None
+
+
+def write_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """The curves of all seeds as CSV: one row per seed and epoch."""
+    names = ["seed", *(field.name for field in fields(Epoch))]
+    rows = [{"seed": record["seed"], **epoch} for record in records for epoch in record["epochs"]]
+    write_csv(path, pd.DataFrame(rows, columns=names))

@@ -1,0 +1,73 @@
+"""The stream of augmented samples: it comes back from disk as it was written, and its seed changes it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segbench.augment.stream import Recipe, Stream, read_recipe, write_augmented
+from segbench.augment.transforms import Transform
+from segbench.datasets import scenes
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
+
+EVERYDAY: list[Transform] = [
+    {"RandomScale": {"scale_limit": [-0.25, 0.5], "p": 1.0}},
+    {"HorizontalFlip": {"p": 0.5}},
+    {"ColorJitter": {"p": 1.0}},
+]
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 256, (40, 50, 3), np.uint8)
+LABEL_MAP = RNG.integers(0, 9, (40, 50), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    source = scenes.open_source(seed=0, width_px=48, height_px=40, num_train=3, num_val=1, num_test=1)
+    return prepare(source, tmp_path_factory.mktemp("data") / "prepared")
+
+
+def test_each_transform_by_itself_is_never_left_out_and_keeps_the_centre() -> None:
+    transforms: list[Transform] = [{"HorizontalFlip": {"p": 0.01}}, {"VerticalFlip": {}}]
+    recipe = Recipe(seed=0, copies=0, scale=1.0, crop_px=(20, 30), transforms=transforms)
+    image, label_map = recipe.original()(IMAGE, LABEL_MAP, seed=0)
+    np.testing.assert_array_equal(label_map, LABEL_MAP[10:30, 10:40])
+    ((first, mirrored), (second, upturned)) = recipe.each_alone()
+    assert (first, second) == ("HorizontalFlip", "VerticalFlip")
+    np.testing.assert_array_equal(mirrored(IMAGE, LABEL_MAP, seed=0)[0], image[:, ::-1])
+    np.testing.assert_array_equal(upturned(IMAGE, LABEL_MAP, seed=0)[1], label_map[::-1])
+
+
+@pytest.mark.parametrize("copies", [0, 2])
+def test_a_recipe_comes_back_as_it_was_written(tmp_path: Path, prepared: Prepared, copies: int) -> None:
+    recipe = Recipe(seed=1, copies=copies, scale=0.5, crop_px=(16, 24), transforms=EVERYDAY)
+    write_augmented(recipe, prepared, tmp_path)
+    assert read_recipe(tmp_path) == recipe
+
+
+def test_stored_samples_are_copies_times_images_of_the_crops_size(tmp_path: Path, prepared: Prepared) -> None:
+    recipe = Recipe(seed=1, copies=2, scale=0.5, crop_px=(16, 24), transforms=EVERYDAY)
+    write_augmented(recipe, prepared, tmp_path)
+    images, label_maps = np.load(tmp_path / "images.npy"), np.load(tmp_path / "label_maps.npy")
+    assert images.shape == (6, 16, 24, 3)
+    assert label_maps.shape == (6, 16, 24)
+    assert images.dtype == label_maps.dtype == np.uint8
+    assert len({image.tobytes() for image in images}) == 6
+
+
+def test_a_recipe_with_a_mistake_writes_nothing(tmp_path: Path, prepared: Prepared) -> None:
+    recipe = Recipe(seed=1, copies=1, scale=1.0, crop_px=(16, 24), transforms=[{"HorizontalFlop": {}}])
+    with pytest.raises(InputError, match=re.escape("augment.transforms.0.HorizontalFlop")):
+        write_augmented(recipe, prepared, tmp_path / "augmented")
+    assert not (tmp_path / "augmented").exists()
+
+
+def test_the_seed_of_a_recipe_changes_its_samples(prepared: Prepared) -> None:
+    def first_samples(seed: int) -> set[bytes]:
+        recipe = Recipe(seed=seed, copies=0, scale=1.0, crop_px=(16, 24), transforms=EVERYDAY)
+        return {image.tobytes() for image, _ in map(Stream(recipe, prepared), range(6))}
+
+    assert first_samples(0) == first_samples(0)
+    assert not first_samples(0) & first_samples(1)

@@ -1,0 +1,73 @@
+"""The search: it finds what helps, leaves out what does not, and repeats itself."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segbench import params
+from segbench.crf.inference import refine
+from segbench.crf.search import Search, TuningImage, tune
+from segbench.scoring.metrics import compute_scores, confusion_matrix
+from tests.crf.test_inference import two_halves
+
+RANGES: dict[str, Any] = {
+    "trials": 8, "tuning_images": 2, "seed": 0, "objective": "mean_iou", "appearance_weight": [1, 10],
+    "appearance_sigma_xy": [0.05, 0.3], "appearance_sigma_rgb": [5, 30], "smoothness_weight": [0.1, 1],
+    "smoothness_sigma_xy": [0.005, 0.02], "steps": [1, 5],
+}  # fmt: skip
+
+
+def search(images: list[TuningImage], **changes: Any) -> Search:
+    return tune(images, params.CRF(**{**RANGES, **changes}), device="cpu", workers=2)
+
+
+def images_of(*, true_edge: int) -> list[TuningImage]:
+    """The image's edge is at 30 px, the network's at 34."""
+    image, probabilities = two_halves()
+    truth = np.broadcast_to(np.arange(60) >= true_edge, (40, 60)).astype(np.uint8)
+    return [TuningImage(image, probabilities, truth)] * 2
+
+
+def test_what_helps_is_chosen_and_its_score_is_what_it_gives() -> None:
+    (one, _) = images = images_of(true_edge=30)
+    found = search(images)
+    assert len(found.candidates) == 8 * 2
+    assert found.chosen == found.best.parameters
+    refined = refine(one.image, one.probabilities, found.best.parameters).argmax(axis=0).astype(np.uint8)
+    score = compute_scores(confusion_matrix(truth=one.truth, predicted=refined, num_classes=2)).mean_iou
+    assert found.best.score == pytest.approx(score)
+    assert found.best.score == max(candidate.score for candidate in found.candidates) > found.score_without + 0.05
+
+
+def test_candidates_lie_in_their_ranges_and_differ() -> None:
+    found = search(images_of(true_edge=30))
+    for name in ("appearance_weight", "appearance_sigma_xy", "smoothness_sigma_xy"):
+        low, high = RANGES[name]
+        values = {getattr(candidate.parameters, name) for candidate in found.candidates}
+        assert low <= min(values) < max(values) <= high
+    assert {candidate.parameters.steps for candidate in found.candidates} == {1, 5}
+
+
+def test_what_does_not_help_is_left_out() -> None:
+    """A network that is right already: no CRF can beat it."""
+    image, _ = two_halves()
+    truth = np.random.default_rng(0).integers(0, 2, (40, 60)).astype(np.uint8)
+    right = np.stack([0.98 - 0.96 * truth, 0.02 + 0.96 * truth]).astype(np.float32)
+    found = search([TuningImage(image, right, truth)])
+    assert found.score_without == 1
+    assert found.chosen is None
+
+
+def test_a_seed_repeats_the_search() -> None:
+    images = images_of(true_edge=30)
+    assert search(images, trials=6) == search(images, trials=6)
+    assert search(images, trials=6) != search(images, trials=6, seed=1)
+
+
+def test_the_objective_is_what_is_asked_for() -> None:
+    (one, _) = images = images_of(true_edge=30)
+    plain = confusion_matrix(truth=one.truth, predicted=one.probabilities.argmax(0).astype(np.uint8), num_classes=2)
+    for objective in ("mean_iou", "pixel_accuracy", "mean_dice"):
+        found = search(images, trials=2, objective=objective)
+        assert found.score_without == pytest.approx(getattr(compute_scores(plain), objective))

@@ -1,0 +1,129 @@
+"""Every model of params.yaml, through the same tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from segbench import params
+from segbench.errors import InputError
+from segbench.models.build import build_model
+from segbench.models.color_clusters import ColorClusters
+from segbench.models.network import Network
+from segbench.models.sliding_window import SlidingWindow
+from segbench.models.weights import restore_network, save_weights
+from segbench.scoring import metrics
+from tests.parameters import PARAMETERS
+
+UNTRAINED = params.Backbone(name="tf_efficientnet_lite0", weights="none")
+LECTURE = [
+    "color_clusters", "sliding_window", "fcn_32s", "fcn_16s", "fcn_8s", "unet", "pspnet", "deeplab_v1", "deeplab_v2",
+    "deeplab_v3", "deeplab_v3_plus",
+]  # fmt: skip
+NETWORKS = LECTURE[1:]
+
+
+def network(name: str, *, backbone: params.Backbone = UNTRAINED, num_classes: int = 3) -> Network:
+    built = build_model(PARAMETERS.model(name), backbone=backbone, num_classes=num_classes)
+    assert isinstance(built, Network)
+    return built
+
+
+def loss_of(model: Network, images: torch.Tensor, label_maps: torch.Tensor) -> torch.Tensor:
+    terms = model.loss_terms(images, label_maps)
+    return torch.stack([weight * F.cross_entropy(logits, truth) for logits, truth, weight in terms]).sum()
+
+
+def test_the_benchmark_runs_the_lectures_models_under_their_names() -> None:
+    assert PARAMETERS.benchmark.models == LECTURE
+
+
+@pytest.mark.parametrize("name", LECTURE)
+@pytest.mark.parametrize("size", [(65, 97), (32, 32), (96, 128)])
+def test_logits_have_the_images_size(name: str, size: tuple[int, int]) -> None:
+    model = build_model(PARAMETERS.model(name), backbone=UNTRAINED, num_classes=5).eval()
+    with torch.inference_mode():
+        assert model(torch.rand(2, 3, *size)).shape == (2, 5, *size)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_reach_every_parameter_and_are_finite(name: str) -> None:
+    torch.manual_seed(0)
+    model = network(name)
+    images, label_maps = torch.rand(2, 3, 65, 97), torch.randint(0, 3, (2, 65, 97))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):  # score layers start at zero and pass nothing on until the first step
+        optimizer.zero_grad()
+        loss_of(model, images, label_maps).backward()
+        optimizer.step()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        assert parameter.grad.abs().max() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_two_tiny_images_are_learnt_by_heart(name: str) -> None:
+    torch.manual_seed(0)
+    model = network(name, backbone=PARAMETERS.backbone)
+    if isinstance(model, SlidingWindow):
+        model.stride = 1  # interpolation between positions would cut the corners
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    label_maps = torch.zeros(2, 64, 64, dtype=torch.long)
+    label_maps[0, 16:48, 20:52] = 1
+    label_maps[1, :, 30:] = 2
+    images = 0.5 + 0.3 * F.one_hot(label_maps, 3).permute(0, 3, 1, 2) + 0.05 * torch.randn(2, 3, 64, 64)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss_of(model, images, label_maps).backward()
+        optimizer.step()
+    predicted = model(images).argmax(dim=1)
+    confusion = metrics.confusion_matrix(
+        truth=label_maps.numpy().astype(np.uint8), predicted=predicted.numpy().astype(np.uint8), num_classes=3
+    )
+    assert metrics.compute_scores(confusion).mean_iou > 0.95
+
+
+@pytest.mark.parametrize("name", LECTURE)
+def test_saved_weights_give_the_same_logits(name: str, tmp_path: Path) -> None:
+    model, images = PARAMETERS.model(name), torch.rand(1, 3, 33, 47)
+    trained = build_model(model, backbone=PARAMETERS.backbone, num_classes=4).eval()
+    save_weights(trained, tmp_path / "weights.pt")
+    restored = restore_network(model, backbone=PARAMETERS.backbone, num_classes=4, path=tmp_path / "weights.pt").eval()
+    assert torch.equal(trained(images), restored(images))
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    unet = build_model(PARAMETERS.model("unet"), backbone=UNTRAINED, num_classes=4)
+    save_weights(unet, tmp_path / "unet.pt")
+    with pytest.raises(InputError, match=r"unet\.pt: not the weights of this model"):
+        restore_network(PARAMETERS.model("fcn_8s"), backbone=UNTRAINED, num_classes=4, path=tmp_path / "unet.pt")
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "bilinear"])
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_fcn_sums_scores_down_to_its_stride(stride: int, upsampling: str) -> None:
+    fcn = PARAMETERS.model("fcn_8s").model_copy(update={"stride": stride, "upsampling": upsampling})
+    model = build_model(fcn, backbone=UNTRAINED, num_classes=3)
+    assert len(model.get_submodule("skip_scores")._modules) == {32: 0, 16: 1, 8: 2}[stride]
+    assert model(torch.rand(1, 3, 65, 97)).shape == (1, 3, 65, 97)
+
+
+def test_color_clusters_learn_colours_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 3, 5000).astype(np.uint8)
+    colors = np.array([[250, 0, 0], [0, 250, 0], [0, 0, 250]], np.uint8)[classes]
+    classes[:100] = 255
+    models = [ColorClusters(num_classes=3, num_clusters=8) for _ in range(2)]
+    for model in models:
+        model.fit(colors, classes, seed=0)
+    assert torch.equal(models[0].centers, models[1].centers)
+    image = torch.tensor([[[250.0, 0, 0], [0, 0, 250]]]).permute(2, 0, 1)[None] / 255
+    assert models[0](image).argmax(dim=1).tolist() == [[[0, 2]]]
+    probabilities = models[0](image).softmax(dim=1)
+    torch.testing.assert_close(probabilities.log(), models[0](image))

@@ -1,0 +1,45 @@
+"""The README's table: of the report that is in git, and nothing else."""
+
+import pandas as pd
+import pytest
+
+from segbench.errors import InputError
+from segbench.report.pages.brief import brief_table, put_between
+from tests.parameters import PROJECT
+
+ROW = {
+    "mIoU_low": 0.4, "mIoU_high": 0.6, "mDice": 0.7, "aAcc": 0.9, "latency_ms": 12.4, "training_seconds": 90,
+}  # fmt: skip
+ROWS = pd.DataFrame([
+    {"model": "plain", "crf": "off", "as_in_paper": True, "mIoU": 0.5, **ROW},
+    {"model": "plain", "crf": "on", "as_in_paper": False, "mIoU": 0.49, **ROW},
+    {"model": "with_crf", "crf": "off", "as_in_paper": False, "mIoU": 0.5, **ROW},
+    {"model": "with_crf", "crf": "on", "as_in_paper": True, "mIoU": 0.55, **ROW},
+    {"model": "theirs", "crf": "off", "as_in_paper": True, "mIoU": 0.8, **ROW, "training_seconds": float("nan")},
+])  # fmt: skip
+
+
+def test_each_model_is_there_once_as_its_paper_reports_it() -> None:
+    _, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in brief_table(ROWS)]
+    assert lines == [
+        ["with_crf + CRF", "55.0", "[40.0, 60.0]", "70.0", "90.0", "+5.0", "12", "1.5"],
+        ["plain", "50.0", "[40.0, 60.0]", "70.0", "90.0", "-1.0", "12", "1.5"],
+    ]
+
+
+def test_the_table_takes_the_place_of_the_former_one() -> None:
+    text = "before\n<!-- street -->\n\nold\n\n<!-- end of street -->\nafter\n"
+    once = put_between(text, ["| a |", "| b |"], name="street")
+    assert once == "before\n<!-- street -->\n\n| a |\n| b |\n\n<!-- end of street -->\nafter\n"
+    assert put_between(once, ["| a |", "| b |"], name="street") == once
+
+
+def test_a_page_without_a_place_is_refused() -> None:
+    with pytest.raises(InputError, match="no lines <!-- street -->"):
+        put_between("text", [], name="street")
+
+
+def test_the_readmes_table_is_that_of_the_report() -> None:
+    readme = (PROJECT / "README.md").read_text()
+    table = brief_table(pd.read_csv(PROJECT / "reports/camvid/benchmark.csv"))
+    assert put_between(readme, table, name="camvid") == readme

@@ -1,0 +1,554 @@
+"""The page: its structure and size without a browser, and what a person does with it in headless Chromium."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Route, expect, sync_playwright
+from playwright.sync_api import Page as Tab
+
+from segbench.labels import Classes
+from segbench.report.pages.html import MAX_BYTES, render, write_page
+from segbench.report.table.content import Estimate, Page, ScoredImage
+from tests.report.sample_pages import a_page, large_page, realistic_page, some_classes
+
+HOSTILE = """</script><img src=x onerror="alert(1)"> <b>&amp; 'single' "double" {{ 7*7 }}"""
+VOID = {"meta", "link", "input", "img", "br"}
+
+
+class Structure(HTMLParser):
+    """Elements by id, ids twice, wrong nesting, references out of the page, and text outside scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.handlers: list[str] = []
+        self.targets: list[str] = []
+        self.text = ""
+        self.data: dict[str, str] = {}
+        self.script_id = ""
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.ids += [found["id"]] if "id" in found else []
+        self.references += [found[name] for name in ("src", "href") if name in found]
+        self.handlers += [name for name in found if name.startswith("on")]
+        self.targets += [word for name in ("aria-labelledby", "for") for word in found.get(name, "").split()]
+        self.script_id = found.get("id", "") if tag == "script" else ""
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.data[self.script_id] = self.data.get(self.script_id, "") + data
+        elif self.open and self.open[-1] != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def realistic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    write_page(path, realistic_page())
+    return path
+
+
+@pytest.fixture(scope="module")
+def structure(realistic: Path) -> Structure:
+    return Structure(realistic.read_text())
+
+
+def small_page(*, names: tuple[str, ...] = ("unet", "fcn_8s"), num_images: int = 2) -> Page:
+    return a_page(models=names, classes=some_classes(3), num_images=num_images, height_px=12, width_px=16)
+
+
+def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
+    parts = [
+        "table", "classes", "differences", "groups", "speed", "confusion", "boundary", "curves", "claims", "images",
+        "protocol",
+    ]  # fmt: skip
+    assert len(set(structure.ids)) == len(structure.ids)
+    assert [link for link in structure.references if link.startswith("#")] == ["#table", *(f"#{it}" for it in parts)]
+    assert set(parts) | set(structure.targets) <= set(structure.ids)
+    assert "60 of 60 test images, worst first. By the mean of all entries." in structure.text
+    assert "One seed: every model was trained once" in structure.text
+    assert "PASCAL VOC 2012 test" in structure.text
+    assert "backbone none" in structure.text
+    assert "2 (1\N{EN DASH}2)" in re.sub(r"\s+", " ", structure.text)
+
+
+def test_differences_are_of_row_minus_column_and_bold_beyond_noise() -> None:
+    page = small_page(names=("unet", "fcn_8s", "pspnet"))
+    html = render(page)
+    (part,) = re.findall(r'<section id="differences".*?</section>', html, flags=re.S)
+    rows = re.findall(r'<th scope="row" class="name">(\w+)</th>((?:\s*<td.*?</td>)+)', part)
+    gaps = {name: re.findall(r"<td([^>]*)>(.*?)</td>", cells) for name, cells in rows[:3]}
+    assert [text for _, text in gaps["unet"]] == ["", "+4.0", "+8.0"]
+    assert [text for _, text in gaps["fcn_8s"]] == ["-4.0", "", "+4.0"]
+    assert all('class="sure"' in attributes for attributes, text in gaps["unet"][1:])
+    assert 'class="sure"' not in part.split("What the CRF buys")[1]
+    assert "95 % interval -6.0 to -2.0; of all comparisons at once -7.0 to -1.0" in gaps["fcn_8s"][0][0]
+    assert [name for name, _ in rows[3:6]] == ["unet", "fcn_8s", "pspnet"] and "+2.0" in rows[3][1]
+    assert [name for name, _ in rows[6:]] == ["unet", "fcn_8s", "pspnet"] and "+1.5" in rows[6][1]
+
+
+def test_nothing_is_referred_to_outside_the_page(realistic: Path, structure: Structure) -> None:
+    assert all(link.startswith(("#", "data:")) for link in structure.references)
+    assert not structure.handlers
+    assert not re.search(r"url\(|@import|\bfetch\(|XMLHttpRequest|import\(", realistic.read_text())
+
+
+def test_the_realistic_page_is_small(realistic: Path) -> None:
+    assert realistic.stat().st_size < MAX_BYTES
+
+
+def test_a_large_page_takes_the_images_that_fit_and_reads_no_more() -> None:
+    page = large_page()
+    drawn: list[str] = []
+
+    def counted(test_images: Iterable[ScoredImage]) -> Iterator[ScoredImage]:
+        for test_image in test_images:
+            drawn.append(test_image.name)
+            yield test_image
+
+    html = render(replace(page, test_images=counted(page.test_images)))
+    assert len(html.encode()) <= MAX_BYTES
+    shown = len(json.loads(Structure(html).data["picture-data"]))
+    assert 3 <= shown < page.num_images
+    assert f"{shown} of 60 test images" in html
+    assert len(drawn) == shown + 1
+    assert "Models were trained up to 3 times" in html
+
+
+@pytest.mark.parametrize("room", [0, 1, 5_000, 20_000])
+def test_the_budget_holds_to_the_byte(room: int) -> None:
+    page = small_page(num_images=30)
+    empty = len(render(replace(page, test_images=())).encode())
+    assert len(render(page, max_bytes=empty + room).encode()) <= empty + room
+
+
+def test_names_are_text_wherever_they_stand() -> None:
+    page = a_page(
+        models=(HOSTILE, "unet"),
+        classes=Classes.of([(HOSTILE, (1, 2, 3)), ("road", (4, 5, 6))]),
+        num_images=2,
+        height_px=12,
+        width_px=16,
+    )
+    page = replace(
+        page,
+        dataset=HOSTILE,
+        description=HOSTILE,
+        result=HOSTILE,
+        protocol=((HOSTILE, HOSTILE),),
+        notes=(HOSTILE,),
+        findings=tuple(replace(finding, says=HOSTILE, difference=HOSTILE) for finding in page.findings),
+        test_images=[replace(test_image, name=HOSTILE) for test_image in page.test_images],
+        test_images_note=HOSTILE,
+    )
+    found = Structure(render(page))
+    assert "img" not in found.tags
+    assert not found.handlers
+    assert json.loads(found.data["picture-data"])[0]["name"] == HOSTILE
+    assert json.loads(found.data["confusion-data"])[0]["label"] == f"{HOSTILE} + CRF"
+    assert found.text.count(HOSTILE) > 10
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_what_is_not_known_is_a_dash(unknown: float | None) -> None:
+    page = small_page()
+    page = replace(page, differences=())
+    nothing = Estimate(unknown)
+    first, *others = page.entries
+    assert first.costs
+    first = replace(
+        first,
+        pixel_accuracy=nothing,
+        mean_accuracy=nothing,
+        mean_iou=nothing,
+        mean_dice=nothing,
+        class_iou=(unknown,) * 3,
+        boundary_mean_iou=(unknown,) * 4,
+        seed_spread=unknown,
+        costs=replace(first.costs, latency_ms=nothing, multiply_adds=None, training_seconds=unknown),
+    )
+    test_images = [replace(it, score=unknown, mean_iou=(unknown,) * 4) for it in page.test_images]
+    curves = tuple(replace(curve, mean_iou=(unknown,) * 4) for curve in page.curves)
+    html = render(replace(page, entries=(first, *others), curves=curves, test_images=test_images))
+    assert not re.search(r"\b(nan|none)\b(?! of)", Structure(html).text.lower().replace("backbone none", ""))
+    assert json.loads(Structure(html).data["picture-data"])[0]["scores"] == ["\N{EN DASH}"] * 4
+    assert 'id="curves"' not in html
+
+
+def test_parts_without_content_are_left_out() -> None:
+    page = small_page()
+    entry = replace(
+        page.entries[0], crf=False, confusion=None, costs=None, boundary_mean_iou=(), published=None, class_iou=(0.5,)
+    )
+    bare = Page(
+        dataset="bare",
+        description="",
+        result="",
+        classes=some_classes(1),
+        entries=(entry,),
+        num_images=1,
+        num_seeds=1,
+        protocol=(),
+    )
+    found = Structure(render(bare))
+    parts = {"speed", "confusion", "boundary", "curves", "claims", "images"}
+    assert not parts & set(found.ids)
+    assert not [link for link in found.references if link.removeprefix("#") in parts]
+    assert "1 entry" in re.sub(r"\s+", " ", found.text)
+
+
+def test_many_classes_fit_into_a_page() -> None:
+    page = a_page(models=("unet",), classes=some_classes(40), num_images=2, height_px=96, width_px=128)
+    html = render(page)
+    assert len(html.encode()) < 1_000_000
+    assert html.count('class="upright"') == 2 * 40
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"entries": ()}, "at least one entry"),
+        ({"classes": some_classes(4)}, "class_iou has 3 values, not 4"),
+        ({"boundary_widths_px": (1.0,)}, "boundary_mean_iou has 4 values, not 1"),
+    ],
+)
+def test_a_page_whose_parts_do_not_fit_is_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(small_page(), **wrong)  # type: ignore[arg-type]
+
+
+def test_two_entries_of_one_name_are_refused() -> None:
+    page = small_page()
+    with pytest.raises(ValueError, match="2 entries are called unet"):
+        replace(page, entries=(*page.entries, page.entries[1]))
+
+
+def test_an_image_with_too_few_label_maps_is_refused() -> None:
+    page = small_page()
+    test_images = [replace(it, predicted=it.predicted[1:]) for it in page.test_images]
+    with pytest.raises(ValueError, match="one label map and one mIoU for each entry"):
+        render(replace(page, test_images=test_images))
+
+
+# --- in a browser ---
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+FLAGS = [
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+PHONE = {"width": 390, "height": 844}
+
+LOWEST_CONTRAST = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = rgba(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return null;
+  };
+  let lowest = [21, ""];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility({ visibilityProperty: true })) continue;
+    if (element.closest("option, script, title")) continue;
+    const [a, b] = [getComputedStyle(element).color, behind(element)].map((c, i) => luminance(i ? c : rgba(c)));
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < lowest[0]) lowest = [contrast, `${element.className} ${walker.currentNode.data}`];
+  }
+  return lowest;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+class Visit:
+    """A page in a tab of its own that allows no request but the file's; problems: errors and other requests."""
+
+    def __init__(self, browser: Browser, path: Path, **options: object) -> None:
+        self.problems: list[str] = []
+        self.tab: Tab = browser.new_page(**options)  # type: ignore[arg-type]
+        self.tab.set_default_timeout(5000)
+        self.tab.on("console", lambda message: self.problems.append(message.text))
+        self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        own = path.as_uri()
+        self.tab.route(lambda url: url != own, self._refuse)
+        self.tab.goto(own)
+
+    def _refuse(self, route: Route) -> None:
+        self.problems.append(route.request.url)
+        route.abort()
+
+    def rows(self) -> Locator:
+        return self.tab.locator("#benchmark tbody tr:visible")
+
+
+@pytest.fixture
+def visit(browser: Browser, realistic: Path) -> Iterator[Visit]:
+    visiting = Visit(browser, realistic, viewport={"width": 1280, "height": 900})
+    yield visiting
+    visiting.tab.close()
+    assert visiting.problems == []
+
+
+def orders(visit: Visit, head: str) -> list[str]:
+    """The keys of the visible rows in the column under a head."""
+    return visit.tab.evaluate(
+        """(head) => {
+          const heads = [...document.querySelectorAll("#benchmark thead th")];
+          const column = heads.findIndex((cell) => cell.querySelector("button").firstChild.data === head);
+          return [...document.querySelectorAll("#benchmark tbody tr")]
+            .filter((row) => row.checkVisibility()).map((row) => row.cells[column].dataset.order);
+        }""",
+        head,
+    )
+
+
+def head(visit: Visit, name: str) -> Locator:
+    return visit.tab.locator("#benchmark thead th").filter(has_text=re.compile(rf"^{name}")).first
+
+
+@in_browser
+def test_a_click_on_a_head_sorts_and_another_turns_round(visit: Visit) -> None:
+    latency = head(visit, "Latency")
+    latency.get_by_role("button").click()
+    expect(latency).to_have_attribute("aria-sort", "ascending")
+    *known, last = orders(visit, "Latency")
+    assert last == "", "what has no latency comes last"
+    assert known == sorted(known, key=float)
+    latency.get_by_role("button").click()
+    expect(latency).to_have_attribute("aria-sort", "descending")
+    assert orders(visit, "Latency") == [*reversed(known), ""]
+    expect(visit.tab.locator("[aria-sort]")).to_have_count(1)
+    expect(visit.tab.locator("#sorted")).to_have_text(re.compile("Sorted by Latency.*, descending"))
+
+
+@in_browser
+def test_the_keyboard_sorts(visit: Visit) -> None:
+    head(visit, "mIoU").get_by_role("button").focus()
+    visit.tab.keyboard.press("Enter")
+    found = orders(visit, "mIoU")
+    assert found == sorted(found, key=float, reverse=True)
+    visit.tab.keyboard.press("Space")
+    assert orders(visit, "mIoU") == found[::-1]
+    visit.tab.keyboard.press("Tab")
+    expect(head(visit, "mDice").get_by_role("button")).to_be_focused()
+    head(visit, "Model").get_by_role("button").press("Enter")
+    assert orders(visit, "Model")[:2] == ["color_clusters", "color_clusters + CRF"]
+
+
+@in_browser
+def test_the_filter_leaves_crf_off_or_on(visit: Visit) -> None:
+    assert visit.rows().count() == 23
+    visit.tab.get_by_role("radio", name="on", exact=True).check(force=True)
+    assert visit.rows().count() == 11
+    assert all(label.endswith(" + CRF") for label in orders(visit, "Model"))
+    assert visit.tab.locator("#classes tbody tr:visible").count() == 11
+    assert visit.tab.locator(".point:visible").count() == 11
+    visit.tab.keyboard.press("ArrowLeft")
+    expect(visit.tab.get_by_role("radio", name="off")).to_be_checked()
+    assert visit.rows().count() == 12
+
+
+@in_browser
+def test_intervals_appear_with_focus_and_by_the_switch(visit: Visit) -> None:
+    clip = "(element) => getComputedStyle(element).clipPath"
+    shown = visit.rows().nth(2).locator(".interval").first
+    assert shown.evaluate(clip) != "none"
+    visit.rows().nth(2).locator(".mark").focus()
+    assert shown.evaluate(clip) == "none"
+    other = visit.rows().nth(4).locator(".interval").first
+    assert other.evaluate(clip) != "none"
+    visit.tab.get_by_label("Show all intervals").check()
+    assert other.evaluate("(element) => getComputedStyle(element).position") == "static"
+
+
+@in_browser
+def test_a_model_is_marked_in_every_figure(visit: Visit) -> None:
+    unet = visit.rows().locator(".mark", has_text="unet").first
+    unet.click()
+    expect(unet).to_have_attribute("aria-pressed", "true")
+    visit.tab.mouse.move(0, 0)
+    visit.tab.locator("h1").click()
+    for part in ("#benchmark tr", "#speed-chart .point", "#boundary-chart .line", "#curves-chart .line"):
+        lit = visit.tab.locator(f"{part}.lit")
+        assert lit.count() >= 1
+        assert len(set(lit.evaluate_all("(all) => all.map((it) => it.dataset.model)"))) == 1
+    expect(visit.tab.locator("#curves-chart .legend [aria-pressed=true]")).to_contain_text("unet")
+
+
+@in_browser
+def test_a_chart_is_one_stop_of_the_tab_key(visit: Visit) -> None:
+    points = visit.tab.locator(".point")
+    points.first.focus()
+    visit.tab.keyboard.press("ArrowRight")
+    expect(points.nth(1)).to_be_focused()
+    expect(visit.tab.locator("#speed-readout")).to_contain_text("deeplab_v3_plus: mIoU 86.0 % (84.8")
+    visit.tab.keyboard.press("Tab")
+    assert visit.tab.locator(".point:focus").count() == 0
+
+
+@in_browser
+def test_labels_in_the_chart_do_not_cover_each_other(visit: Visit) -> None:
+    expect(visit.tab.locator(".point:not([data-label])")).to_have_count(0)
+    boxes = [box for box in (it.bounding_box() for it in visit.tab.locator(".point span:visible").all()) if box]
+    assert len(boxes) >= 5
+    for index, a in enumerate(boxes):
+        for b in boxes[:index]:
+            is_apart_across = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
+            assert is_apart_across or a["y"] + a["height"] <= b["y"] or b["y"] + b["height"] <= a["y"]
+
+
+@in_browser
+def test_another_entry_has_its_own_confusion_matrix(visit: Visit) -> None:
+    cells = visit.tab.locator("#matrix tbody td")
+    before = cells.all_inner_texts()
+    visit.tab.get_by_label("Entry").select_option(label="from elsewhere")
+    expect(visit.tab.locator("#confusion-label")).to_have_text("from elsewhere")
+    assert cells.all_inner_texts() != before
+    visit.tab.get_by_label("Entry").select_option(index=0)
+    assert cells.all_inner_texts() == before
+
+
+@in_browser
+def test_the_slider_moves_by_keyboard_and_pointer(visit: Visit) -> None:
+    slider, left = visit.tab.locator("#wipe"), visit.tab.locator("#left-picture")
+    slider.focus()
+    visit.tab.keyboard.press("ArrowRight")
+    expect(slider).to_have_value("51")
+    expect(slider).to_have_attribute("aria-valuetext", "51 % truth")
+    assert "49%" in left.evaluate("(canvas) => canvas.style.clipPath")
+    visit.tab.keyboard.press("Home")
+    assert "100%" in left.evaluate("(canvas) => canvas.style.clipPath")
+    expect(visit.tab.locator("#image")).to_have_value("0")
+    box = visit.tab.locator("#stage").bounding_box()
+    assert box
+    visit.tab.locator("#stage").click(position={"x": box["width"] / 4, "y": 10})
+    expect(slider).to_have_value("25")
+
+
+@in_browser
+def test_images_are_browsed_by_arrow_keys_and_buttons(visit: Visit) -> None:
+    image = visit.tab.locator("#image")
+    visit.tab.locator("#stage").focus()
+    visit.tab.keyboard.press("ArrowLeft")
+    expect(image).to_have_value("0")
+    visit.tab.keyboard.press("ArrowRight")
+    visit.tab.keyboard.press("ArrowRight")
+    expect(image).to_have_value("2")
+    visit.tab.get_by_role("button", name="Previous image").press("Enter")
+    expect(image).to_have_value("1")
+    visit.tab.keyboard.press("ArrowRight")
+    expect(image).to_have_value("2")
+    expect(visit.tab.locator("#left-picture")).to_have_attribute("aria-label", "truth of image 2")
+    image.select_option(index=59)
+    visit.tab.get_by_role("button", name="Next image").press("Enter")
+    expect(image).to_have_value("59")
+
+
+@in_browser
+def test_a_layer_is_drawn_pixel_for_pixel_and_enlarged_by_a_whole_factor(visit: Visit) -> None:
+    page = realistic_page()
+    first = next(iter(page.test_images))
+    visit.tab.locator("#right").select_option(label="unet + CRF")
+    expect(visit.tab.locator("#left-picture")).to_have_attribute("aria-label", "truth of image 0")
+    expect(visit.tab.locator("#right-picture")).to_have_attribute("aria-label", "unet + CRF of image 0")
+    index = [entry.label for entry in page.entries].index("unet + CRF")
+    for side, label_map in (("left", first.truth), ("right", first.predicted[index])):
+        drawn = visit.tab.locator(f"#{side}-picture").evaluate(
+            "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+        )
+        assert (np.array(drawn).reshape(96, 128, 4)[..., :3] == page.classes.colorize(label_map)).all()
+    box = visit.tab.locator("#stage").bounding_box()
+    assert box
+    assert (box["width"] % 128, box["height"] % 96) == (0, 0)
+    expect(visit.tab.locator("#right-picture")).to_have_css("image-rendering", "pixelated")
+    assert f"{100 * (first.mean_iou[index] or 0):.1f} %" in visit.tab.locator("#right-score").inner_text()
+
+
+@in_browser
+def test_a_phone_needs_no_sideways_scroll(browser: Browser, realistic: Path) -> None:
+    visiting = Visit(browser, realistic, viewport=PHONE, has_touch=True, is_mobile=True)
+    widths = visiting.tab.evaluate("[document.documentElement.scrollWidth, visualViewport.width, visualViewport.scale]")
+    visiting.tab.close()
+    assert widths == [390, 390, 1]
+    assert visiting.problems == []
+
+
+@in_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_contrast(browser: Browser, realistic: Path, scheme: str) -> None:
+    visiting = Visit(browser, realistic, viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    visiting.tab.get_by_label("Show all intervals").check()
+    contrast, where = visiting.tab.evaluate(LOWEST_CONTRAST)
+    background = visiting.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    visiting.tab.close()
+    assert contrast >= 4.5, where
+    assert (background == "rgb(20, 24, 26)") == (scheme == "dark")
+
+
+@in_browser
+def test_without_javascript_there_is_a_readable_table(browser: Browser, realistic: Path) -> None:
+    visiting = Visit(browser, realistic, java_script_enabled=False)
+    expect(visiting.rows()).to_have_count(23)
+    expect(visiting.rows().first.locator(".interval").first).to_have_css("position", "static")
+    expect(visiting.tab.locator("#viewer")).to_be_hidden()
+    expect(visiting.tab.get_by_text("These need JavaScript")).to_be_visible()
+    visiting.tab.close()
+    assert visiting.problems == []
+
+
+@in_browser
+def test_hostile_names_run_nothing_and_a_bare_page_works(browser: Browser, tmp_path: Path) -> None:
+    hostile = a_page(models=(HOSTILE,), classes=some_classes(40), num_images=1, height_px=12, width_px=16)
+    write_page(tmp_path / "hostile.html", hostile)
+    only = replace(hostile.entries[1], model="only", costs=None, confusion=None, boundary_mean_iou=())
+    bare = replace(hostile, entries=(only,), curves=(), findings=(), test_images=(), notes=(), boundary_widths_px=())
+    write_page(tmp_path / "bare.html", bare)
+    for name in ("hostile", "bare"):
+        visiting = Visit(browser, tmp_path / f"{name}.html", viewport=PHONE)
+        head(visiting, "mIoU").get_by_role("button").click()
+        assert visiting.tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        visiting.tab.close()
+        assert visiting.problems == []

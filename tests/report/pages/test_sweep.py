@@ -1,0 +1,98 @@
+"""A sweep's page: what was changed, and what it reached."""
+
+from typing import Any
+
+import pytest
+
+from segbench.errors import InputError
+from segbench.report.pages.sweep import sweep_page
+from segbench.report.table.numbers import MISSING
+
+COMMIT: dict[str, Any] = {
+    "typ": "baseline",
+    "State": None,
+    "val.street.unet": 0.3,
+    "train.lr": 0.004,
+    "train.loss.dice": "None",
+    "data/x": "hash a",
+}
+
+
+def experiment(**changed: Any) -> dict[str, Any]:
+    return {**COMMIT, "typ": "branch_commit", "State": "Success", "data/x": "hash b", **changed}
+
+
+def lines(*rows: dict[str, Any]) -> list[list[str]]:
+    page = sweep_page([COMMIT, *rows], dataset="street", sections=["train"])
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+
+
+def test_a_line_an_experiment_best_first() -> None:
+    header, _, *body = lines(
+        experiment(**{"val.street.unet": 0.41, "val.street.fcn_8s": 0.4, "train.lr": 0.001}),
+        experiment(**{"val.street.unet": 0.42, "val.street.fcn_8s": 0.5, "train.lr": 0.002, "train.loss.dice": 1.0}),
+        experiment(**{"val.street.unet": 0.2, "val.street.fcn_8s": 0.1}),
+    )
+    assert header == ["Changed", "unet", "fcn_8s", "Mean"]
+    assert body == [
+        [f"train.lr 0.004 → 0.002, train.loss.dice {MISSING} → 1", "42.0", "50.0", "46.0"],
+        ["train.lr 0.004 → 0.001", "41.0", "40.0", "40.5"],
+        ["(nothing else)", "20.0", "10.0", "15.0"],
+    ]
+
+
+def test_what_all_have_changed_is_said_once() -> None:
+    rows = [
+        experiment(**{"val.street.unet": 0.4, "train.epochs": 10.0, "train.lr": 0.001}),
+        experiment(**{"val.street.unet": 0.5, "train.epochs": 10.0}),
+    ]
+    page = sweep_page([COMMIT, *rows], dataset="street", sections=["train"])
+    assert f"\nIn all: train.epochs {MISSING} → 10.\n" in page
+    assert [line[0] for line in lines(*rows)[2:]] == ["(nothing else)", "train.lr 0.004 → 0.001"]
+
+
+def test_what_none_has_changed_is_said_if_scores_depend_on_it() -> None:
+    given = {"backbone.name": "resnet18", "datasets.street.input.scale": 0.5, "datasets.other.input.scale": 0.25}
+    rows = [
+        {**experiment(**{"val.street.unet": score, "train.epochs": epochs}), **given}
+        for score, epochs in ((0.4, 10), (0.5, 20))
+    ]
+    page = sweep_page([{**COMMIT, "train.epochs": 5, **given}, *rows], dataset="street", sections=["train"])
+    assert "\nIn all: datasets.street.input.scale 0.5, backbone.name resnet18, train.lr 0.004.\n" in page
+
+
+def test_what_the_commit_had_already_is_no_result_of_an_experiment() -> None:
+    _, _, *body = lines(
+        experiment(**{"val.street.unet": 0.5, "train.lr": 0.001}),
+        experiment(**{"val.street.fcn_8s": 0.5, "val.street.unet": 0.6, "train.lr": 0.002}),
+        experiment(**{"train.lr": 0.008}),  # its score is the commit's
+    )
+    assert body == [["train.lr 0.004 → 0.002", "60.0", "60.0"], ["train.lr 0.004 → 0.001", "50.0", "50.0"]]
+
+
+def test_an_experiment_counts_once_it_has_finished() -> None:
+    _, _, *body = lines(
+        experiment(**{"val.street.unet": 0.5, "val.street.fcn_8s": 0.4, "train.lr": 0.001, "State": None}),
+        experiment(**{"val.street.unet": "!", "val.street.fcn_8s": 0.6, "train.lr": 0.002, "State": "Running"}),
+    )
+    assert body == [["train.lr 0.004 → 0.001", "50.0", "40.0", "45.0"]]
+
+
+def test_a_metrics_name_may_begin_with_its_file() -> None:
+    name = "reports/street/models/unet/validation.json:val.street.unet"
+    assert lines(experiment(**{name: 0.7, "train.lr": 0.001}))[2] == ["train.lr 0.004 → 0.001", "70.0", "70.0"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([experiment(**{"train.lr": 0.1})], "no experiment trained a model on street"),
+        (
+            [experiment(**{"val.street.unet": 0.5}), experiment(**{"val.street.fcn_8s": 0.5})],
+            "no model was trained on street by all experiments",
+        ),
+    ],
+)
+def test_without_results_to_compare_there_is_no_page(rows: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        lines(*rows)

@@ -1,0 +1,190 @@
+"""Pages as the comparison would fill them, of any size."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from segbench.images import RGBImage
+from segbench.labels import IGNORE_INDEX, Classes, LabelMap
+from segbench.report.table.claims import Finding
+from segbench.report.table.content import (
+    Costs,
+    Curve,
+    Difference,
+    Entry,
+    Estimate,
+    Group,
+    Page,
+    Published,
+    Rank,
+    ScoredImage,
+)  # fmt: skip
+from segbench.scoring.metrics import compute_scores, confusion_matrix
+
+EPOCHS = (1, 2, 3, 4)
+WIDTHS_PX = (1.0, 2.0, 4.0, 8.0)
+
+
+def some_classes(num_classes: int) -> Classes:
+    rng = np.random.default_rng(num_classes)
+    return Classes.of((f"class {index}", rng.integers(0, 256, 3).tolist()) for index in range(num_classes))
+
+
+def blocks(rng: np.random.Generator, *, num_classes: int, height_px: int, width_px: int) -> LabelMap:
+    """A label map of blocks of 8x8 px."""
+    coarse = rng.integers(0, num_classes, (-(-height_px // 8), -(-width_px // 8)), dtype=np.uint8)
+    return np.kron(coarse, np.ones((8, 8), np.uint8))[:height_px, :width_px]
+
+
+def blurred(rng: np.random.Generator, label_map: LabelMap, *, num_classes: int, wrong_share: float) -> LabelMap:
+    """The label map moved by some pixels, with blocks of another class in it."""
+    shift = rng.integers(-2, 3, 2)
+    moved = np.roll(label_map, shift, axis=(0, 1))
+    other = blocks(rng, num_classes=num_classes, height_px=label_map.shape[0], width_px=label_map.shape[1])
+    is_wrong = blocks(rng, num_classes=100, height_px=label_map.shape[0], width_px=label_map.shape[1])
+    wrong = np.where(is_wrong < 100 * wrong_share, other, moved)
+    return np.where(wrong == IGNORE_INDEX, 0, wrong).astype(np.uint8)
+
+
+def photo(rng: np.random.Generator, label_map: LabelMap, classes: Classes) -> RGBImage:
+    noise = rng.integers(0, 60, (*label_map.shape, 3))
+    return (classes.colorize(label_map) * 0.7 + noise).astype(np.uint8)
+
+
+def a_page(
+    *,
+    models: tuple[str, ...],
+    classes: Classes,
+    num_images: int,
+    height_px: int,
+    width_px: int,
+    external: str | None = None,
+    num_seeds: int = 1,
+) -> Page:
+    """A page with every part; each model with the CRF off and on, and `external` without costs."""
+    rng = np.random.default_rng(0)
+    num_classes = len(classes)
+    names = [(model, crf) for model in models for crf in (True, False)] + ([(external, False)] if external else [])
+
+    def test_images() -> Iterator[ScoredImage]:
+        for index in range(num_images):
+            truth = blocks(rng, num_classes=num_classes, height_px=height_px, width_px=width_px)
+            truth[:2, :3] = IGNORE_INDEX
+            predicted = tuple(
+                blurred(rng, truth, num_classes=num_classes, wrong_share=0.02 * place) for place in range(len(names))
+            )
+            mean_iou = tuple(
+                compute_scores(confusion_matrix(truth=truth, predicted=found, num_classes=num_classes)).mean_iou
+                for found in predicted
+            )
+            yield ScoredImage(
+                f"image {index}", float(np.mean(mean_iou)), photo(rng, truth, classes), truth, predicted, mean_iou
+            )
+
+    entries = [
+        an_entry(model, crf=crf, place=place, num_classes=num_classes, is_external=model == external)
+        for place, (model, crf) in enumerate(names, 1)
+    ]
+    return Page(
+        dataset="streets",
+        description="Streets of blocks.",
+        result=f"{models[0]} + CRF is the most accurate.",
+        classes=classes,
+        entries=tuple(entries),
+        num_images=num_images,
+        num_seeds=num_seeds,
+        protocol=(("images", f"test {num_images}"), ("seed", "0")),
+        notes=("one machine",),
+        limits=("a backbone for all",),
+        curves=tuple(
+            Curve(model, EPOCHS, (None, 0.5 - 0.02 * place, None, 0.7 - 0.02 * place))
+            for place, model in enumerate(models)
+        ),
+        boundary_widths_px=WIDTHS_PX,
+        groups=(Group("town", num_images=1, is_seen=True), Group("country", num_images=num_images - 1, is_seen=False)),
+        differences=some_differences(entries),
+        crf_choices=(("Model", "gain, points", "steps"), *((model, "+1.5", "5") for model in models)),
+        crf_choices_note="Chosen on validation images.",
+        findings=(
+            Finding("More context helps", "mIoU, %", "a 60.0", "b 50.0", "+10.0 [+8.0, +12.0]", "holds"),
+            Finding("A CRF helps", "mIoU, %", "a 50.0", "b 60.0", "-10.0 [-12.0, -8.0]", "does not hold"),
+            Finding("Rates help", "mIoU, %", "a 50.0", "b 50.0", "+0.0 [-1.0, +1.0]", "within noise"),
+            Finding("Pooling helps", "mIoU, %", "a", "b", "b is not in the benchmark", "not run"),
+        ),
+        test_images=test_images(),
+        test_images_note="By the mean of all entries.",
+    )
+
+
+def some_differences(entries: Sequence[Entry]) -> tuple[Difference, ...]:
+    """CRF on against off, and what papers report against each other; sure if more than three points apart."""
+    labels = [entry.label for entry in entries]
+    pairs = [(label, label.removesuffix(" + CRF")) for label in labels if label.endswith(" + CRF")]
+    pairs += combinations([entry.label for entry in entries if entry.as_in_paper], 2)
+    value = {entry.label: entry.mean_iou.value or 0 for entry in entries}
+
+    def gap(first: str, second: str) -> Difference:
+        difference = value[first] - value[second]
+        alone, simultaneous = (Estimate(difference, difference - half, difference + half) for half in (0.02, 0.03))
+        return Difference(first, second, alone, simultaneous, 0.001 if abs(difference) > 0.03 else 0.4)
+
+    return tuple(gap(*pair) for pair in dict.fromkeys(pairs))
+
+
+def an_entry(model: str, *, crf: bool, place: int, num_classes: int, is_external: bool) -> Entry:
+    """An entry whose scores fall with its place."""
+    rng = np.random.default_rng(place)
+    score = 0.9 - 0.02 * place
+    confusion = rng.integers(0, 50, (num_classes, num_classes)) + np.diag(rng.integers(500, 2000, num_classes))
+
+    def estimate(value: float) -> Estimate:
+        return Estimate(value, value - 0.012, value + 0.011)
+
+    latency_ms = 5.0 + place + (20 if crf else 0)
+    return Entry(
+        model=model,
+        crf=crf,
+        rank=Rank(place, max(1, place - 1), place),
+        pixel_accuracy=estimate(score + 0.05),
+        mean_accuracy=estimate(score + 0.02),
+        mean_iou=estimate(score),
+        mean_dice=estimate(score + 0.04),
+        class_iou=tuple(rng.uniform(0, 1, num_classes).tolist()),
+        confusion=confusion,
+        seed_spread=None,
+        costs=None
+        if is_external
+        else Costs(
+            parameters=1_000_000 * place,
+            multiply_adds=300_000_000 * place,
+            latency_ms=Estimate(latency_ms, 0.95 * latency_ms, 1.1 * latency_ms),
+            peak_memory_mib=700.0 + place,
+            training_images_per_second=100.0 / place,
+            training_seconds=40.0 * place,
+        ),
+        is_on_front=None if is_external else place < 3,
+        deviations=("backbone none",) if place == 2 else (),
+        published=Published(0.892, "PASCAL VOC 2012 test") if place == 1 else None,
+        boundary_mean_iou=() if is_external else tuple(score - 0.3 / width for width in WIDTHS_PX),
+        group_mean_iou=(score + 0.03, score - 0.03),
+        as_in_paper=not crf,
+    )
+
+
+MODELS = (
+    "deeplab_v3_plus", "deeplab_v3", "deeplab_v2", "deeplab_v1", "pspnet", "unet", "fcn_8s", "fcn_16s", "fcn_32s",
+    "sliding_window", "color_clusters",
+)  # fmt: skip
+
+
+def realistic_page() -> Page:
+    return a_page(
+        models=MODELS, classes=some_classes(8), num_images=60, height_px=96, width_px=128, external="from elsewhere"
+    )
+
+
+def large_page() -> Page:
+    return a_page(
+        models=(*MODELS, "another"), classes=some_classes(19), num_images=60, height_px=360, width_px=480, num_seeds=3
+    )

@@ -1,0 +1,119 @@
+"""Verdicts on the lecture's claims, from numbers for which they are known."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segbench.report.pages.sliding import sliding_markdown
+from segbench.report.table.claims import CLAIMS, CONTEXT, THIN, Finding, judge_costs, judge_scores, lecture_markdown
+from segbench.scoring import metrics
+
+
+def confusions(*, right: int, num_images: int = 20) -> metrics.Counts:
+    """(1, num_images, 2, 2): of 100 pixels of each class, about `right` are found."""
+    rng = np.random.default_rng(right)
+    found = rng.binomial(100, right / 100, (num_images, 2))
+    return np.array([[[[a, 100 - a], [100 - b, b]] for a, b in found]])
+
+
+def verdict(findings: list[Finding], *, first: str, second: str) -> list[str]:
+    return [
+        found.verdict
+        for found in findings
+        if found.first.split(" ")[0] == first and found.second.split(" ")[0] == second
+    ]
+
+
+CLASSES = {"mIoU": [0, 1], THIN: [1], CONTEXT: [0]}
+
+
+@pytest.mark.parametrize(("fcn_16s", "expected"), [(90, "holds"), (60, "does not hold"), (75, "within noise")])
+def test_a_claim_is_judged_by_its_interval(fcn_16s: int, expected: str) -> None:
+    counts = {"fcn_32s": confusions(right=75), "fcn_16s": confusions(right=fcn_16s)}
+    if expected == "within noise":
+        counts["fcn_16s"] = counts["fcn_32s"][:, ::-1]
+    findings = judge_scores(counts, classes=CLASSES)
+    assert len(findings) == len(CLAIMS)
+    assert verdict(findings, first="fcn_16s", second="fcn_32s") == [expected] * 2
+
+
+def interval(findings: list[Finding]) -> tuple[float, float]:
+    """Of the first claim that fcn_16s beats fcn_32s."""
+    found = next(found for found in findings if found.first.split(" ")[0] == "fcn_16s")
+    low, high = found.difference.split("[")[1].rstrip("]").split(", ")
+    return float(low), float(high)
+
+
+def test_an_interval_is_the_wider_the_more_claims_are_judged() -> None:
+    every_model = {
+        name: confusions(right=right) for right, claim in enumerate(CLAIMS, 60) for name in (claim.first, claim.second)
+    }
+    two = {name: every_model[name] for name in ("fcn_16s", "fcn_32s")}
+    low, high = interval(judge_scores(two, classes={**CLASSES, THIN: []}))
+    corrected_low, corrected_high = interval(judge_scores(every_model, classes=CLASSES))
+    assert corrected_low < low < high < corrected_high
+
+
+def test_an_interval_is_the_wider_where_images_are_of_the_same_clip() -> None:
+    counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}
+    five_times = {name: np.repeat(of_model, 5, axis=1) for name, of_model in counts.items()}
+    clips = [f"clip {index // 5}" for index in range(100)]
+    low, high = interval(judge_scores(five_times, classes=CLASSES))
+    clips_low, clips_high = interval(judge_scores(five_times, classes=CLASSES, blocks=clips))
+    assert clips_low < low < high < clips_high
+    assert (clips_low, clips_high) == pytest.approx(interval(judge_scores(counts, classes=CLASSES)))
+
+
+def test_a_claim_about_missing_models_or_classes_is_not_judged() -> None:
+    counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}
+    findings = judge_scores(counts, classes={**CLASSES, THIN: []})
+    assert verdict(findings, first="fcn_16s", second="fcn_32s") == ["holds", "not run"]
+    assert next(found for found in findings if found.first == "unet").difference == "unet is not in the benchmark"
+
+
+def results(*, atrous_parameters: int, convolutional_ms: float, difference: float) -> dict[str, Any]:
+    form = {
+        "stride": 1, "num_positions": 100, "slid_ms": 50.0, "convolutional_ms": convolutional_ms,
+        "slid_multiply_adds": 10**9, "convolutional_multiply_adds": 10**8, "largest_difference": difference,
+        "largest_score": 5.0, "same_class": 1.0,
+    }  # fmt: skip
+    return {
+        "fcn_32s": {"training": {"backbone_parameters": 1000}, "prediction": {"latency_ms": 10.0}},
+        "deeplab_v1": {"training": {"backbone_parameters": atrous_parameters}, "prediction": {"latency_ms": 25.0}},
+        "sliding_window": {"training": {}, "prediction": {"forms": [{**form, "stride": 2}, form]}},
+    }
+
+
+def test_costs_are_judged_by_what_was_measured() -> None:
+    atrous, sliding = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6))
+    assert (atrous.verdict, sliding.verdict) == ("holds", "holds")
+    assert "2.5 times as long" in atrous.difference
+    assert "25 times faster" in sliding.difference
+    atrous, sliding = judge_costs(results(atrous_parameters=1001, convolutional_ms=2.0, difference=0.1))
+    assert (atrous.verdict, sliding.verdict) == ("does not hold", "does not hold")
+    assert [found.verdict for found in judge_costs({})] == ["not run", "not run"]
+
+
+def test_the_page_counts_the_verdicts_and_names_the_classes() -> None:
+    counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}
+    findings = judge_scores(counts, classes=CLASSES)
+    model = {"output_stride": 16, "atrous_rates": [6, 12]}
+    page = lecture_markdown(
+        findings, dataset="streets", num_images=20, num_blocks=20,
+        num_seeds={"fcn_32s": 1, "fcn_16s": 3},
+        classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
+        results={"deeplab_v3": {"training": {"settings": {"model": model, "samples": {"crop_px": [100, 160]}}}}},
+    )  # fmt: skip
+    assert page.splitlines()[2] == f"Of {len(CLAIMS)} claims: holds 2, not run {len(CLAIMS) - 2}."
+    assert "one training a model, but for fcn_16s 3" in page
+    assert "- mIoU of thin classes: pole" in page
+    assert "- mIoU of context classes: none named" in page
+    assert "- deeplab_v3: atrous rates 6, 12 on maps of 10x7 px" in page
+
+
+def test_the_sliding_page_has_a_row_a_stride() -> None:
+    forms = results(atrous_parameters=0, convolutional_ms=2.0, difference=1e-6)["sliding_window"]["prediction"]["forms"]
+    page = sliding_markdown(forms, dataset="streets", patch_px=32, machine="a machine")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "100" in line]
+    assert rows[1] == ["1", "100", "50.0", "2.0", "25.0", "1.000", "0.100", "10.0", "1.0e-06", "100.00"]

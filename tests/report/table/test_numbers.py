@@ -1,0 +1,24 @@
+"""Numbers as a person reads them."""
+
+from math import nan
+
+import pytest
+
+from segbench.report.table.numbers import MISSING, percent, points, probability
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.5, "50.0"), (0.99949, "99.9"), (None, MISSING), (nan, MISSING)])
+def test_percent(value: float | None, text: str) -> None:
+    assert percent(value) == text
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"), [(0.012, "+1.2"), (-0.2, "-20.0"), (-0.0001, "-0.0"), (-0.0, "+0.0"), (nan, MISSING)]
+)
+def test_points(difference: float, text: str) -> None:
+    assert points(difference) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(1.0, "1.000"), (0.0499, "0.050"), (0.001, "0.001"), (0.0004, "< 0.001")])
+def test_probability_is_never_shown_as_zero(value: float, text: str) -> None:
+    assert probability(value) == text

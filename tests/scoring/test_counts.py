@@ -1,0 +1,141 @@
+"""Counts of label maps, and label maps that other programs made."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
+from segbench.datasets.source import Example, Source
+from segbench.errors import InputError
+from segbench.images import write_label_map
+from segbench.labels import IGNORE_INDEX, Classes
+from segbench.prediction.external import adopt
+from segbench.scoring.boundaries import trimap_confusions
+from segbench.scoring.counts import SplitCounts, count_folders, predicted_label_map, read_counts, write_counts
+from segbench.scoring.metrics import confusion_matrix
+
+CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180)), ("car", (64, 0, 128))])
+WIDTHS_PX = [1.0, 3.0]
+NAMES = ["a", "b"]
+
+
+def label_map(seed: int) -> np.ndarray:  # type: ignore[type-arg]
+    """Three classes in 6x8 px, one pixel without a class."""
+    found = np.random.default_rng(seed).integers(0, 3, (6, 8), np.uint8)
+    found[0, 0] = IGNORE_INDEX
+    return found
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Prepared:
+    """Two test images."""
+
+    def example(split: str, name: str, seed: int) -> Example:
+        image = np.full((6, 8, 3), seed, np.uint8)
+        return Example(split=split, name=name, group="g", block=name, load=lambda: (image, label_map(seed)))
+
+    examples = [example(split, "x", index) for index, split in enumerate(("train", "val"))]
+    examples += [example("test", name, 10 + index) for index, name in enumerate(NAMES)]
+    return prepare(Source(CLASSES, IGNORE_INDEX, examples), tmp_path / "prepared")
+
+
+def predict(folder: Path, *, seed: int) -> Path:
+    """Write a guess for every test image."""
+    for index, name in enumerate(NAMES):
+        guess = np.random.default_rng(seed + index).integers(0, 3, (6, 8), np.uint8)
+        write_label_map(folder / f"{name}.png", guess, CLASSES)
+    return folder
+
+
+def test_counts_are_those_of_each_image_and_seed(data: Prepared, tmp_path: Path) -> None:
+    folders = [predict(tmp_path / f"seed_{seed}", seed=seed) for seed in (20, 30)]
+    counts = count_folders(data, folders, widths_px=WIDTHS_PX)
+    assert counts.confusions.shape == (2, 2, 3, 3) and counts.trimap.shape == (2, 2, 3, 3)
+    for seed, folder in enumerate(folders):
+        near = np.zeros((2, 3, 3), np.int64)
+        for index, row in enumerate(data.split("test")):
+            truth, predicted = data.label_map(row), predicted_label_map(folder, row)
+            expected = confusion_matrix(truth=truth, predicted=predicted, num_classes=3)
+            np.testing.assert_array_equal(counts.confusions[seed, index], expected)
+            near += trimap_confusions(truth=truth, predicted=predicted, num_classes=3, widths_px=WIDTHS_PX)
+        np.testing.assert_array_equal(counts.trimap[seed], near)
+
+
+def test_counts_come_back_as_they_were_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    small = SplitCounts(rng.integers(0, 9, (1, 2, 3, 3)), rng.integers(0, 9, (1, 2, 3, 3)))
+    large = SplitCounts(small.confusions + 2**40, small.trimap)
+    write_counts(tmp_path / "counts.npz", {"off": small, "on": large})
+    stored = read_counts(tmp_path / "counts.npz")
+    for name, counts in (("off", small), ("on", large)):
+        np.testing.assert_array_equal(stored[name].confusions, counts.confusions)
+        np.testing.assert_array_equal(stored[name].trimap, counts.trimap)
+        assert stored[name].confusions.dtype == np.int64
+    with pytest.raises(InputError, match=r"no\.npz: no such file"):
+        read_counts(tmp_path / "no.npz")
+
+
+@pytest.mark.parametrize("form", ["palette", "grey", "colours", "colours with alpha"])
+def test_label_maps_from_elsewhere_are_read_in_every_usual_form(form: str, data: Prepared, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for row in data.split("test"):
+        truth = data.label_map(row)
+        path = theirs / f"{row.name}.png"
+        match form:
+            case "palette":
+                write_label_map(path, truth, CLASSES)
+            case "grey":
+                Image.fromarray(truth).save(path)
+            case "colours":
+                Image.fromarray(CLASSES.colorize(truth)).save(path)
+            case "colours with alpha":
+                Image.fromarray(CLASSES.colorize(truth)).convert("RGBA").save(path)
+    adopt(theirs, data, tmp_path / "adopted")
+    for row in data.split("test"):
+        np.testing.assert_array_equal(predicted_label_map(tmp_path / "adopted", row), data.label_map(row))
+    counts = count_folders(data, [tmp_path / "adopted"], widths_px=WIDTHS_PX)
+    assert np.trace(counts.confusions.sum(axis=(0, 1))) == counts.confusions.sum() == 2 * (6 * 8 - 1)
+
+
+def _save(array: np.ndarray) -> Callable[[Path], None]:  # type: ignore[type-arg]
+    return lambda path: Image.fromarray(array).save(path)
+
+
+MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: path.unlink(), r"b\.png: no such file"),
+    "size": (_save(np.zeros((8, 6), np.uint8)), r"b\.png: it is 6x8; it must be 8x6, as its image is"),
+    "value": (_save(np.full((6, 8), 7, np.uint8)), r"b\.png: label 7 is outside 0\.\.2"),
+    "colour": (_save(np.full((6, 8, 3), 9, np.uint8)), r"b\.png: colour \(9, 9, 9\) is no class's"),
+    "16 bit": (_save(np.zeros((6, 8), np.uint16)), r"b\.png: mode I;16; a label map must be 8-bit"),
+    "damaged": (lambda path: path.write_bytes(b"no image"), r"b\.png: not a readable image"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_label_maps_from_elsewhere_is_named(mistake: str, data: Prepared, tmp_path: Path) -> None:
+    theirs = predict(tmp_path / "theirs", seed=0)
+    make, message = MISTAKES[mistake]
+    make(theirs / "b.png")
+    with pytest.raises(InputError, match=message) as raised:
+        adopt(theirs, data, tmp_path / "adopted")
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_every_file_with_a_mistake_is_named(data: Prepared, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        adopt(tmp_path / "nothing", data, tmp_path / "adopted")
+    assert [re.split(r"[/:]", line)[-2] for line in str(raised.value).splitlines()] == ["a.png", "b.png"]
+
+
+def test_a_pixel_left_without_a_class_is_refused_where_the_truth_has_one(data: Prepared, tmp_path: Path) -> None:
+    predict(tmp_path / "theirs", seed=0)
+    write_label_map(tmp_path / "theirs/b.png", np.full((6, 8), IGNORE_INDEX, np.uint8), CLASSES)
+    adopt(tmp_path / "theirs", data, tmp_path / "adopted")
+    with pytest.raises(InputError, match=r"b\.png: predicted label 255 is outside 0\.\.2"):
+        count_folders(data, [tmp_path / "adopted"], widths_px=WIDTHS_PX)
