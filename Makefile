@@ -7,7 +7,7 @@ READY_TO_TEST := $(VENV)/.ready-to-test
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help setup reproduce test bench ui readme clean
+.PHONY: help setup reproduce test mutants bench ui readme clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests
 	$(IN_VENV) mypy
 	$(IN_VENV) lint-imports --no-cache
 	$(IN_VENV) python -m pytest
+
+mutants: $(READY_TO_TEST) ## plant faults in the code, and see a test fail for each
+	$(IN_VENV) python -m tests.mutants
 
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
 	mkdir -p reports/benchmarks

@@ -14,7 +14,7 @@ from pathlib import Path
 from segbench.machine import describe_machine
 
 REPEATS = 5
-LIGHT_STAGES = ("check", "prepare", "augment", "evaluate", "external", "lecture", "compare")
+LIGHT_STAGES = ("check", "prepare", "augment", "evaluate", "external", "claims", "compare")
 LIMITS_S = {"dvc repro, all to do": 900.0, "dvc repro, nothing to do": 5.0}
 START_LIMIT_S = 1.5
 

@@ -18,6 +18,8 @@ from segbench.sources import source_digests
 PER_MODEL = ("train", "predict", "crf")
 """Stages that run a model's network."""
 SHARED = ("augment", "evaluate", "external", "claims", "compare")
+FROM_PARAMS = {"train": ["segbench.params.overrides"], "compare": ["segbench.params.models"]}
+"""What stages take from the parameters' code beside values: which value counts, whether a model ends with a CRF."""
 
 
 def main(*, out: Path) -> None:
@@ -40,9 +42,10 @@ def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
         yield f"prepare/{dataset}", ("pipeline.prepare", parameters.dataset(dataset).source.module)
     for model in parameters.benchmark.models:
         for stage in PER_MODEL:
-            yield f"{stage}/{model}", (f"pipeline.{stage}", parameters.model(model).network_module)
+            network = parameters.model(model).network_module
+            yield f"{stage}/{model}", (f"pipeline.{stage}", network, *FROM_PARAMS.get(stage, ()))
     for stage in SHARED:
-        yield stage, (f"pipeline.{stage}",)
+        yield stage, (f"pipeline.{stage}", *FROM_PARAMS.get(stage, ()))
 
 
 def _check_backbones(parameters: params.Params) -> None:

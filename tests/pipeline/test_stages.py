@@ -114,6 +114,17 @@ def test_a_stage_reads_the_parameters_that_it_declares(stage: str, project: tupl
         assert any(is_under(path, known) or is_under(known, path) for path in read), f"{known} is declared in vain"
 
 
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "check"])
+def test_a_stage_depends_on_the_digests_of_its_sources(stage: str, project: tuple[Path, Accessed]) -> None:
+    (file,) = (path for entry in body(stage)["params"] if isinstance(entry, dict) for path in entry)
+    digests = json.loads((project[0] / filled(file, dataset="scenes", model="fcn_8s")).read_text())
+    assert f"pipeline/{stage}.py" in digests
+    expected = {"fcn.py"} if stage in ("train", "predict", "crf") else set()
+    networks = {"fcn.py", "color_clusters.py", "sliding_window.py", "unet.py"}
+    assert {Path(path).name for path in digests if path.startswith("src/segbench/models/")} & networks == expected
+    assert ("src/segbench/params/models.py" in digests) == (stage == "compare")
+
+
 def test_the_table_holds_what_the_metrics_say(project: tuple[Path, Accessed]) -> None:
     root, _ = project
     with (root / "reports/scenes/benchmark.csv").open() as file:

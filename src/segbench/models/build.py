@@ -9,10 +9,13 @@ from segbench import params
 from segbench.models.backbones import Backbone
 from segbench.models.network import DEEPEST
 
+NOT_ARGUMENTS = {"architecture", "train", "train_on", "backbone", "output_stride"}
+"""Fields of a section that the network's constructor does not take."""
+
 
 def build_model(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int) -> nn.Module:
     """The network that a section names, its backbone with the named weights. InputError if those cannot be had."""
-    arguments = model.arguments()
+    arguments = {name: getattr(model, name) for name in type(model).model_fields if name not in NOT_ARGUMENTS}
     if isinstance(model, params.BackboneModel):
         arguments["backbone"] = _encoder(model, backbone)
     network: nn.Module = _imported(model.network)(num_classes=num_classes, **arguments)

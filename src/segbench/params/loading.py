@@ -17,6 +17,7 @@ from segbench.params.datasets import Dataset
 from segbench.params.evaluate import Evaluate
 from segbench.params.fields import Name, Section
 from segbench.params.models import AnyModel, BackboneModel
+from segbench.params.overrides import own_values, schedule_of
 from segbench.params.train import Train
 from segbench.params.wording import validated
 
@@ -94,21 +95,18 @@ class Params(Section):
             own = {"backbone": self.backbone_for(model_name).name} if model.backbone else {}
         else:
             own = {"backbone": "none"}
-        return {**own, **model.train, **model.train_on.get(dataset_name, {})}
+        return {**own, **own_values(dataset_name=dataset_name, model=model)}
 
     def train_for(self, dataset_name: str, model_name: str, path: Path = PARAMS_FILE) -> Train:
-        """The shared schedule with that dataset's values, then that model's, then the model's on that dataset.
-
-        path: what an error is said to be in.
-        """
-        schedule, model = self.train, self.model(model_name)
-        for where, own in (
-            (f"datasets.{dataset_name}.train", self.dataset(dataset_name).train),
-            (f"models.{model_name}.train", model.train),
-            (f"models.{model_name}.train_on.{dataset_name}", model.train_on.get(dataset_name, {})),
-        ):
-            schedule = validated(Train, {**schedule.model_dump(), **own}, where=where, path=path)
-        return schedule
+        """The schedule of one model on one dataset. path: what an InputError is said to be in."""
+        return schedule_of(
+            self.train,
+            dataset_name=dataset_name,
+            dataset=self.dataset(dataset_name),
+            model_name=model_name,
+            model=self.model(model_name),
+            path=path,
+        )
 
 
 def load(path: Path = PARAMS_FILE) -> Params:

@@ -31,11 +31,6 @@ class ModelSection(Section):
         """The module that holds the network."""
         return self.network.partition(":")[0]
 
-    def arguments(self) -> dict[str, Any]:
-        """What the network's constructor takes beside the number of classes and the backbone."""
-        shared = {"architecture", *ModelSection.model_fields, *BackboneModel.model_fields, "output_stride"}
-        return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
-
 
 class BackboneModel(ModelSection):
     """A network on the shared backbone, or on its own, which the table prints as a deviation."""
