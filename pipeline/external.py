@@ -1,4 +1,4 @@
-"""Predictions of other programs -> indexed PNG files and counts, as those of the models."""
+"""Predictions of other programs -> indexed PNG files and counts, in the form that the models' predictions have."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from segbench.scoring.counts import count_folders, write_counts
 
 
 def main(*, dataset: str, prepared: Path, out: Path) -> None:
-    """Adopt and count every folder that a dataset's `predictions` names."""
+    """Adopt and count the label maps of every folder that the dataset's `predictions` names."""
     parameters = params.load()
     data = Prepared.open(prepared)
     with replacing(out) as folder:

@@ -1,4 +1,4 @@
-"""A dataset's benchmark table -> the short one in README.md. Not a stage: `make readme`."""
+"""A dataset's benchmark.csv -> the short table in README.md. Not a stage: `make readme`."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from segbench.report.pages.brief import brief_table, put_between
 
 
 def main(*, dataset: str, readme: Path) -> None:
-    """Put the table where README.md has one of this dataset."""
+    """Replace the dataset's table in README.md."""
     text = put_between(readme.read_text(), brief_table(pd.read_csv(f"reports/{dataset}/benchmark.csv")), name=dataset)
     with replacing(readme) as temporary:
         temporary.write_text(text)

@@ -1,4 +1,4 @@
-"""A dataset's page -> its picture in the README, by a Chromium of this machine. Not a stage: `make readme`."""
+"""A dataset's page -> its picture in README.md, taken by Chromium. Not a stage: `make readme`."""
 
 import shutil
 import sys

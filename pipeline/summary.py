@@ -1,4 +1,4 @@
-"""Print the benchmark tables and where to look further. Not a stage: `make reproduce` ends with it."""
+"""Print the results tables and where to read on. Not a stage: `make reproduce` ends with it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from segbench import params
 
 
 def main() -> None:
-    """Print each dataset's table, as the compare stage wrote it, and where the rest is."""
+    """Print each dataset's table, as the compare stage wrote it, and where its page lies."""
     for dataset in params.load().benchmark.datasets:
         report = Path("reports") / dataset
         table, *_ = (report / "benchmark.md").read_text().partition("\n## ")

@@ -1,4 +1,4 @@
-"""DVC's experiments -> what each changed, and what it reached on the validation split. Not a stage."""
+"""DVC's experiments -> a table of their changes and validation scores. Not a stage."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ import dvc.api
 
 from pipeline.command import run
 from segbench import params
-from segbench.report.pages.sweep import sweep_page
+from segbench.report.pages.sweep import sweep_markdown
 
 ALL_COMMITS = -1
 NOT_SWEPT = "benchmark"
-"""The section that says what is made, not how."""
+"""Names the models and datasets, so it cannot change a score."""
 
 
 def main(*, dataset: str, out: Path) -> None:
-    """Write the experiments of this branch on one dataset as a Markdown table."""
+    """Write the experiments of this branch on one dataset as a Markdown page."""
     sections = [name for name in params.Params.model_fields if name != NOT_SWEPT]
-    out.write_text(sweep_page(dvc.api.exp_show(num=ALL_COMMITS), dataset=dataset, sections=sections))
+    out.write_text(sweep_markdown(dvc.api.exp_show(num=ALL_COMMITS), dataset=dataset, sections=sections))
     print(f"written: {out}")
 
 

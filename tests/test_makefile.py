@@ -8,7 +8,13 @@ PROJECT = Path(__file__).parents[1]
 
 def test_clean_spares_raw_data_and_reports(tmp_path: Path) -> None:
     kept = ["data/README.md", "data/raw/mine/masks/a.png", "reports/mine/audit.md"]
-    made = ["data/prepared/mine/manifest.csv", "data/sources/evaluate.json", ".dvc/cache/files/a", "mlflow.db", ".venv/bin/python"]
+    made = [
+        "data/prepared/mine/manifest.csv",
+        "data/sources/compare.json",
+        ".dvc/cache/a",
+        "mlflow.db",
+        ".venv/bin/python",
+    ]
     for name in (*kept, *made):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

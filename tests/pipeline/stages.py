@@ -42,8 +42,14 @@ def run_stage(stage: str, *, dataset: str = "scenes", model: str = "") -> None:
 
 
 def tiny_parameters() -> dict[str, Any]:
-    """The tests' params.yaml, with little to do: a few small scenes, two models, two epochs."""
+    """The tests' params.yaml, with little to do."""
     parameters: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text())
+    make_tiny(parameters)
+    return parameters
+
+
+def make_tiny(parameters: dict[str, Any]) -> None:
+    """Leave little to do: a few small scenes, two models, two epochs."""
     scenes = parameters["datasets"]["scenes"]
     scenes["source"] |= {"width_px": 64, "height_px": 48, "num_train": 8, "num_val": 2, "num_test": 3}
     scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64]}, "copies": 2, "train": {"epochs": 2}}
@@ -51,4 +57,3 @@ def tiny_parameters() -> dict[str, Any]:
     parameters["train"] |= {"batch_size": 4, "validate_every_epochs": 1}
     parameters["crf"] |= {"trials": 3, "tuning_images": 2, "steps": [1, 3]}
     parameters["compare"]["figure_images"] = 2
-    return parameters

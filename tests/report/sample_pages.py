@@ -1,25 +1,17 @@
-"""Pages as the comparison would fill them, of any size."""
+"""Pages of any size, filled as the comparison would."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from math import nan
 
 import numpy as np
 
 from segbench.images import RGBImage
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 from segbench.report.table.claims import Finding
-from segbench.report.table.content import (
-    Costs,
-    Curve,
-    Difference,
-    Entry,
-    Estimate,
-    Group,
-    Page,
-    Published,
-    Rank,
-    ScoredImage,
-)  # fmt: skip
+from segbench.report.table.comparison import MEAN_IOU
+from segbench.report.table.content import Costs, Curve, Entry, Group, Page, Published, ScoredImage
+from segbench.scoring.intervals import Difference, Interval, Pair
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 
 EPOCHS = (1, 2, 3, 4)
@@ -60,7 +52,6 @@ def a_page(
     height_px: int,
     width_px: int,
     external: str | None = None,
-    num_seeds: int = 1,
 ) -> Page:
     """A page with every part; each model with the CRF off and on, and `external` without costs."""
     rng = np.random.default_rng(0)
@@ -93,12 +84,12 @@ def a_page(
         classes=classes,
         entries=tuple(entries),
         num_images=num_images,
-        num_seeds=num_seeds,
-        protocol=(("images", f"test {num_images}"), ("seed", "0")),
+        trainings="Each model was trained once.",
+        protocol={"images": f"test {num_images}", "seed": "0"},
         notes=("one machine",),
-        limits=("a backbone for all",),
+        limits=("one backbone for all",),
         curves=tuple(
-            Curve(model, EPOCHS, (None, 0.5 - 0.02 * place, None, 0.7 - 0.02 * place))
+            Curve(model, EPOCHS, (nan, 0.5 - 0.02 * place, nan, 0.7 - 0.02 * place))
             for place, model in enumerate(models)
         ),
         boundary_widths_px=WIDTHS_PX,
@@ -109,7 +100,7 @@ def a_page(
         findings=(
             Finding("More context helps", "mIoU, %", "a 60.0", "b 50.0", "+10.0 [+8.0, +12.0]", "holds"),
             Finding("A CRF helps", "mIoU, %", "a 50.0", "b 60.0", "-10.0 [-12.0, -8.0]", "does not hold"),
-            Finding("Rates help", "mIoU, %", "a 50.0", "b 50.0", "+0.0 [-1.0, +1.0]", "within noise"),
+            Finding("Rates help", "mIoU, %", "a 50.0", "b 50.0", "+0.0 [-1.0, +1.0]", "undecided"),
             Finding("Pooling helps", "mIoU, %", "a", "b", "b is not in the benchmark", "not run"),
         ),
         test_images=test_images(),
@@ -117,19 +108,19 @@ def a_page(
     )
 
 
-def some_differences(entries: Sequence[Entry]) -> tuple[Difference, ...]:
-    """CRF on against off, and what papers report against each other; sure if more than three points apart."""
+def some_differences(entries: Sequence[Entry]) -> dict[Pair, Difference]:
+    """CRF on against off, and what papers report against each other; significant if more than three points apart."""
     labels = [entry.label for entry in entries]
     pairs = [(label, label.removesuffix(" + CRF")) for label in labels if label.endswith(" + CRF")]
     pairs += combinations([entry.label for entry in entries if entry.as_in_paper], 2)
-    value = {entry.label: entry.mean_iou.value or 0 for entry in entries}
+    value = {entry.label: entry.mean_iou.value for entry in entries}
 
     def gap(first: str, second: str) -> Difference:
         difference = value[first] - value[second]
-        alone, simultaneous = (Estimate(difference, difference - half, difference + half) for half in (0.02, 0.03))
-        return Difference(first, second, alone, simultaneous, 0.001 if abs(difference) > 0.03 else 0.4)
+        alone, simultaneous = (Interval(difference, difference - half, difference + half) for half in (0.02, 0.03))
+        return Difference(alone, simultaneous, adjusted_p_value=0.001 if abs(difference) > 0.03 else 0.4)
 
-    return tuple(gap(*pair) for pair in dict.fromkeys(pairs))
+    return {Pair(*pair, MEAN_IOU): gap(*pair) for pair in pairs}
 
 
 def an_entry(model: str, *, crf: bool, place: int, num_classes: int, is_external: bool) -> Entry:
@@ -138,27 +129,28 @@ def an_entry(model: str, *, crf: bool, place: int, num_classes: int, is_external
     score = 0.9 - 0.02 * place
     confusion = rng.integers(0, 50, (num_classes, num_classes)) + np.diag(rng.integers(500, 2000, num_classes))
 
-    def estimate(value: float) -> Estimate:
-        return Estimate(value, value - 0.012, value + 0.011)
+    def estimate(value: float) -> Interval:
+        return Interval(value, value - 0.012, value + 0.011)
 
-    latency_ms = 5.0 + place + (20 if crf else 0)
     return Entry(
         model=model,
         crf=crf,
-        rank=Rank(place, max(1, place - 1), place),
-        pixel_accuracy=estimate(score + 0.05),
-        mean_accuracy=estimate(score + 0.02),
-        mean_iou=estimate(score),
-        mean_dice=estimate(score + 0.04),
+        rank=Interval(place, max(1, place - 1), place),
+        scores={
+            "aAcc": estimate(score + 0.05),
+            "mAcc": estimate(score + 0.02),
+            "mIoU": estimate(score),
+            "mDice": estimate(score + 0.04),
+        },
         class_iou=tuple(rng.uniform(0, 1, num_classes).tolist()),
         confusion=confusion,
-        seed_spread=None,
+        crf_gain=None if is_external else 0.02,
         costs=None
         if is_external
         else Costs(
             parameters=1_000_000 * place,
             multiply_adds=300_000_000 * place,
-            latency_ms=Estimate(latency_ms, 0.95 * latency_ms, 1.1 * latency_ms),
+            latency_ms=5.0 + place + (20 if crf else 0),
             peak_memory_mib=700.0 + place,
             training_images_per_second=100.0 / place,
             training_seconds=40.0 * place,
@@ -185,6 +177,4 @@ def realistic_page() -> Page:
 
 
 def large_page() -> Page:
-    return a_page(
-        models=(*MODELS, "another"), classes=some_classes(19), num_images=60, height_px=360, width_px=480, num_seeds=3
-    )
+    return a_page(models=(*MODELS, "another"), classes=some_classes(19), num_images=60, height_px=360, width_px=480)

@@ -1,4 +1,4 @@
-"""Bands along boundaries, on label maps where they are known by hand."""
+"""Distances and bands along boundaries: by hand, and against a slow search over all pixels."""
 
 import re
 
@@ -66,7 +66,7 @@ def test_without_a_boundary_nothing_is_counted(value: int) -> None:
 
 
 @given(st.data())
-def test_bands_grow_to_the_whole_confusion_matrix(data: st.DataObject) -> None:
+def test_wider_bands_hold_narrower_ones_and_the_widest_is_the_whole_confusion_matrix(data: st.DataObject) -> None:
     height, width = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     truth = rng.choice(np.array([0, 1, 2, NONE], np.uint8), (height, width))
@@ -84,7 +84,7 @@ def test_bands_grow_to_the_whole_confusion_matrix(data: st.DataObject) -> None:
 
 
 def slow_distances(truth: LabelMap) -> np.ndarray:
-    """(H, W) float32: each pixel against each pixel on a boundary."""
+    """As `boundary_distances`, from each pixel to every pixel on a boundary."""
     height, width = truth.shape
     on_boundary = [
         (y, x)

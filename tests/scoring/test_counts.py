@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from segbench.datasets.preparation import prepare
@@ -13,22 +14,22 @@ from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source
 from segbench.errors import InputError
 from segbench.images import write_label_map
-from segbench.labels import IGNORE_INDEX, Classes
+from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 from segbench.prediction.external import adopt
 from segbench.scoring.boundaries import trimap_confusions
 from segbench.scoring.counts import SplitCounts, count_folders, predicted_label_map, read_counts, write_counts
-from segbench.scoring.metrics import confusion_matrix
+from segbench.scoring.metrics import compute_scores, confusion_matrix
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180)), ("car", (64, 0, 128))])
 WIDTHS_PX = [1.0, 3.0]
 NAMES = ["a", "b"]
 
 
-def label_map(seed: int) -> np.ndarray:  # type: ignore[type-arg]
+def label_map(seed: int) -> LabelMap:
     """Three classes in 6x8 px, one pixel without a class."""
-    found = np.random.default_rng(seed).integers(0, 3, (6, 8), np.uint8)
-    found[0, 0] = IGNORE_INDEX
-    return found
+    drawn = np.random.default_rng(seed).integers(0, 3, (6, 8), np.uint8)
+    drawn[0, 0] = IGNORE_INDEX
+    return drawn
 
 
 @pytest.fixture
@@ -64,6 +65,9 @@ def test_counts_are_those_of_each_image_and_seed(data: Prepared, tmp_path: Path)
             np.testing.assert_array_equal(counts.confusions[seed, index], expected)
             near += trimap_confusions(truth=truth, predicted=predicted, num_classes=3, widths_px=WIDTHS_PX)
         np.testing.assert_array_equal(counts.trimap[seed], near)
+        of_split = counts.confusions[seed, 0] + counts.confusions[seed, 1]
+        np.testing.assert_array_equal(counts.of_split()[seed], of_split)
+        assert counts.scores()[seed].as_report("abc") == compute_scores(of_split).as_report("abc")
 
 
 def test_counts_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -103,7 +107,7 @@ def test_label_maps_from_elsewhere_are_read_in_every_usual_form(form: str, data:
     assert np.trace(counts.confusions.sum(axis=(0, 1))) == counts.confusions.sum() == 2 * (6 * 8 - 1)
 
 
-def _save(array: np.ndarray) -> Callable[[Path], None]:  # type: ignore[type-arg]
+def _save(array: NDArray[np.unsignedinteger]) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(array).save(path)
 
 

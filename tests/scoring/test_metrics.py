@@ -1,4 +1,4 @@
-"""Metrics against hand-worked cases and against torchmetrics."""
+"""Metrics against hand-worked cases, torchmetrics and mmsegmentation's definitions."""
 
 import math
 import re
@@ -137,13 +137,13 @@ def test_scores_agree_with_torchmetrics() -> None:
 
 
 def test_scores_are_those_of_mmsegmentation() -> None:
-    """By its definition (IoUMetric, 1.x): areas of each image are summed, then divided; means leave out what is NaN."""
+    """As its IoUMetric (1.x) defines them: areas are summed over images, then divided; means leave out NaN."""
     num_classes = 6
     rng = np.random.default_rng(0)
     intersect, union, pred_label, label = np.zeros((4, num_classes))
     confusion = np.zeros((num_classes, num_classes), np.int64)
     for _ in range(5):
-        # Of the classes, 4 is true but never predicted, and 5 is neither.
+        # Class 4 is true but never predicted, class 5 is neither.
         truth, predicted = rng.integers(0, 5, (20, 30), np.uint8), rng.integers(0, 4, (20, 30), np.uint8)
         truth[rng.random(truth.shape) < 0.2] = IGNORE_INDEX
         confusion += confusion_matrix(truth=truth, predicted=predicted, num_classes=num_classes)
@@ -195,7 +195,7 @@ def test_a_report_names_classes_and_has_null_for_nan() -> None:
     }
 
 
-def test_the_mean_over_seeds_is_of_those_that_have_the_score() -> None:
+def test_the_mean_over_seeds_leaves_out_seeds_without_the_score() -> None:
     first = compute_scores(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
     second = compute_scores(np.array([[4, 0, 0], [0, 3, 1], [0, 0, 0]]))
     mean = average_scores([first, second])

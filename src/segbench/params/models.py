@@ -3,7 +3,7 @@
 A new model is a class here, a module in `segbench.models`, and an entry in params.yaml.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -148,3 +148,9 @@ AnyModel = (
     | DeepLabV3Model
     | DeepLabV3PlusModel
 )
+
+
+def section_of(architecture: str) -> type[ModelSection]:
+    """The section of an architecture, by the name that params.yaml and reports have for it."""
+    sections = {get_args(section.model_fields["architecture"].annotation)[0]: section for section in get_args(AnyModel)}
+    return sections[architecture]

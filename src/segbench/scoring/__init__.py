@@ -1,1 +1,1 @@
-"""Label maps to counts, counts to scores, and how sure the scores are."""
+"""From label maps to counts, from counts to metrics, and confidence intervals of them."""

@@ -1,4 +1,4 @@
-"""How well boundaries between classes are met: confusion matrices of the pixels near them, after trimaps."""
+"""How well a model meets the boundaries between classes: confusion matrices of the pixels near them, after trimaps."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from segbench.scoring.metrics import Counts, class_pairs
 
 
 def boundary_distances(truth: LabelMap) -> NDArray[np.float32]:
-    """Distance of every pixel from the nearest boundary between two classes, in px.
+    """The distance of every pixel from the nearest boundary between two classes, in px.
 
-    A boundary runs between two pixels that share a side and are of different classes, so it is half a pixel from the
-    centres of both. A pixel's distance is 0.5 plus the Euclidean distance from its centre to that of the nearest pixel
-    on a boundary: 0.5, 1.5, 2.5, ... in rows along a straight one. Pixels without a class (IGNORE_INDEX) make no
-    boundary, so none lies between two classes with a strip of such pixels between them.
+    A boundary runs between two pixels that share a side and differ in class, so it is half a pixel from the centres of
+    both. The distance is 0.5 plus the Euclidean distance to the centre of the nearest pixel on a boundary: along a
+    straight boundary, rows of pixels have 0.5, 1.5, 2.5, ... Pixels without a class (IGNORE_INDEX) make no boundary, so
+    there is none between two classes that a strip of such pixels separates.
 
     truth: (H, W) label map. Returns (H, W) float32; inf everywhere if there is no boundary.
     """
@@ -24,21 +24,21 @@ def boundary_distances(truth: LabelMap) -> NDArray[np.float32]:
     off_boundary = np.ones(truth.shape, np.uint8)
     above, below = np.s_[:-1, :], np.s_[1:, :]
     left, right = np.s_[:, :-1], np.s_[:, 1:]
-    for one, other in ((above, below), (left, right)):
-        differs = (truth[one] != truth[other]) & has_class[one] & has_class[other]
-        off_boundary[one][differs] = 0
-        off_boundary[other][differs] = 0
+    for first, second in ((above, below), (left, right)):
+        differs = (truth[first] != truth[second]) & has_class[first] & has_class[second]
+        off_boundary[first][differs] = 0
+        off_boundary[second][differs] = 0
     if off_boundary.all():  # OpenCV's transform has no value for a map without a zero
         return np.full(truth.shape, np.inf, np.float32)
     return cv2.distanceTransform(off_boundary, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) + np.float32(0.5)
 
 
 def trimap_confusions(*, truth: LabelMap, predicted: LabelMap, num_classes: int, widths_px: Sequence[float]) -> Counts:
-    """A confusion matrix for each width r, of the pixels at most r px from a boundary of the truth.
+    """One confusion matrix per width r, of the pixels at most r px from a boundary of the truth.
 
-    Kohli, Ladicky and Torr (2009) score in such bands, as do Krahenbuhl and Koltun (2011) and the DeepLab papers. Here
-    r counts to either side: at a straight boundary, r rows of pixels on each. Distances are `boundary_distances`;
-    pixels without a class are not counted, and an image without a boundary has no counted pixel at any width.
+    Kohli, Ladicky and Torr (2009) score such bands, as do Krahenbuhl and Koltun (2011) and the DeepLab papers. Here r
+    counts to either side: at a straight boundary, r rows of pixels on each. Distances are `boundary_distances`. Pixels
+    without a class are not counted; an image without a boundary has no counted pixel at any width.
 
     truth, predicted: (H, W) label maps; widths_px: increasing. Returns (len(widths_px), num_classes, num_classes)
     int64. Raises InputError as `confusion_matrix` does, for pixels in the widest band.

@@ -1,4 +1,4 @@
-"""Confusion matrix -> accuracy, precision, IoU and Dice. Always one matrix over the split, never a mean of images."""
+"""Accuracy, precision, IoU and Dice from one confusion matrix over a whole split, never as a mean over images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from segbench.labels import IGNORE_INDEX, LabelMap
 Counts = NDArray[np.int64]
 Fractions = NDArray[np.float64]
 SHORT_NAMES = {"aAcc": "pixel_accuracy", "mAcc": "mean_accuracy", "mIoU": "mean_iou", "mDice": "mean_dice"}
-"""The field's own spelling, and ours."""
+"""The names of `Scores` by the field's usual abbreviations."""
 
 
 def confusion_matrix(
@@ -31,9 +31,9 @@ def confusion_matrix(
 
 
 def class_pairs(*, truth: LabelMap, predicted: LabelMap, counted: NDArray[np.bool_], num_classes: int) -> Counts:
-    """A counted pixel's cell in the flattened confusion matrix: num_classes * true + predicted class.
+    """The cell of each counted pixel in the flattened confusion matrix: num_classes * true + predicted class.
 
-    truth, predicted, counted: (H, W). Returns int64, one a counted pixel, in row order. Raises InputError as
+    truth, predicted, counted: (H, W). Returns (num_counted,) int64 in row order. Raises InputError as
     `confusion_matrix` does.
     """
     if truth.shape != predicted.shape:
@@ -48,9 +48,9 @@ def class_pairs(*, truth: LabelMap, predicted: LabelMap, counted: NDArray[np.boo
 
 @dataclass(frozen=True)
 class Scores:
-    """Metrics of a split, as fractions; NaN where a class has a zero denominator. Class arrays are (num_classes,).
+    """All metrics of a split, as fractions; NaN where a denominator is zero. Class arrays are (num_classes,).
 
-    The means run over the classes whose denominator is not zero: `num_classes_averaged` for IoU and Dice.
+    The means leave out classes whose denominator is zero; `num_classes_averaged` is how many are left for IoU and Dice.
     """
 
     class_accuracy: Fractions
@@ -64,7 +64,7 @@ class Scores:
     num_classes_averaged: int
 
     def as_report(self, names: Sequence[str]) -> dict[str, Any]:
-        """For JSON: the means, then the class values by name; null where a class has none."""
+        """For JSON: pixel accuracy and means, then each class's values by its name; None for NaN."""
         report: dict[str, Any] = {name: _or_none(getattr(self, name)) for name in SHORT_NAMES.values()}
         report["num_classes_averaged"] = self.num_classes_averaged
         for name in ("class_accuracy", "class_precision", "class_iou", "class_dice"):
@@ -73,22 +73,22 @@ class Scores:
 
 
 def compute_scores(confusion: Counts) -> Scores:
-    """Scores of a (num_classes, num_classes) matrix.
+    """Scores from a (num_classes, num_classes) confusion matrix.
 
-    A class's accuracy is TP/GT, precision TP/Pred, IoU TP/(GT + Pred - TP) and Dice 2TP/(GT + Pred).
+    Per class, accuracy is TP/GT, precision TP/Pred, IoU TP/(GT + Pred - TP) and Dice 2TP/(GT + Pred).
     """
     correct = np.diagonal(confusion).astype(np.float64)
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    class_accuracy = _ratio(correct, true)
-    class_precision = _ratio(correct, predicted)
-    class_iou = _ratio(correct, true + predicted - correct)
-    class_dice = _ratio(2 * correct, true + predicted)
+    class_accuracy = ratio(correct, true)
+    class_precision = ratio(correct, predicted)
+    class_iou = ratio(correct, true + predicted - correct)
+    class_dice = ratio(2 * correct, true + predicted)
     return Scores(
         class_accuracy=class_accuracy,
         class_precision=class_precision,
         class_iou=class_iou,
         class_dice=class_dice,
-        pixel_accuracy=float(_ratio(correct.sum(), true.sum())),
+        pixel_accuracy=float(ratio(correct.sum(), true.sum())),
         mean_accuracy=_mean(class_accuracy),
         mean_iou=_mean(class_iou),
         mean_dice=_mean(class_dice),
@@ -97,29 +97,30 @@ def compute_scores(confusion: Counts) -> Scores:
 
 
 def average_scores(of_seeds: Sequence[Scores]) -> Scores:
-    """Each score's mean over trainings with several seeds; over those that have it, where some have none."""
+    """The mean of each metric over trainings with several seeds, of those that have a value."""
 
-    def mean(score: Callable[[Scores], Fractions | float]) -> Fractions:
-        values = np.array([score(one) for one in of_seeds])
+    def mean(metric: Callable[[Scores], Fractions | float]) -> Fractions:
+        values = np.array([metric(scores) for scores in of_seeds])
         known = np.isfinite(values)
-        return _ratio(np.where(known, values, 0).sum(axis=0), known.sum(axis=0))
+        return ratio(np.where(known, values, 0).sum(axis=0), known.sum(axis=0))
 
     return Scores(
-        class_accuracy=mean(lambda one: one.class_accuracy),
-        class_precision=mean(lambda one: one.class_precision),
-        class_iou=mean(lambda one: one.class_iou),
-        class_dice=mean(lambda one: one.class_dice),
-        pixel_accuracy=float(mean(lambda one: one.pixel_accuracy)),
-        mean_accuracy=float(mean(lambda one: one.mean_accuracy)),
-        mean_iou=float(mean(lambda one: one.mean_iou)),
-        mean_dice=float(mean(lambda one: one.mean_dice)),
-        num_classes_averaged=min(one.num_classes_averaged for one in of_seeds),
+        class_accuracy=mean(lambda scores: scores.class_accuracy),
+        class_precision=mean(lambda scores: scores.class_precision),
+        class_iou=mean(lambda scores: scores.class_iou),
+        class_dice=mean(lambda scores: scores.class_dice),
+        pixel_accuracy=float(mean(lambda scores: scores.pixel_accuracy)),
+        mean_accuracy=float(mean(lambda scores: scores.mean_accuracy)),
+        mean_iou=float(mean(lambda scores: scores.mean_iou)),
+        mean_dice=float(mean(lambda scores: scores.mean_dice)),
+        num_classes_averaged=min(scores.num_classes_averaged for scores in of_seeds),
     )
 
 
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[Any]) -> Fractions:
-    denominator = np.asarray(denominator)
-    return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator > 0)
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any], *, empty: float = np.nan) -> Fractions:
+    """The fraction in float64, `empty` where the denominator is not positive. Shapes are broadcast."""
+    shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
+    return np.divide(numerator, denominator, out=np.full(shape, empty, np.float64), where=np.asarray(denominator) > 0)
 
 
 def _or_none(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""How a CPU trains depthwise convolutions fastest, with the same results."""
+"""Depthwise convolutions, computed in the way that a CPU trains fastest."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -13,7 +13,7 @@ from segbench.machine import peak_memory_mib
 
 @dataclass(frozen=True)
 class Epoch:
-    """A row of the learning curves; validation is None where none was made."""
+    """One row of the learning curves. Validation scores are None for an epoch after which nothing was validated."""
 
     epoch: int
     train_loss: float
@@ -31,7 +31,7 @@ class Epoch:
 
 
 class Curves(Callback):
-    """Keeps a row an epoch, also across a restart, prints it, and hands it on."""
+    """Keeps one row per epoch, also across a restart; prints it and passes it on."""
 
     def __init__(self, on_epoch: Callable[[Epoch], None]) -> None:
         self.rows: list[Epoch] = []
@@ -41,15 +41,15 @@ class Curves(Callback):
         self._lr = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Goes into the checkpoint."""
+        """What the checkpoint stores of the curves."""
         return {"rows": [asdict(row) for row in self.rows]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Comes out of the checkpoint."""
+        """Restore the rows that the checkpoint stores."""
         self.rows = [Epoch(**row) for row in state_dict["rows"]]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock, which runs for training alone. The last epoch is validated in any case."""
+        """Start the clock, which counts training without validation. The last epoch is always validated."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
         self._started, self._images = time.perf_counter(), 0
@@ -61,7 +61,7 @@ class Curves(Callback):
         self._images += len(batch[0]) * trainer.world_size
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Lightning has validated by now."""
+        """Add the epoch's row: Lightning has validated before it calls this."""
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
         validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         seconds = self._ended - self._started

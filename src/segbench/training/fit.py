@@ -25,8 +25,8 @@ from segbench.training.resume import WholeCheckpoints
 from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages
 from segbench.training.task import Task
 
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips and devices
-warnings.filterwarnings("ignore", module="lightning.*")  # few workers, a folder with a checkpoint: both are meant
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # hides tips and the list of devices
+warnings.filterwarnings("ignore", module="lightning.*")  # few workers, a folder with a checkpoint: on purpose
 
 
 def seed_everything(seed: int) -> None:
@@ -35,7 +35,7 @@ def seed_everything(seed: int) -> None:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes the results: on several devices, Lightning starts the stage once for each."""
+    """Whether this process writes the results: with several devices, Lightning starts the stage once per device."""
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
@@ -52,10 +52,10 @@ def fit(
     checkpoints: Path,
     on_epoch: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train a model in place and return its curves; continue from `checkpoints` if a killed training left one.
+    """Train a model in place and return its curves; continue from the checkpoint that a killed training left.
 
     The same seed gives the same weights on one machine, with one number of threads, also after a restart. On CUDA,
-    bilinear upsampling and the losses add in no fixed order, so weights differ there in the last bits. Raises
+    bilinear upsampling and the losses sum in no fixed order, so the last bits of the weights differ there. Raises
     InputError if there are fewer samples than devices.
     """
     task = Task(
@@ -72,7 +72,7 @@ def fit(
     callbacks: list[Callback] = [curves]
     if schedule.checkpoint == "best":
         callbacks.append(best)
-    callbacks.append(keep(filename="last", save_on_train_epoch_end=True))  # after best, which a restart would miss
+    callbacks.append(keep(filename="last", save_on_train_epoch_end=True))  # after `best`, to hold its state
     shows_progress = sys.stderr.isatty()
     if shows_progress:
         callbacks.append(TQDMProgressBar(leave=False))
@@ -89,7 +89,7 @@ def fit(
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
         default_root_dir=checkpoints,
-        deterministic="warn" if is_on_cpu else None,  # on CUDA, torch would enlarge by a slow decomposition
+        deterministic="warn" if is_on_cpu else None,  # on CUDA, deterministic upsampling is slow
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=shows_progress,

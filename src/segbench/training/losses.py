@@ -1,4 +1,4 @@
-"""What training minimises: a weighted sum of losses, each over the labelled pixels alone."""
+"""What training minimises: a weighted sum of losses, each over the labelled pixels alone; and weights of classes."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,10 +19,9 @@ FOCAL_GAMMA = 2.0
 def weighted_sum(
     logits: Tensor, label_maps: Tensor, *, terms: Mapping[params.LossName, float], class_weights: Tensor | None
 ) -> Tensor:
-    """The sum of the named losses times their weights; zero, not NaN, for a batch that has no labelled pixel.
+    """The sum of the named losses times their weights; zero, not NaN, for a batch without a labelled pixel.
 
-    logits: (N, C, H, W) float32; label_maps: (N, H, W); class_weights: (C,), or None for
-    equal ones.
+    logits: (N, C, H, W) float32; label_maps: (N, H, W); class_weights: (C,), or None for equal ones.
     """
     targets = label_maps.long()
     return torch.stack([weight * LOSSES[name](logits, targets, class_weights) for name, weight in terms.items()]).sum()
@@ -68,17 +67,17 @@ LOSSES: dict[params.LossName, Callable[[Tensor, Tensor, Tensor | None], Tensor]]
 
 
 def _weight(targets: Tensor, class_weights: Tensor | None) -> float:
-    """Of all labelled pixels."""
+    """The number of labelled pixels, each weighted by its class; a little above zero if there are none."""
     labelled = targets[targets != IGNORE_INDEX]
     weight = labelled.numel() if class_weights is None else class_weights[labelled].sum()
     return max(float(weight), 1e-6)
 
 
 def loss_class_weights(kind: str, class_pixels: NDArray[np.int64]) -> Tensor | None:
-    """(num_classes,) float32 weights of the loss with mean one over the classes present, or None for none.
+    """(num_classes,) float32 weights with mean one over the classes that are present, or None if `kind` is none.
 
-    class_pixels: (num_images, num_classes). median_frequency is Eigen and Fergus 2015: the median of the classes'
-    frequencies over a class's own, each counted in the images that show it. A class that is absent weighs zero.
+    class_pixels: (num_images, num_classes). inverse_frequency weighs a class by one over its share of all pixels;
+    median_frequency (Eigen and Fergus 2015) by one over its share in the images that show it. An absent class weighs 0.
     """
     if kind == "none":
         return None

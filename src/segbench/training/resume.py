@@ -1,7 +1,7 @@
 """Where an interrupted training waits for the next try.
 
 A declared output is deleted by DVC when its stage starts, so checkpoints lie in a folder that DVC does not know. Its
-name is a hash of all that the training depends on: after a change of parameters, data or code, it is not found.
+name is a hash of all that the training depends on: after a change of parameters, data or code, a training starts anew.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ def checkpoint_folder(key: str) -> Path:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """A kill while a checkpoint is written leaves the one before; Lightning's own may leave a part of either."""
+    """Replaces a checkpoint at once: a kill leaves the former or the new one, where Lightning may leave half of one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write it beside its place, then put it there."""
+        """Write the checkpoint beside its path, then move it there."""
         with replacing(Path(path)) as temporary:
             torch.save(checkpoint, temporary)

@@ -18,14 +18,14 @@ from segbench.labels import LabelMap
 
 MOST_PIXEL_IMAGES = 500
 RARITY_TEMPERATURE = 0.01
-"""DAFormer's: classes of more than a few per cent of the pixels are drawn hardly ever."""
+"""The value of DAFormer: classes with more than a few per cent of the pixels are hardly ever drawn."""
 
 
 class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
     """The stream of augmented samples: (3, H, W) uint8 images and (H, W) uint8 label maps.
 
-    folder: the augment stage's output. Stored samples repeat after `recipe.copies` epochs; with no copies stored,
-    each is augmented when it is asked for.
+    folder: the output of the augment stage. Stored samples repeat after `recipe.copies` epochs; without stored samples,
+    each sample is augmented when it is loaded.
     """
 
     def __init__(self, folder: Path, prepared: Prepared) -> None:
@@ -50,7 +50,7 @@ class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
 
 @dataclass(frozen=True)
 class _Packed:
-    """Stored samples. Each process maps the files itself: an open map would be pickled with all of its numbers."""
+    """Stored samples. Each process maps the files itself, since pickling an open map would copy all of its pixels."""
 
     folder: Path
 
@@ -68,10 +68,10 @@ class _Packed:
 
 
 def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(num_images,) probabilities of drawing an image: a class by its rarity, then one of the images that show it.
+    """(num_images,) probabilities of drawing an image: first a class by its rarity, then an image that shows the class.
 
     class_pixels: (num_images, num_classes). A class's probability is the softmax of minus its share of all pixels over
-    RARITY_TEMPERATURE: Hoyer et al.: DAFormer, CVPR 2022, sec. 3.3. A class that no image shows is not drawn.
+    RARITY_TEMPERATURE (Hoyer et al.: DAFormer, CVPR 2022, sec. 3.3). A class that no image shows is never drawn.
     """
     shows = class_pixels > 0
     shares = class_pixels.sum(axis=0) / class_pixels.sum()
@@ -81,10 +81,10 @@ def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 class EpochSampler(Sampler[int]):
-    """Positions of an epoch in the stream, shuffled by seed and epoch alone, so that a restart changes nothing.
+    """Positions in the stream for one epoch, shuffled by seed and epoch alone, so that a restart changes nothing.
 
-    Several training processes share them evenly. rare_share: of the samples, so many are replaced by the version in a
-    random epoch of an image drawn by `rarity`.
+    Several training processes share the positions evenly. rare_share: the share of the samples that is replaced by an
+    image drawn by `rarity`, in the version of a random epoch.
     """
 
     def __init__(self, class_pixels: NDArray[np.int64], *, seed: int, epochs: int, rare_share: float) -> None:
@@ -114,7 +114,7 @@ class EpochSampler(Sampler[int]):
 
 
 def _processes() -> tuple[int, int]:
-    """This training process's number, and how many there are."""
+    """The number of this training process, and how many there are."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1

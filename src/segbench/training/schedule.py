@@ -31,7 +31,7 @@ def build_optimizer(model: nn.Module, schedule: params.Train) -> torch.optim.Opt
     for name, parameter in model.named_parameters():
         key = (name.startswith("backbone."), parameter.ndim > 1)
         groups.setdefault(key, []).append(parameter)
-    # Head first: its rate is the one that the curves show.
+    # The head comes first: the curves show the rate of the first group.
     settings = [
         {
             "params": groups[key],

@@ -1,7 +1,7 @@
 """A model's trainings on a dataset, one for each seed: what they depend on, and what each leaves behind.
 
-A training that has ended leaves weights and a record beside its checkpoints, where they wait for those of the other
-seeds: a kill costs no finished training.
+A finished training leaves weights and a record beside its checkpoints until the trainings with the other seeds have
+finished too, so that a kill never costs a finished training.
 """
 
 import statistics
@@ -46,7 +46,7 @@ class Training:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that the training is told, for reports and for `key`."""
+        """Everything that decides the result, for reports and for `key`."""
         schedule = self._schedule.model_dump()
         return {
             "dataset": self.dataset,
@@ -71,12 +71,12 @@ class Training:
 
     @property
     def folder(self) -> Path:
-        """Where the checkpoints lie, and weights and record when it has ended."""
+        """Where the checkpoints lie, and the weights and the record of a finished training."""
         return checkpoint_folder(self.key)
 
     @property
     def has_ended(self) -> bool:
-        """Whether weights and record are there."""
+        """Whether the training has left its weights and its record."""
         return (self.folder / RECORD).exists() and (self.folder / WEIGHTS).exists()
 
     @property
@@ -86,7 +86,7 @@ class Training:
         return record
 
     def run(self, on_epoch: Callable[[Epoch], None]) -> None:
-        """Train, or continue from the checkpoints of a killed try, and leave weights and record."""
+        """Train, or continue from the checkpoint of a killed training, and leave weights and a record."""
         seed_everything(self.seed)
         network = build_model(
             self.parameters.model(self.model),
@@ -138,7 +138,7 @@ class Training:
 
 
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What one training of the model costs, the median over its seeds; and each seed's key, commit and time."""
+    """What one training of the model costs, as the median over its seeds, and each seed's key, commit and time."""
     costs = {name: records[0][name] for name in ("parameters", "backbone_parameters")}
     for name in MEDIANS:
         known = [record[name] for record in records if record[name] is not None]
@@ -148,7 +148,7 @@ def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def validation_mean_iou(records: Sequence[dict[str, Any]], *, checkpoint: str) -> float | None:
-    """On the validation split, by the weights that are kept, the mean over the seeds; None without epochs."""
+    """Mean IoU on the validation split of the weights that are kept, averaged over the seeds; None without epochs."""
     curves = [[row["val_mean_iou"] for row in record["epochs"]] for record in records]
     curves = [[value for value in curve if value is not None] for curve in curves]
     kept = [max(curve) if checkpoint == "best" else curve[-1] for curve in curves if curve]

@@ -1,29 +1,34 @@
-"""The README's table: of the report that is in git, and nothing else."""
+"""README's table, which shows what the report in git holds."""
 
 import pandas as pd
 import pytest
 
 from segbench.errors import InputError
 from segbench.report.pages.brief import brief_table, put_between
+from segbench.report.table.numbers import MISSING
 from tests.parameters import PROJECT
 
 ROW = {
-    "mIoU_low": 0.4, "mIoU_high": 0.6, "mDice": 0.7, "aAcc": 0.9, "latency_ms": 12.4, "training_seconds": 90,
+    "mIoU_low": 0.4, "mIoU_high": 0.6, "mDice": 0.7, "aAcc": 0.9, "mIoU_crf_gain": 0.05, "parameters": 1e6,
+    "latency_ms": 12.4, "training_seconds": 900,
 }  # fmt: skip
 ROWS = pd.DataFrame([
     {"model": "plain", "crf": "off", "as_in_paper": True, "mIoU": 0.5, **ROW},
     {"model": "plain", "crf": "on", "as_in_paper": False, "mIoU": 0.49, **ROW},
     {"model": "with_crf", "crf": "off", "as_in_paper": False, "mIoU": 0.5, **ROW},
     {"model": "with_crf", "crf": "on", "as_in_paper": True, "mIoU": 0.55, **ROW},
-    {"model": "theirs", "crf": "off", "as_in_paper": True, "mIoU": 0.8, **ROW, "training_seconds": float("nan")},
+    {"model": "theirs", "crf": "off", "as_in_paper": True, "mIoU": 0.8, **ROW, "parameters": float("nan")},
 ])  # fmt: skip
 
 
 def test_each_model_is_there_once_as_its_paper_reports_it() -> None:
-    _, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in brief_table(ROWS)]
+    header, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in brief_table(ROWS)]
+    assert header == [
+        "Model", "mIoU %", "95 % interval", "mDice %", "aAcc %", "CRF gains", "Latency (ms)", "Training time",
+    ]  # fmt: skip
     assert lines == [
-        ["with_crf + CRF", "55.0", "[40.0, 60.0]", "70.0", "90.0", "+5.0", "12", "1.5"],
-        ["plain", "50.0", "[40.0, 60.0]", "70.0", "90.0", "-1.0", "12", "1.5"],
+        ["with_crf + CRF", "55.0", f"40.0{MISSING}60.0", "70.0", "90.0", "+5.0", "12.4", "15 min"],
+        ["plain", "50.0", f"40.0{MISSING}60.0", "70.0", "90.0", "+5.0", "12.4", "15 min"],
     ]
 
 

@@ -1,11 +1,11 @@
-"""A sweep's page: what was changed, and what it reached."""
+"""A sweep's page: the changes, and the scores that they reached."""
 
 from typing import Any
 
 import pytest
 
 from segbench.errors import InputError
-from segbench.report.pages.sweep import sweep_page
+from segbench.report.pages.sweep import sweep_markdown
 from segbench.report.table.numbers import MISSING
 
 COMMIT: dict[str, Any] = {
@@ -23,11 +23,11 @@ def experiment(**changed: Any) -> dict[str, Any]:
 
 
 def lines(*rows: dict[str, Any]) -> list[list[str]]:
-    page = sweep_page([COMMIT, *rows], dataset="street", sections=["train"])
+    page = sweep_markdown([COMMIT, *rows], dataset="street", sections=["train"])
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
 
 
-def test_a_line_an_experiment_best_first() -> None:
+def test_there_is_one_line_per_experiment_best_first() -> None:
     header, _, *body = lines(
         experiment(**{"val.street.unet": 0.41, "val.street.fcn_8s": 0.4, "train.lr": 0.001}),
         experiment(**{"val.street.unet": 0.42, "val.street.fcn_8s": 0.5, "train.lr": 0.002, "train.loss.dice": 1.0}),
@@ -46,8 +46,8 @@ def test_what_all_have_changed_is_said_once() -> None:
         experiment(**{"val.street.unet": 0.4, "train.epochs": 10.0, "train.lr": 0.001}),
         experiment(**{"val.street.unet": 0.5, "train.epochs": 10.0}),
     ]
-    page = sweep_page([COMMIT, *rows], dataset="street", sections=["train"])
-    assert f"\nIn all: train.epochs {MISSING} → 10.\n" in page
+    page = sweep_markdown([COMMIT, *rows], dataset="street", sections=["train"])
+    assert f"\nAll experiments: train.epochs {MISSING} → 10.\n" in page
     assert [line[0] for line in lines(*rows)[2:]] == ["(nothing else)", "train.lr 0.004 → 0.001"]
 
 
@@ -57,8 +57,8 @@ def test_what_none_has_changed_is_said_if_scores_depend_on_it() -> None:
         {**experiment(**{"val.street.unet": score, "train.epochs": epochs}), **given}
         for score, epochs in ((0.4, 10), (0.5, 20))
     ]
-    page = sweep_page([{**COMMIT, "train.epochs": 5, **given}, *rows], dataset="street", sections=["train"])
-    assert "\nIn all: datasets.street.input.scale 0.5, backbone.name resnet18, train.lr 0.004.\n" in page
+    page = sweep_markdown([{**COMMIT, "train.epochs": 5, **given}, *rows], dataset="street", sections=["train"])
+    assert "\nAll experiments: datasets.street.input.scale 0.5, backbone.name resnet18, train.lr 0.004.\n" in page
 
 
 def test_what_the_commit_had_already_is_no_result_of_an_experiment() -> None:

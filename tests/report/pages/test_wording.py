@@ -1,96 +1,26 @@
-"""What reports say of their limits: what is true of the data and of the trainings, and nothing else."""
+"""The sentences of reports, from entries and settings for which they are known."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from math import nan
 
-from segbench.datasets.prepared import Prepared, Row
-from segbench.labels import Classes
+import pytest
+
 from segbench.report.drawing.pictures import MAX_IMAGES
-from segbench.report.pages.wording import crf_choices, limits, of_crf_choices, of_pictures
-from segbench.report.table.content import Curve
+from segbench.report.pages.listing import describe_trainings
+from segbench.report.pages.wording import (
+    crf_choices,
+    describe_averaging,
+    describe_crf_choices,
+    describe_test_images,
+    summarise,
+)
+from segbench.report.table.comparison import MEAN_IOU
+from segbench.report.table.content import Entry
+from segbench.report.table.numbers import MISSING
 from segbench.report.table.results import ModelResults
-
-
-def row(split: str, name: str, *, group: str, block: str, height_px: int = 2) -> Row:
-    return Row(
-        split=split, name=name, group=group, block=block, height_px=height_px, width_px=2, class_pixels=(4,),
-        ignored_pixels=0, image_digest=name, label_digest=name, perceptual_hash=0,
-    )  # fmt: skip
-
-
-def data(*, seen: bool, blocks: tuple[str, str]) -> Prepared:
-    """seen: training images are of the groups of validation and test images. blocks: of two images of each.
-
-    Eight more test images are of a group each, so that there are not few.
-    """
-    rows = (
-        row("train", "a", group="first", block="a"),
-        *(row("val", f"b{block}", group="first" if seen else "third", block=block) for block in blocks),
-        row("test", "a", group="first" if seen else "second", block="a"),
-        *(row("test", f"d{index}", group="second", block=block) for index, block in enumerate(blocks)),
-        *(row("test", f"e{index}", group=f"e{index}", block=f"e{index}") for index in range(8)),
-    )
-    return Prepared(Path(), Classes.of([("all", (0, 0, 0))]), fingerprint="", rows=rows)
-
-
-def training(*, num_seeds: int, scale: float, machine: str = "one") -> dict[str, Any]:
-    settings = {"samples": {"scale": scale}, "backbone": {"name": "resnet18"}, "train": {"epochs": 40}}
-    return {"deviations": {}, "settings": settings, "trainings": [{}] * num_seeds, "machine": machine}
-
-
-def test_limits_are_those_of_the_data_and_the_trainings() -> None:
-    trainings = [training(num_seeds=1, scale=0.5), training(num_seeds=3, scale=0.5, machine="another")]
-    texts = limits(data(seen=True, blocks=("clip", "clip")), trainings)
-    assert [text.partition(":")[0] for text in texts] == [
-        "Split", "Validation", "Backbone", "Schedule", "Resolution", "Costs", "Seeds",
-    ]  # fmt: skip
-    assert "1 of the 11 test images" in texts[0]
-    assert "2 images, pieces of 1 group, of which training images are too." in texts[1]
-    assert "resnet18" in texts[2]
-    assert "40 epochs" in texts[3]
-    assert "0.5 of their size" in texts[4]
-    assert "2 machines" in texts[5]
-    assert "1 of 2 models" in texts[6]
-
-
-def test_blocks_of_one_group_are_not_independent() -> None:
-    rows = [row("test", str(index), group="video", block=f"clip {index // 2}") for index in range(6)]
-    rows = [row("train", "a", group="a", block="a"), *rows]
-    one_video = replace(data(seen=False, blocks=("clip", "clip")), rows=tuple(rows))
-    (text,) = (
-        text for text in limits(one_video, [training(num_seeds=3, scale=1.0)], joined=1.26) if "Intervals" in text
-    )
-    assert "3 blocks of test images" in text
-    assert "pieces of 1 group. With neighbours joined in pairs, errors of mIoU are 1.3 times as large." in text
-
-
-def test_few_test_images_are_named() -> None:
-    for num_images, per_block, expected in ((5, 1, "only 5 test images"), (18, 2, "only 9 blocks of test images")):
-        rows = [row("test", str(i), group=str(i // per_block), block=str(i // per_block)) for i in range(num_images)]
-        few = replace(data(seen=False, blocks=("b", "c")), rows=(row("train", "a", group="a", block="a"), *rows))
-        (text,) = (text for text in limits(few, [training(num_seeds=3, scale=1.0)]) if text.startswith("Test images"))
-        assert expected in text
-
-
-def test_models_that_still_learnt_are_named() -> None:
-    epochs = (2, 4, 6, 8)
-    curves = [
-        Curve("unet", epochs, (None, 0.50, 0.60, 0.63)),
-        Curve("fcn_8s", epochs, (0.30, 0.64, 0.60, 0.65)),
-        Curve("fcn_32s", (1,), (0.5,)),
-    ]
-    (text,) = (
-        text
-        for text in limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=3, scale=1.0)], curves=curves)
-        if "Schedule" in text
-    )
-    assert "On validation images, unet still gained more than 2 points" in text
-
-
-def test_what_does_not_limit_is_not_named() -> None:
-    texts = limits(data(seen=False, blocks=("b", "c")), [training(num_seeds=2, scale=1.0)])
-    assert [text.partition(":")[0] for text in texts] == ["Backbone", "Schedule"]
+from segbench.scoring.intervals import Difference, Interval, Pair
+from tests.report.sample_pages import an_entry
+from tests.report.sample_results import INDEPENDENT, a_model, row
 
 
 def searched(name: str, *, best: float) -> ModelResults:
@@ -99,7 +29,7 @@ def searched(name: str, *, best: float) -> ModelResults:
         "objective": "mean_iou", "num_images": 15, "score_without": 0.5,
         "best": {"score": best, "parameters": found}, "chosen": found if best > 0.5 else None,
     }  # fmt: skip
-    return ModelResults(name, training={}, prediction={}, crf=search, counts={}, epochs=(), ends_with_crf=False)
+    return replace(a_model(name), crf=search)
 
 
 def test_a_crf_that_does_not_help_has_no_parameters() -> None:
@@ -107,14 +37,71 @@ def test_a_crf_that_does_not_help_has_no_parameters() -> None:
     assert crf_choices(models) == (
         ("Model", "gain, points", "appearance_weight", "steps"),
         ("unet", "+2.0", "13.8", "5"),
-        ("fcn_8s", "-1.0", "\N{EN DASH}", "\N{EN DASH}"),
+        ("fcn_8s", "-1.0", MISSING, MISSING),
     )
-    assert "chosen by mIoU of 15 validation images" in of_crf_choices(models)
+    assert "the highest mIoU on 15 validation images" in describe_crf_choices(models)
 
 
 def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:
-    few = data(seen=False, blocks=("b", "c"))
-    assert of_pictures(few) == "By the mean IoU of the image, over all entries."
+    assert describe_test_images(INDEPENDENT) == "They are ordered by their own mean IoU, averaged over all entries."
     many = [row("test", str(index), group="g", block="b", height_px=481) for index in range(MAX_IMAGES + 1)]
-    text = of_pictures(replace(few, rows=tuple(many)))
-    assert text.endswith("They are out of 100, evenly spaced. Larger ones are reduced to 480 px.")
+    text = describe_test_images(replace(INDEPENDENT, rows=tuple(many)))
+    assert text.endswith("Candidates are 100 evenly spaced test images. Larger images are reduced to 480 px.")
+
+
+def an_entry_of(model: str, *, place: int, crf: bool = False, as_in_paper: bool = True) -> Entry:
+    entry = an_entry(model, crf=crf, place=place, num_classes=2, is_external=False)
+    return replace(entry, as_in_paper=as_in_paper)
+
+
+def compared(*p_values: tuple[str, str, float]) -> dict[Pair, Difference]:
+    unused = Interval(nan, nan, nan)
+    return {Pair(first, second, MEAN_IOU): Difference(unused, unused, p) for first, second, p in p_values}
+
+
+def test_the_result_names_the_best_and_what_cannot_be_told_apart_from_it() -> None:
+    entries = [
+        an_entry_of("good", place=1, crf=True, as_in_paper=False), an_entry_of("good", place=2),
+        an_entry_of("near", place=3), an_entry_of("poor", place=9),
+    ]  # fmt: skip
+    leader = f"good has the highest mIoU, 86.0\N{NO-BREAK SPACE}% [84.8{MISSING}87.1]"
+    clear = compared(
+        ("good", "near", 0.01), ("poor", "good", 0.001), ("near", "poor", 0.3), ("good + CRF", "good", 0.9)
+    )
+    assert (
+        summarise(entries, clear)
+        == f"Each model as published: {leader}, significantly higher than that of every other."
+    )
+    alike = compared(("near", "good", 0.3), ("poor", "good", 0.001), ("near", "poor", 0.3))
+    assert summarise(entries, alike) == (
+        f"Each model as published: {leader}; these test images cannot tell it apart from near."
+    )
+    assert summarise(entries[:2], {}) == f"{leader}."
+
+
+def test_of_many_that_are_alike_some_are_named() -> None:
+    entries = [an_entry_of(name, place=place) for place, name in enumerate("abcdefgh", 1)]
+    differences = compared(*(("a", name, 0.5) for name in "bcdefgh"))
+    assert summarise(entries, differences).endswith("apart from b, c, d, e, f and 2 more.")
+
+
+def test_means_tell_how_many_classes_they_include() -> None:
+    entry = an_entry_of("unet", place=1)
+    assert describe_averaging([entry]) == "Means over classes include all 2 classes."
+    without = replace(entry, class_iou=(0.5, nan))
+    assert describe_averaging([entry, without]).startswith("Means over classes include 1 to 2 of 2 classes:")
+
+
+@pytest.mark.parametrize(
+    ("num_trainings", "expected"),
+    [
+        ({"a": 1, "b": 1}, "Each model was trained once, so how much scores differ between trainings is not known."),
+        ({"a": 3, "b": 3}, "Trained with different seeds: a and b 3 times. Scores are means over trainings."),
+        (
+            {"a": 1, "b": 3, "c": 2},
+            "Trained with different seeds: b 3 times, c 2 times, the others once. Scores are means over trainings.",
+        ),
+    ],
+)
+def test_trainings_are_counted_by_model(num_trainings: dict[str, int], expected: str) -> None:
+    assert describe_trainings(num_trainings) == expected

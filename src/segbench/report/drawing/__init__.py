@@ -1,1 +1,1 @@
-"""Pictures: grids of images and label maps, charts, and DVC's plots."""
+"""Pictures: grids of images and label maps, confusion matrices, the CRF's figures, and the marks of charts."""

@@ -1,4 +1,4 @@
-"""Where charts put their marks: per cent of the plot's width and height, so that a chart fits any screen."""
+"""Positions of the marks in charts, in per cent of the plot's width and height, so that a chart fits any screen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +21,17 @@ class Axis:
             low, high, value = log(low), log(high), log(value)
         return round(100 * (value - low) / (high - low), 2)
 
+    def from_top(self, value: float) -> float:
+        """0 at the high end, 100 at the low end: the position from the top on a vertical axis."""
+        return round(100 - self.place(value), 2)
+
 
 @dataclass(frozen=True)
 class Point:
-    """A mark and its interval's ends, all in per cent from the left and from the top."""
+    """A mark and the ends of its interval, in per cent from the left and from the top."""
 
     x: float
     y: float
-    x_low: float
-    x_high: float
     y_low: float
     y_high: float
 
@@ -56,7 +58,7 @@ class LineChart:
 
     @property
     def legend(self) -> tuple[Line, ...]:
-        """One line a model: that with the CRF off if there are two."""
+        """One line per model: without the CRF if there are two."""
         chosen: dict[str, Line] = {}
         for drawn in self.lines:
             if drawn.model not in chosen or not drawn.crf:
@@ -103,8 +105,8 @@ def width_axis(values: Sequence[float]) -> Axis:
 
 
 def line(model: str, values: Sequence[tuple[float, float]], *, crf: bool, x: Axis, y: Axis, unit: str) -> Line:
-    """A line through (x, fraction) values. unit: of x, for the text beside each dot."""
-    placed = [(x.place(at), round(100 - y.place(value), 2)) for at, value in values]
+    """A line through (x, fraction) values. unit: of x, for the tooltip of each dot."""
+    placed = [(x.place(at), y.from_top(value)) for at, value in values]
     return Line(
         model=model,
         crf=crf,
@@ -118,7 +120,7 @@ def line(model: str, values: Sequence[tuple[float, float]], *, crf: bool, x: Axi
 
 
 def staircase(points: Sequence[tuple[float, float]]) -> str:
-    """What is within reach of points sorted from the left: level until the next point, then up to it."""
+    """The steps through points sorted from the left: level until the next point, then up to it."""
     corners: list[tuple[float, float]] = []
     for left, top in points:
         if corners:

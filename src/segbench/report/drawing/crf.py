@@ -1,4 +1,4 @@
-"""Pictures of the dense CRF: the search for its parameters, and what its steps do to one image."""
+"""Pictures of the dense CRF: the search for its parameters, and the effect of its steps on one image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +22,13 @@ LABELS = {
     "steps": "steps",
 }
 ENLARGED_SHARE = 0.3
-"""Of the image's height and width: the window that the second row enlarges."""
+"""The side of the enlarged window, relative to the image's."""
 CELL_WIDTH_PX = 384
 SHOWN_STEPS = (1, 2, 10)
 
 
 def write_search(path: Path, search: Search, *, title: str) -> None:
-    """Each candidate's score over each parameter, with the score without a CRF as a line and the best one marked."""
+    """Plot the candidates' scores against each parameter, with the score without a CRF as a line."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -62,18 +62,18 @@ def write_search(path: Path, search: Search, *, title: str) -> None:
 def write_steps(
     path: Path, images: Sequence[TuningImage], parameters: CRFParameters, *, classes: Classes, device: str
 ) -> None:
-    """Image, truth, the network's output and that after 1, 2 and 10 steps; below, the busiest window enlarged.
+    """Draw an image, its truth, the network's label map and those after SHOWN_STEPS; below, a window of each enlarged.
 
-    The image is the one whose share of right pixels grows by the median of them all.
+    The image is a typical one: its gain in right pixels is the median.
     """
 
-    def label_maps(one: TuningImage) -> list[LabelMap]:
-        refined = refine_after(one.image, one.probabilities, parameters, steps=SHOWN_STEPS, device=device)
-        return [probabilities.argmax(axis=0).astype(np.uint8) for probabilities in (one.probabilities, *refined)]
+    def label_maps(example: TuningImage) -> list[LabelMap]:
+        refined = refine_after(example.image, example.probabilities, parameters, steps=SHOWN_STEPS, device=device)
+        return [probabilities.argmax(axis=0).astype(np.uint8) for probabilities in (example.probabilities, *refined)]
 
-    def gain(one: TuningImage) -> float:
-        before, *_, after = label_maps(one)
-        return float((after == one.truth).mean() - (before == one.truth).mean())
+    def gain(example: TuningImage) -> float:
+        before, *_, after = label_maps(example)
+        return float((after == example.truth).mean() - (before == example.truth).mean())
 
     typical = sorted(images, key=gain)[len(images) // 2]
     plain, *after = label_maps(typical)

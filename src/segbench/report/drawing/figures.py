@@ -1,4 +1,4 @@
-"""Figures of images and label maps, pixel for pixel, and plots."""
+"""Grids of images and label maps, and label maps laid over images. Depends on neither scores nor matplotlib."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from segbench.files import replacing
 from segbench.images import RGBImage
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
-from segbench.scoring.metrics import Counts
 
 GAP_PX = 6
 TEXT_PX = 14
@@ -20,7 +19,7 @@ BACKGROUND, INK = (255, 255, 255), (40, 40, 40)
 
 
 def overlay(image: RGBImage, label_map: LabelMap, classes: Classes) -> RGBImage:
-    """The image under its label map's colours; pixels without a class stay as they are."""
+    """The image with its label map's colours over it; pixels without a class stay as they are."""
     blended = (0.45 * image + 0.55 * classes.colorize(label_map)).astype(np.uint8)
     return np.where((label_map == IGNORE_INDEX)[..., None], image, blended)
 
@@ -31,9 +30,9 @@ def write_grid(
 ) -> None:  # fmt: skip
     """A grid of pictures under column headers and beside row headers, with the classes' colours below.
 
-    headers: one a column; shown in rotation if there are fewer. row_headers: one a row. cell_width_px: small pictures
-    are enlarged by whole factors to about this width, so that each pixel shows; large ones are reduced to it. A cell
-    has the first picture's size; others are fitted into it with room left over. path: .png, or .jpg for photos.
+    headers: one per column; repeated if there are fewer. row_headers: one per row. cell_width_px: small pictures are
+    enlarged by whole factors to about this width, so that each pixel shows; large ones are reduced to it. A cell has
+    the first picture's size; other sizes are fitted into it. path: .png, or .jpg for photos.
     """
     num_columns = max(len(row) for row in rows)
     height, width = rows[0][0].shape[:2]
@@ -76,29 +75,3 @@ def _legend(classes: Classes, width_px: int) -> Image.Image:
         draw.rectangle((x, y, x + TEXT_PX, y + TEXT_PX), fill=color, outline=(150, 150, 150))
         draw.text((x + TEXT_PX + 6, y), name, fill=INK, font=font)
     return legend
-
-
-def write_confusion(path: Path, confusion: Counts, classes: Classes, *, title: str) -> None:
-    """The confusion matrix as shares of each true class."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    totals = confusion.sum(axis=1, keepdims=True)
-    shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
-    side = 2.5 + 0.5 * len(classes)
-    figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes.names, rotation=60, ha="right")
-    axes.set_yticks(range(len(classes)), classes.names)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    axes.set_title(title)
-    for (row, column), share in np.ndenumerate(shares):
-        if share >= 0.005:
-            color = "white" if share > 0.5 else "black"
-            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color, fontsize=8)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    plt.close(figure)

@@ -1,4 +1,4 @@
-"""The test images that reports show: their label maps in one file a model, and data URLs for a page in one file."""
+"""The test images that reports show: contact sheets of label maps, one per model, and data URLs for the page."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from segbench.images import RGBImage, read_label_map, resize_image
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap, resize_label_map
 
 MAX_IMAGES = 100
-"""More than fit into a page, so that it can show the worst of them; few enough to keep their label maps in git."""
+"""More than fit into the page, so that it can show the worst of them; few enough to keep their label maps in git."""
 MAX_SIDE_PX = 480
-"""Larger pictures are reduced to this."""
+"""Larger pictures are reduced to this size."""
 SHEET_ROWS = 10
 MAX_SHEET_PX = 16383
-"""What WebP allows a side."""
+"""WebP's limit."""
 
 
 def pictured(data: Prepared) -> tuple[Row, ...]:
@@ -29,20 +29,22 @@ def pictured(data: Prepared) -> tuple[Row, ...]:
 
 
 def reduced_image(image: RGBImage) -> RGBImage:
-    """At most MAX_SIDE_PX a side."""
+    """No side longer than MAX_SIDE_PX."""
     height_px, width_px = _shown_size(image.shape[0], image.shape[1])
     return resize_image(image, height_px=height_px, width_px=width_px)
 
 
 def reduced_label_map(label_map: LabelMap) -> LabelMap:
-    """At most MAX_SIDE_PX a side."""
+    """No side longer than MAX_SIDE_PX."""
     height_px, width_px = _shown_size(*label_map.shape)
     return resize_label_map(label_map, height_px=height_px, width_px=width_px)
 
 
 def write_contact_sheet(path: Path, label_maps: Sequence[LabelMap], classes: Classes) -> None:
-    """Write label maps, reduced, below and beside each other, as one indexed PNG."""
-    sheet = Image.fromarray(_sheet([reduced_label_map(one) for one in label_maps], rows=SHEET_ROWS), mode="P")
+    """Write the reduced label maps in columns, as one indexed PNG."""
+    sheet = Image.fromarray(
+        _sheet([reduced_label_map(label_map) for label_map in label_maps], rows=SHEET_ROWS), mode="P"
+    )
     sheet.putpalette(classes.palette().tobytes())
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
@@ -61,16 +63,16 @@ def photo_url(image: RGBImage) -> str:
 
 
 def sheet_url(label_maps: Sequence[LabelMap], classes: Classes) -> tuple[str, int]:
-    """Label maps of one size on one sheet in the classes' colours, as lossless WebP; and the sheet's number of rows.
+    """Label maps of one size on one sheet in the classes' colours, as lossless WebP, and the sheet's number of rows.
 
-    On one sheet, what a map shares with the one above it costs next to nothing.
+    One sheet is much smaller than single pictures, since label maps of one image resemble each other.
     """
     rows = min(len(label_maps), MAX_SHEET_PX // label_maps[0].shape[0])
     return _url(classes.colorize(_sheet(label_maps, rows=rows)), lossless=True, quality=60, method=4), rows
 
 
 def _sheet(label_maps: Sequence[LabelMap], *, rows: int) -> LabelMap:
-    """Each in the corner of a cell that has room for the largest; the first column from the top, then the next."""
+    """Label maps in cells of the largest one's size, column by column, from the top."""
     cells = _cells([label_map.shape for label_map in label_maps], rows=rows)
     height_px, width_px = (max(cell[side].stop for cell in cells) for side in (0, 1))
     sheet = np.full((height_px, width_px), IGNORE_INDEX, np.uint8)
@@ -80,7 +82,7 @@ def _sheet(label_maps: Sequence[LabelMap], *, rows: int) -> LabelMap:
 
 
 def _cells(sizes: Sequence[tuple[int, ...]], *, rows: int) -> list[tuple[slice, slice]]:
-    """sizes: (height, width) in px"""
+    """Where each label map lies on the sheet. sizes: (height, width) in px."""
     tallest, widest = (max(size[side] for size in sizes) for side in (0, 1))
     corners = [(index % rows * tallest, index // rows * widest) for index in range(len(sizes))]
     return [

@@ -1,1 +1,1 @@
-"""What people read: the benchmark's pages as HTML, Markdown, LaTeX and CSV."""
+"""What people and plots read: the results as a web page, Markdown, LaTeX and tables."""

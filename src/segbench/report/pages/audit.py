@@ -12,7 +12,7 @@ from segbench.report.pages.markdown import table
 def audit_markdown(data: Prepared, findings: Sequence[Finding], *, dataset: str) -> str:
     """The page. findings: the audit's; the first images of each are listed."""
     lines = [f"# Audit of {dataset}", ""]
-    lines += ["Every image is readable, of one size with its label map, and has no label outside the classes.", ""]
+    lines += ["Every image is readable and as large as its label map, and every label is one of the classes.", ""]
     lines += [line for finding in findings for line in _warning(finding)] or ["Nothing else to warn of.", ""]
     lines += [*_splits(data), "", *_classes(data), "", "Images under their classes' colours: [images.jpg](images.jpg)."]
     return "\n".join(lines) + "\n"
@@ -36,7 +36,7 @@ def _splits(data: Prepared) -> list[str]:
 
 
 def _sizes(images: Sequence[Row]) -> str:
-    """Width by height of the image with the fewest pixels, and of that with the most if they differ."""
+    """Width by height of the smallest image by area, and of the largest if it differs."""
     by_area = sorted({(row.width_px * row.height_px, row.width_px, row.height_px) for row in images})
     return " to ".join(f"{width}x{height}" for _, width, height in dict.fromkeys((by_area[0], by_area[-1])))
 

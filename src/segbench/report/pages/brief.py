@@ -1,40 +1,26 @@
-"""The benchmark table in short, for a project's first page."""
+"""The results table in short, for a project's first page."""
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 import pandas as pd
 
 from segbench.errors import InputError
 from segbench.report.pages.markdown import table
-from segbench.report.table.numbers import percent, points
+from segbench.report.table.columns import Record, columns_for
 
 
-def brief_table(rows: pd.DataFrame) -> list[str]:
-    """Markdown lines: each model as its paper reports it, best first; not what other programs predicted.
+def brief_table(results: pd.DataFrame) -> list[str]:
+    """Markdown lines: each model as published, best first, without the predictions of other programs.
 
-    rows: of the benchmark's CSV, an entry each.
+    results: benchmark.csv.
     """
-    crf = rows.pivot(index="model", columns="crf", values="mIoU")
-    gains = crf["on"] - crf["off"]
-    best_first = rows[rows["as_in_paper"] & rows["training_seconds"].notna()].sort_values("mIoU", ascending=False)
-    return table(
-        ["Model", "mIoU %", "95 % interval", "mDice %", "aAcc %", "CRF gains", "Latency (ms)", "Training (min)"],
-        [
-            [
-                f"{row['model']} + CRF" if row["crf"] == "on" else row["model"],
-                percent(row["mIoU"]),
-                f"[{percent(row['mIoU_low'])}, {percent(row['mIoU_high'])}]",
-                percent(row["mDice"]),
-                percent(row["aAcc"]),
-                points(gains[row["model"]]),
-                f"{row['latency_ms']:.0f}",
-                f"{row['training_seconds'] / 60:.1f}",
-            ]
-            for row in best_first.to_dict("records")
-        ],
-        left=1,
-    )
+    is_shown = results["as_in_paper"] & results["parameters"].notna()
+    best_first = results[is_shown].sort_values("mIoU", ascending=False)
+    rows = cast(list[Record], best_first.to_dict("records"))
+    columns = columns_for("readme", rows)
+    return table([column.heading for column in columns], [[c.text(row) for c in columns] for row in rows], left=1)
 
 
 def put_between(text: str, lines: Sequence[str], *, name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> list[str]:
-    """Markdown lines, also aligned for a terminal; the first `left` columns flush left."""
+    """Markdown lines, aligned so that they also read well in a terminal; the first `left` columns are flush left."""
     rows = list(rows)
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
 

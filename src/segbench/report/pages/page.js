@@ -22,8 +22,8 @@ function sortable(table) {
   heads.forEach((head, column) => {
     head.querySelector("button").addEventListener("click", () => {
       const before = head.getAttribute("aria-sort");
-      const other = { ascending: "descending", descending: "ascending" };
-      const direction = before ? other[before] : head.dataset.first;
+      const opposite = { ascending: "descending", descending: "ascending" };
+      const direction = before ? opposite[before] : head.dataset.first;
       const sign = direction === "ascending" ? 1 : -1;
       const isText = head.classList.contains("text");
       const keyed = [...body.rows].map((row) => [row.cells[column].dataset.order, row]);
@@ -32,7 +32,7 @@ function sortable(table) {
         return sign * (isText ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
       });
       body.append(...keyed.map(([, row]) => row));
-      for (const one of heads) one.removeAttribute("aria-sort");
+      for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", direction);
       document.getElementById("sorted").textContent = `Sorted by ${head.textContent.trim()}, ${direction}`;
     });
@@ -43,7 +43,7 @@ function sortable(table) {
   show();
 }
 
-// --- one model marked in every figure ---
+// --- one model highlighted in all charts ---
 
 function markable() {
   const marks = [...document.querySelectorAll("[data-model]")];
@@ -71,7 +71,7 @@ function markable() {
   }
 }
 
-// One stop of the tab key for a group of buttons; arrow keys move inside it.
+// The tab key stops once at a group of buttons; arrow keys move inside it.
 function rove(group) {
   const buttons = [...group.querySelectorAll("button")];
   const shown = () => buttons.filter((button) => button.offsetParent !== null);
@@ -188,7 +188,7 @@ function viewer(root) {
 
   const fit = () => {
     const { width, height } = pictures[image.value];
-    // Whole factors in the screen's own pixels, so that every pixel of a picture is of one size.
+    // A whole factor in the screen's own pixels, so that all pixels of a picture have the same size.
     const dots = devicePixelRatio;
     const factor = Math.floor(dots * Math.min(root.clientWidth / width, Math.max(1, (0.75 * innerHeight) / height)));
     stage.style.width = wipe.style.width = factor >= 1 ? `${(factor * width) / dots}px` : "100%";

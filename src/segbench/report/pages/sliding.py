@@ -1,13 +1,16 @@
-"""The sliding window and its convolutional form, side by side."""
+"""The page that compares sliding a window with its convolutional form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from segbench.report.pages.markdown import table
 
 
-def sliding_markdown(forms: Sequence[Mapping[str, Any]], *, dataset: str, patch_px: int, machine: str) -> str:
-    """The page. forms: the costs of both at each stride, as the predict stage wrote them."""
+def sliding_markdown(results: Mapping[str, Any] | None, *, dataset: str) -> str:
+    """The page. results: the `training` and `prediction` reports of sliding_window; None: not in the benchmark."""
+    if results is None:
+        return "sliding_window is not in the benchmark.\n"
+    forms, patch_px = results["prediction"]["forms"], results["training"]["settings"]["model"]["patch_px"]
     rows = [
         [
             str(form["stride"]), f"{form['num_positions']:,}",
@@ -26,14 +29,15 @@ def sliding_markdown(forms: Sequence[Mapping[str, Any]], *, dataset: str, patch_
     lines = [
         f"# Sliding window and convolution on {dataset}",
         "",
-        f"The trained classifier of {patch_px}x{patch_px} px patches, around positions of one test image, or of its "
-        "middle if it is large. Slid: each patch is cut out and classified by itself. Convolutional: the fully "
-        "connected layers are convolutions, so that overlapping patches share what they have in common.",
+        f"The trained classifier of {patch_px}x{patch_px} px patches, applied around positions of one test image, or "
+        "of its middle if it is large. Slid: each patch is cut out and classified by itself. Convolutional: the fully "
+        "connected layers are convolutions, so that overlapping patches share their computations.",
         "",
         *table(header, rows, left=0),
         "",
-        "Medians of runs in float32, taken in turn. GMAC: thousand million multiply-adds. The largest score is "
-        f"{max(form['largest_score'] for form in forms):.1f}. Machine: {machine}. "
+        "Times are medians of several runs in float32; the two forms run in turn. GMAC: thousand million "
+        f"multiply-adds. The largest score is {max(form['largest_score'] for form in forms):.1f}. "
+        f"Machine: {results['prediction']['machine']}. "
         "Trained by the protocol of [the table](benchmark.md).",
     ]
     return "\n".join(lines) + "\n"

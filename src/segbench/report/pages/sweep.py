@@ -1,8 +1,9 @@
-"""What experiments changed in params.yaml, and what each reached on the validation split."""
+"""What experiments changed in params.yaml, and the scores that each reached on the validation split."""
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
+
+import pandas as pd
 
 from segbench.errors import InputError
 from segbench.report.pages.markdown import table
@@ -14,55 +15,55 @@ UNSET = (None, "None")
 NO_CHANGE = "(nothing else)"
 
 
-def sweep_page(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequence[str]) -> str:
-    """Markdown: a line an experiment, best first by the mean over the models that all of them trained.
+def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequence[str]) -> str:
+    """The page: one line per experiment, best first by the mean over the models that all of them trained.
 
     rows: as `dvc.api.exp_show` has them: each commit and then its experiments, with metrics and parameters by their
-    dotted names; sections: of params.yaml, whose changes are named. A score that is the commit's own was not made by
+    dotted names; sections: of params.yaml, whose changes are named. A score that equals the commit's was not made by
     the experiment and is left out. Raises InputError if no experiment trained a model on the dataset.
     """
-    lines: list[tuple[list[str], dict[str, float]]] = []
+    scores: list[dict[str, float]] = []
+    changes: list[list[str]] = []
     settings: list[list[str]] = []
     commit: dict[str, Any] = {}
     for row in rows:
-        scores = _scores(row, dataset)
         if row["typ"] == "baseline":
             commit = row
         elif row["State"] in FINISHED:
             known = _scores(commit, dataset)
-            scores = {model: score for model, score in scores.items() if score != known.get(model)}
-            if scores:
-                lines.append((_changes(row, commit, sections), scores))
+            own = {model: score for model, score in _scores(row, dataset).items() if score != known.get(model)}
+            if own:
+                scores.append(own)
+                changes.append(_changes(row, commit, sections))
                 settings.append(_setting(row, commit, dataset))
-    if not lines:
+    if not scores:
         raise InputError(f"no experiment trained a model on {dataset}; start some with dvc exp run, as README says")
-    models = [model for model in lines[0][1] if all(model in scores for _, scores in lines)]
-    if not models:
+    trained_by_all = pd.DataFrame(scores).dropna(axis="columns")
+    if trained_by_all.empty:
         raise InputError(f"no model was trained on {dataset} by all experiments; dvc exp remove those that differ")
-    several = len(lines) > 1
-    common = [change for change in lines[0][0] if several and all(change in changes for changes, _ in lines)]
-    setting = [value for value in settings[0] if all(value in others for others in settings)]
-    scored = [
-        (", ".join(change for change in changes if change not in common), [scores[model] for model in models])
-        for changes, scores in lines
-    ]
-    cells = [
-        [changes or NO_CHANGE, *map(percent, scores), percent(statistics.fmean(scores))]
-        for changes, scores in sorted(scored, key=lambda line: -statistics.fmean(line[1]))
-    ]
+    common = _in_all(changes) if len(changes) > 1 else []
+    changed = [", ".join(change for change in of_row if change not in common) or NO_CHANGE for of_row in changes]
+    results = trained_by_all.assign(Mean=trained_by_all.mean(axis="columns"), Changed=changed)
+    results = results.set_index("Changed").sort_values("Mean", ascending=False, kind="stable")
+    in_all = [*_in_all(settings), *common]
+    cells = [[name, *map(percent, values)] for name, *values in results.itertuples()]
     return "\n".join([
         f"# Sweep of {dataset}",
         "",
-        "What was changed in params.yaml, and mIoU (%) on the validation split after training; best first by the mean.",
-        *([f"In all: {', '.join([*setting, *common])}."] if setting or common else []),
+        "Changes in params.yaml, and mIoU (%) on the validation split after training. The best mean comes first.",
+        *([f"All experiments: {', '.join(in_all)}."] if in_all else []),
         "",
-        *table(["Changed", *models, "Mean"], cells, left=1),
+        *table(["Changed", *results], cells, left=1),
         "",
     ])  # fmt: skip
 
 
+def _in_all(texts: Sequence[list[str]]) -> list[str]:
+    return [text for text in texts[0] if all(text in others for others in texts)]
+
+
 def _scores(row: dict[str, Any], dataset: str) -> dict[str, float]:
-    """Of each model, which the train stage wrote under val.<dataset>.<model>."""
+    """By model, as the train stage wrote them under val.<dataset>.<model>."""
     prefix = f"val.{dataset}."
     return {
         name.rpartition(prefix)[2]: value
@@ -72,7 +73,7 @@ def _scores(row: dict[str, Any], dataset: str) -> dict[str, float]:
 
 
 def _setting(row: dict[str, Any], commit: dict[str, Any], dataset: str) -> list[str]:
-    """What a reader must know to compare the scores with others, as far as the experiment left it as it was."""
+    """Settings that the scores depend on, as far as the experiment left them unchanged."""
     own = f"datasets.{dataset}"
     names = [f"{own}.source.split", f"{own}.input.scale", f"{own}.input.crop_px", "backbone.name", "backbone.weights"]
     names += [
@@ -93,7 +94,7 @@ def _changes(row: dict[str, Any], commit: dict[str, Any], sections: Sequence[str
 
 
 def _shown(value: Any) -> str:
-    """A number without zeros behind it; a list, which DVC has as text, without quotes."""
+    """A number without trailing zeros; a list, which DVC has as text, without quotes."""
     match value:
         case _ if value in UNSET:
             return MISSING

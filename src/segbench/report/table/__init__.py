@@ -1,1 +1,1 @@
-"""What reports show: one entry per model, with the CRF off and on."""
+"""The contents of reports: one entry per model, with the CRF off and on, and the columns that show it."""

@@ -1,189 +1,267 @@
-"""The columns of the page's table: what each shows of an entry, and what it sorts by."""
+"""The columns of the results table: one list for benchmark.csv, the page, Markdown, LaTeX and README's table.
 
-from collections.abc import Callable, Sequence
+A column gets its value from an entry. What people read is made from a record, an entry's row of benchmark.csv, so the
+same columns also make README's table, from that file alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
-from segbench.report.table.content import Costs, Entry, Estimate
-from segbench.report.table.numbers import MISSING, finite, percent
+from segbench.report.table.content import Entry, Page, label
+from segbench.report.table.numbers import MISSING, duration, percent, percent_range, points
+from segbench.scoring.intervals import Metric
 
+Reader = Literal["page", "markdown", "latex", "readme"]
+Value = str | bool | int | float | None
+Record = Mapping[str, Value]
+"""Values by key. None or NaN: not known."""
 
-@dataclass(frozen=True)
-class Cell:
-    """What a cell shows and what it is sorted by; an order of None comes last."""
-
-    text: str
-    order: float | str | None
-    interval: str = ""
-    detail: str = ""
+NOBODY: Set[Reader] = frozenset()
+ALL: Set[Reader] = {"page", "markdown", "latex", "readme"}
+REPORTS: Set[Reader] = {"page", "markdown", "latex"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table. first: which end of it a first click brings to the top."""
+    """One column.
 
-    name: str
-    unit: str
-    explanation: str
-    first: Literal["ascending", "descending"]
-    cell: Callable[[Entry], Cell]
-    kind: Literal["score", "number", "text"] = "number"
+    - key: its name in benchmark.csv, which holds every column; value: what it holds of an entry
+    - title, unit, explanation: for people; readers: the formats besides benchmark.csv that show it
+    - show: the value as a person reads it; takes the values of the columns `beside` as further arguments
+    - kind: a score is best where it is highest; text is flush left
+    - first: which end a first click on the title brings to the top of the page's table
+    """
 
+    key: str
+    value: Callable[[Entry], Value]
+    title: str = ""
+    unit: str = ""
+    explanation: str = ""
+    readers: Set[Reader] = NOBODY
+    show: Callable[..., str] = str
+    beside: tuple[str, ...] = ()
+    kind: Literal["score", "number", "flag", "text"] = "number"
+    first: Literal["ascending", "descending"] = "ascending"
 
-def interval(estimate: Estimate) -> str:
-    """The ends of a fraction's interval in per cent, or nothing."""
-    low, high = finite(estimate.low), finite(estimate.high)
-    return "" if low is None or high is None else f"{percent(low)}{MISSING}{percent(high)}"
+    @property
+    def heading(self) -> str:
+        """Title and unit, where both are in one line."""
+        if not self.unit:
+            return self.title
+        return f"{self.title} %" if self.unit == "%" else f"{self.title} ({self.unit})"
 
+    def text(self, record: Record) -> str:
+        """What a person reads."""
+        value = record.get(self.key)
+        return self.show(value, *(record.get(key) for key in self.beside)) if is_known(value) else MISSING
 
-def _score(value: Callable[[Entry], Estimate]) -> Callable[[Entry], Cell]:
-    def cell(entry: Entry) -> Cell:
-        estimate = value(entry)
-        return Cell(percent(estimate.value), finite(estimate.value), interval(estimate))
-
-    return cell
-
-
-def _cost(value: Callable[[Costs], float | None], show: Callable[[float], str]) -> Callable[[Entry], Cell]:
-    def cell(entry: Entry) -> Cell:
-        number = finite(value(entry.costs)) if entry.costs else None
-        return Cell(MISSING if number is None else show(number), number)
-
-    return cell
-
-
-def latency_cell(entry: Entry) -> Cell:
-    """An image's latency in ms, with its interval."""
-    latency = entry.costs.latency_ms if entry.costs else Estimate(None)
-    value, low, high = (finite(number) for number in (latency.value, latency.low, latency.high))
-    ends = "" if low is None or high is None else f"{low:.1f}{MISSING}{high:.1f}"
-    return Cell(MISSING if value is None else f"{value:.1f}", value, ends)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    def order(self, record: Record) -> Value:
+        """What the page sorts by; None comes last."""
+        value = record.get(self.key)
+        if not is_known(value):
+            return None
+        return self.text(record) if self.kind == "text" else value
 
 
-def _rank(entry: Entry) -> Cell:
-    rank = entry.rank
-    ends = f"({rank.best}{MISSING}{rank.worst})" if rank.best != rank.worst else ""
-    return Cell(str(rank.place), rank.place, detail=ends)
+def is_known(value: Value) -> bool:
+    """Whether a record has a value: not None, NaN or infinite."""
+    return value is not None and not (isinstance(value, float) and not isfinite(value))
 
 
-def _seeds(entry: Entry) -> Cell:
-    spread = finite(entry.seed_spread)
-    return Cell(MISSING if spread is None else f"\N{PLUS-MINUS SIGN}{100 * spread:.1f}", spread)
+def _label(model: str, crf: str) -> str:
+    return label(model, crf=crf == "on")
 
 
-def _front(entry: Entry) -> Cell:
-    if entry.is_on_front is None:
-        return Cell(MISSING, None)
-    return Cell("yes" if entry.is_on_front else "no", float(entry.is_on_front))
+def _rank(place: int, best: int, worst: int) -> str:
+    return f"{place} ({best}{MISSING}{worst})" if best != worst else f"{place}"
 
 
-def _published(entry: Entry) -> Cell:
-    if entry.published is None:
-        return Cell(MISSING, None)
-    return Cell(percent(entry.published.mean_iou), finite(entry.published.mean_iou))
+def _yes(value: bool) -> str:
+    return "yes" if value else ""
 
 
-def _deviations(entry: Entry) -> Cell:
-    return Cell("", "; ".join(entry.deviations) or None, detail="; ".join(entry.deviations))
+def _score(
+    metric: Metric, explanation: str, *, readers: Set[Reader] = ALL, interval_readers: Set[Reader] = NOBODY
+) -> tuple[Column, Column, Column]:
+    """A score and the bounds of its interval. The page has each interval beside its score."""
+    low, high = f"{metric}_low", f"{metric}_high"
+    return (
+        Column(
+            metric, lambda entry: entry.scores[metric].value, metric, unit="%", explanation=explanation,
+            readers=readers, show=percent, kind="score", first="descending",
+        ),
+        Column(
+            low, lambda entry: entry.scores[metric].low, "95 % interval", readers=interval_readers,
+            show=percent_range, beside=(high,),
+        ),
+        Column(high, lambda entry: entry.scores[metric].high),
+    )  # fmt: skip
 
 
-COLUMNS = [
-    Column("Rank", "", "by mIoU; in brackets, the places that the interval allows", "ascending", _rank),
+def _cost(name: str) -> Callable[[Entry], Value]:
+    """A field of `Costs`."""
+    return lambda entry: getattr(entry.costs, name) if entry.costs else None
+
+
+def _published(name: str) -> Callable[[Entry], Value]:
+    """A field of `Published`."""
+    return lambda entry: getattr(entry.published, name) if entry.published else None
+
+
+MODEL = Column(
+    "model", lambda entry: entry.model, "Model", explanation='with "+ CRF", a dense CRF refines the label maps',
+    readers=ALL, show=_label, beside=("crf",), kind="text",
+)  # fmt: skip
+COLUMNS: tuple[Column, ...] = (
+    MODEL,
+    Column("crf", lambda entry: "on" if entry.crf else "off"),
     Column(
-        "Model",
-        "",
-        "+ CRF: refined by a dense CRF",
-        "ascending",
-        lambda entry: Cell(entry.label, entry.label),
-        "text",
+        "as_in_paper", lambda entry: entry.as_in_paper, "As published",
+        explanation="DeepLab v1 and v2 with a CRF, the others without one; other programs' predictions as they are",
+        readers={"markdown"}, show=_yes, kind="flag",
     ),
     Column(
-        "mIoU",
-        "%",
-        "mean over classes of intersection over union",
-        "descending",
-        _score(lambda entry: entry.mean_iou),
-        "score",
+        "rank", lambda entry: int(entry.rank.value), "Rank",
+        explanation="the place by mIoU; in brackets, its places in the middle 95 % of resamples of the test images",
+        readers={"page", "markdown"}, show=_rank, beside=("rank_best", "rank_worst"),
     ),
-    Column("mDice", "%", "mean over classes of Dice", "descending", _score(lambda entry: entry.mean_dice), "score"),
-    Column(
-        "mAcc", "%", "mean over classes of accuracy", "descending", _score(lambda entry: entry.mean_accuracy), "score"
+    Column("rank_best", lambda entry: int(entry.rank.low)),
+    Column("rank_worst", lambda entry: int(entry.rank.high)),
+    *_score(
+        "mIoU", "mean over classes of intersection over union", interval_readers={"markdown", "latex", "readme"}
     ),
+    *_score("mDice", "mean over classes of Dice"),
+    *_score("mAcc", "mean over classes of the share of their pixels that are right", readers=REPORTS),
+    *_score("aAcc", "share of all pixels that are right"),
+    Column("num_classes_averaged", lambda entry: entry.num_classes_averaged),
     Column(
-        "aAcc",
-        "%",
-        "share of all pixels that are right",
-        "descending",
-        _score(lambda entry: entry.pixel_accuracy),
-        "score",
-    ),
-    Column("Seeds", "%", "standard deviation of mIoU over trainings with other seeds", "ascending", _seeds),
-    Column(
-        "Parameters",
-        "M",
-        "millions",
-        "ascending",
-        _cost(lambda costs: costs.parameters, lambda number: f"{number / 1e6:.2f}"),
+        "mIoU_seed_spread", lambda entry: entry.seed_spread, "Seed spread", unit="%",
+        explanation="standard deviation of mIoU over trainings with different seeds",
+        readers={"page", "markdown"}, show=percent,
     ),
     Column(
-        "Multiply-adds",
-        "G",
-        "thousand millions for one image, without the CRF",
-        "ascending",
-        _cost(lambda costs: costs.multiply_adds, lambda number: f"{number / 1e9:.2f}"),
+        "mIoU_crf_gain", lambda entry: entry.crf_gain, "CRF gains",
+        explanation="mIoU with the CRF minus mIoU without it, in points",
+        readers={"readme"}, show=points, first="descending",
     ),
     Column(
-        "Latency", "ms", "median time for one image, with the CRF where it is on", "ascending", latency_cell, "score"
+        "parameters", _cost("parameters"), "Parameters", unit="M", explanation="without the CRF",
+        readers=REPORTS, show=lambda count: f"{count / 1e6:.2f}",
     ),
     Column(
-        "Memory",
-        "MiB",
-        "peak while predicting",
-        "ascending",
-        _cost(lambda costs: costs.peak_memory_mib, lambda number: f"{number:.0f}"),
+        "multiply_adds", _cost("multiply_adds"), "GMAC",
+        explanation="thousand million multiply-adds for one image, without the CRF",
+        readers=REPORTS, show=lambda count: f"{count / 1e9:.2f}",
     ),
     Column(
-        "Training",
-        "images/s",
-        "speed of training",
-        "descending",
-        _cost(lambda costs: costs.training_images_per_second, lambda number: f"{number:.1f}"),
+        "latency_ms", _cost("latency_ms"), "Latency", unit="ms",
+        explanation="median time for one image, with the CRF where it is on",
+        readers=ALL, show=lambda ms: f"{ms:.1f}",
     ),
     Column(
-        "Training time",
-        "",
-        "time of the whole training",
-        "ascending",
-        _cost(lambda costs: costs.training_seconds, _duration),
+        "peak_memory_mib", _cost("peak_memory_mib"), "Memory", unit="MiB",
+        explanation="peak while predicting, without the CRF",
+        readers={"page", "markdown"}, show=lambda mib: f"{mib:.0f}",
     ),
     Column(
-        "Front", "", "on the Pareto front: no entry has both a higher mIoU and a lower latency", "descending", _front
+        "training_images_per_second", _cost("training_images_per_second"), "Training", unit="images/s",
+        explanation="speed of training", readers={"page"}, show=lambda speed: f"{speed:.1f}", first="descending",
     ),
     Column(
-        "Published",
-        "mIoU %",
-        "by another protocol, named below the table: not to be compared directly",
-        "descending",
-        _published,
+        "training_seconds", _cost("training_seconds"), "Training time", explanation="of one training",
+        readers={"page", "markdown", "readme"}, show=duration,
     ),
-    Column("Deviations", "", "from the common protocol", "ascending", _deviations, "text"),
-]
+    Column(
+        "is_on_front", lambda entry: entry.is_on_front, "Front",
+        explanation="on the Pareto front: nothing else is both more accurate and faster",
+        readers={"page", "markdown"}, show=_yes, kind="flag", first="descending",
+    ),
+    Column(
+        "published_mIoU", _published("mean_iou"), "Published", unit="mIoU %",
+        explanation="by another protocol, named below the table, so not directly comparable",
+        readers={"page"}, show=percent, first="descending",
+    ),
+    Column("published_protocol", _published("protocol")),
+    Column(
+        "deviations", lambda entry: ", ".join(entry.deviations) or None, "Deviations",
+        explanation="from the common protocol", readers={"page"}, kind="text",
+    ),
+)  # fmt: skip
 
 
-def best_scores(entries: Sequence[Entry]) -> dict[str, float]:
-    """The highest value of each score, by column."""
-    best = {}
-    for column in COLUMNS:
-        if column.kind != "score" or column.first == "ascending":
-            continue
-        orders = [column.cell(entry).order for entry in entries]
-        known = [order for order in orders if isinstance(order, float)]
-        if known:
-            best[column.name] = max(known)
-    return best
+def class_columns(page: Page) -> list[Column]:
+    """The IoU of each class."""
+    return [
+        Column(f"IoU_{name}", _item(lambda entry: entry.class_iou, index), name, show=percent)
+        for index, name in enumerate(page.classes.names)
+    ]
+
+
+def boundary_columns(page: Page) -> list[Column]:
+    """mIoU of the pixels near boundaries between classes, for each width of the band around them."""
+    return [
+        Column(
+            f"mIoU_within_{width:g}_px",
+            _item(lambda entry: entry.boundary_mean_iou, index),
+            f"{width:g} px",
+            show=percent,
+        )
+        for index, width in enumerate(page.boundary_widths_px)
+    ]
+
+
+def group_columns(page: Page) -> list[Column]:
+    """mIoU of each group of test images. The prefix keeps a group called `low` apart from `mIoU_low`."""
+    return [
+        Column(
+            f"mIoU_group_{group.name}", _item(lambda entry: entry.group_mean_iou, index), group.name,
+            f"{group.num_images} {'seen' if group.is_seen else 'unseen'}", show=percent,
+        )
+        for index, group in enumerate(page.groups)
+    ]  # fmt: skip
+
+
+def protocol_columns(page: Page) -> list[Column]:
+    """The settings in which entries may differ."""
+    names = dict.fromkeys(name for entry in page.entries for name in entry.protocol)
+    return [Column(name, _setting(name), kind="text") for name in names]
+
+
+def records(page: Page) -> list[Record]:
+    """What benchmark.csv holds: a record per entry, with the values of all columns."""
+    columns = [
+        *COLUMNS, *class_columns(page), *boundary_columns(page), *group_columns(page), *protocol_columns(page),
+    ]  # fmt: skip
+    return [{column.key: column.value(entry) for column in columns} for entry in page.entries]
+
+
+def columns_for(reader: Reader, of_entries: Sequence[Record]) -> list[Column]:
+    """The columns of the main table for a reader, without those in which no entry has a value."""
+    return [
+        column
+        for column in COLUMNS
+        if reader in column.readers and any(is_known(record.get(column.key)) for record in of_entries)
+    ]
+
+
+def best_scores(of_entries: Sequence[Record]) -> dict[str, Value]:
+    """The highest value of each score, by the column's key."""
+    known = {
+        column.key: [
+            value for record in of_entries if isinstance(value := record[column.key], float) and is_known(value)
+        ]
+        for column in COLUMNS
+        if column.kind == "score"
+    }
+    return {key: max(values) for key, values in known.items() if values}
+
+
+def _item(values: Callable[[Entry], Sequence[float]], index: int) -> Callable[[Entry], Value]:
+    """An item of what may be empty."""
+    return lambda entry: values(entry)[index] if values(entry) else None
+
+
+def _setting(name: str) -> Callable[[Entry], Value]:
+    return lambda entry: entry.protocol.get(name)

@@ -1,48 +1,37 @@
-"""What the benchmark's page shows: the contract between the stage that fills it and the page that is drawn from it."""
+"""What the reports on one dataset show: what the stage `compare` fills in, and what the pages are drawn from."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from segbench.images import RGBImage
 from segbench.labels import Classes, LabelMap
 from segbench.report.table.claims import Finding
 from segbench.report.table.numbers import finite
+from segbench.scoring.intervals import Difference, Interval, Metric, Pair
 from segbench.scoring.metrics import Counts
 
 SIGNIFICANT = 0.05
-"""A difference whose adjusted p value is below is beyond noise."""
+"""A difference with a smaller adjusted p value is significant."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval, in the number's own unit. None or NaN: not known."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Rank:
-    """A place in the table by mIoU, 1 the best, and the places that its interval allows."""
-
-    place: int
-    best: int
-    worst: int
+def label(model: str, *, crf: bool) -> str:
+    """How reports call a model with the CRF off or on. The claims use the same names."""
+    return f"{model} + CRF" if crf else model
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What an entry costs. multiply_adds: of one prediction, without the CRF; latency_ms: with the CRF where it is on.
+    """What a model costs; None: not measured.
 
-    The memory's peak is that of predicting, in MiB.
+    latency_ms: of one image, with the CRF where it is on; multiply_adds and peak_memory_mib: of predicting one image,
+    without the CRF.
     """
 
     parameters: int | None
     multiply_adds: int | None
-    latency_ms: Estimate
+    latency_ms: float | None
     peak_memory_mib: float | None
     training_images_per_second: float | None
     training_seconds: float | None
@@ -50,7 +39,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Published:
-    """What a paper reports as mIoU, a fraction, and under which protocol."""
+    """The mIoU that a paper reports, a fraction, and the protocol it was measured by."""
 
     mean_iou: float
     protocol: str
@@ -58,59 +47,56 @@ class Published:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A row of the table: a model with the CRF off or on, or a prediction made elsewhere (costs None).
+    """A row of the results table: a model with the CRF off or on, or another program's predictions (costs None).
 
-    Scores are fractions. class_iou: one a class, None for a class without pixels. confusion: (C, C) of the whole split.
-    seed_spread: standard deviation of mIoU over trainings with other seeds. is_on_front: no entry has both a
-    higher mIoU and a lower latency. boundary_mean_iou: one for each of the page's boundary_widths_px.
-    group_mean_iou: one for each of the page's groups. as_in_paper: what the model's paper reports, which for DeepLab v1
-    and v2 is the network with the CRF behind it. protocol: what and value, where entries may differ.
+    Scores are fractions, NaN where they are not known.
+
+    - rank: the place by mIoU, 1 the best; scores: of the whole test split, by metric
+    - class_iou, boundary_mean_iou, group_mean_iou: one value for each of the page's classes, boundary widths and groups
+    - confusion: (C, C), over the whole test split
+    - seed_spread: standard deviation of mIoU over trainings with different seeds, None with a single training
+    - crf_gain: the model's mIoU with the CRF minus that without
+    - is_on_front: no other entry has both a higher mIoU and a lower latency; None where the latency is not known
+    - as_in_paper: how the model's paper reports it. DeepLab v1 and v2 end with a CRF, the others have none
+    - deviations: from the common protocol; protocol: settings by name in which entries may differ
     """
 
     model: str
     crf: bool
-    rank: Rank
-    pixel_accuracy: Estimate
-    mean_accuracy: Estimate
-    mean_iou: Estimate
-    mean_dice: Estimate
-    class_iou: tuple[float | None, ...]
+    rank: Interval
+    scores: Mapping[Metric, Interval]
+    class_iou: tuple[float, ...]
     confusion: Counts | None = None
     seed_spread: float | None = None
+    crf_gain: float | None = None
     costs: Costs | None = None
     is_on_front: bool | None = None
     deviations: tuple[str, ...] = ()
     published: Published | None = None
-    boundary_mean_iou: tuple[float | None, ...] = ()
-    group_mean_iou: tuple[float | None, ...] = ()
+    boundary_mean_iou: tuple[float, ...] = ()
+    group_mean_iou: tuple[float, ...] = ()
     as_in_paper: bool = True
-    protocol: tuple[tuple[str, str], ...] = ()
+    protocol: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
-        """The name that the lecture's claims use."""
-        return f"{self.model} + CRF" if self.crf else self.model
+        """The model's name, with ` + CRF` if that is on."""
+        return label(self.model, crf=self.crf)
+
+    @property
+    def mean_iou(self) -> Interval:
+        """The score that entries are ordered by."""
+        return self.scores["mIoU"]
 
     @property
     def num_classes_averaged(self) -> int:
-        """The classes that have an IoU."""
+        """How many classes have an IoU, and so are in the means."""
         return sum(finite(value) is not None for value in self.class_iou)
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The mIoU of one entry minus another's: with its 95 % interval, and with the one that holds for all of them."""
-
-    first: str
-    second: str
-    alone: Estimate
-    simultaneous: Estimate
-    adjusted_p_value: float
-
-
-@dataclass(frozen=True)
 class Group:
-    """Test images of one origin, such as a video; is_seen: training images are of it too."""
+    """Test images of one origin, such as a video. is_seen: some training images come from it too."""
 
     name: str
     num_images: int
@@ -119,48 +105,50 @@ class Group:
 
 @dataclass(frozen=True)
 class Curve:
-    """A model's mIoU on validation images, a fraction, after each epoch; None where it was not measured."""
+    """A model's mIoU on validation images, a fraction, after each epoch; NaN where it was not measured."""
 
     model: str
     epochs: tuple[int, ...]
-    mean_iou: tuple[float | None, ...]
+    mean_iou: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredImage:
-    """An image with its label maps, all of one size.
+    """A test image with its label maps, all of one size.
 
     predicted, mean_iou: one for each of the page's entries, in their order; mean_iou is of this image alone.
-    score: what puts the images in order.
+    score: the mean of mean_iou.
     """
 
     name: str
-    score: float | None
+    score: float
     image: RGBImage
     truth: LabelMap
     predicted: tuple[LabelMap, ...]
-    mean_iou: tuple[float | None, ...]
+    mean_iou: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """All that the page shows. A part whose field is empty is left out.
+    """All that the reports on a dataset show. A part whose field is empty is left out.
 
-    description: what the dataset is. result: what came out, in one sentence. entries: best first. num_images: of the
-    test split. num_seeds: the most trainings that a model had. notes: how to read the table; limits: what the
-    comparison cannot tell. crf_choices: what the search for its parameters found, the heading and a row a model;
-    crf_choices_note: on which images. test_images: worst first; taken one by one until the page is full, so a generator
-    need not load the rest. test_images_note: what their score is, and out of which images they are.
+    - description: what the dataset is; result: the outcome in one sentence; trainings: how often models were trained
+    - entries: best first; differences: of mIoU, by pairs of entries' labels
+    - num_images: of the test split
+    - protocol: what all entries have in common; notes: how to read the table; limits: what the comparison cannot tell
+    - crf_choices: the parameters found for the CRF, a heading and one row per model; crf_choices_note: on which images
+    - test_images: worst first. The page takes them until it is full, so a generator need not load the rest.
+      test_images_note: how they were chosen
     """
 
     dataset: str
     description: str
     result: str
+    trainings: str
     classes: Classes
     entries: tuple[Entry, ...]
     num_images: int
-    num_seeds: int
-    protocol: tuple[tuple[str, str], ...]
+    protocol: Mapping[str, str]
     notes: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     crf_choices: tuple[tuple[str, ...], ...] = ()
@@ -168,7 +156,7 @@ class Page:
     curves: tuple[Curve, ...] = ()
     boundary_widths_px: tuple[float, ...] = ()
     groups: tuple[Group, ...] = ()
-    differences: tuple[Difference, ...] = ()
+    differences: Mapping[Pair, Difference] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     test_images: Iterable[ScoredImage] = ()
     test_images_note: str = ""
@@ -176,9 +164,9 @@ class Page:
     def __post_init__(self) -> None:
         if not self.entries:
             raise ValueError("a page needs at least one entry")
-        for label, times in Counter(entry.label for entry in self.entries).items():
+        for name, times in Counter(entry.label for entry in self.entries).items():
             if times > 1:
-                raise ValueError(f"{times} entries are called {label}")
+                raise ValueError(f"{times} entries are called {name}")
         num_classes, num_widths = len(self.classes), len(self.boundary_widths_px)
         for entry in self.entries:
             if len(entry.class_iou) != num_classes:
@@ -194,3 +182,12 @@ class Page:
     def models(self) -> tuple[str, ...]:
         """Names of models and curves, each once, in the entries' order."""
         return tuple(dict.fromkeys([entry.model for entry in self.entries] + [curve.model for curve in self.curves]))
+
+    @property
+    def crf_differences(self) -> dict[str, Difference]:
+        """By model, its mIoU with the CRF minus that without."""
+        return {
+            pair.second: difference
+            for pair, difference in self.differences.items()
+            if pair.first == label(pair.second, crf=True)
+        }

@@ -16,12 +16,29 @@ def percent(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.1f}"
 
 
+def percent_range(low: float, high: float) -> str:
+    """The bounds of an interval of fractions, in per cent."""
+    return f"{percent(low)}\N{EN DASH}{percent(high)}"
+
+
 def points(difference: float | None) -> str:
     """A difference of fractions in points of per cent, with its sign: -0.0 is a little below zero."""
     difference = finite(difference)
     return MISSING if difference is None else f"{100 * difference + 0.0:+.1f}"
 
 
+def points_range(low: float, high: float) -> str:
+    """The bounds of an interval of differences, in points of per cent: `[-0.2, +1.4]`."""
+    return f"[{points(low)}, {points(high)}]"
+
+
 def probability(value: float) -> str:
     """A p value with three decimals; below what they can show, as less than that."""
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def duration(seconds: float) -> str:
+    """In seconds, minutes or hours, whichever reads best."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,41 +1,54 @@
-"""What the stages wrote of one model, as the reports need it."""
+"""What the stages wrote about one model, or about the predictions of another program, as the reports need it."""
 
-import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from segbench.datasets.prepared import Row
 from segbench.files import read_json
-from segbench.report.table.assemble import Contender
-from segbench.report.table.content import Costs, Curve, Estimate, Published
-from segbench.scoring.counts import SplitCounts, read_counts
+from segbench.params.models import section_of
+from segbench.report.drawing.pictures import read_contact_sheet, reduced_label_map
+from segbench.report.table.comparison import Contender
+from segbench.report.table.content import Costs, Curve, Published
+from segbench.scoring.counts import SplitCounts, predicted_label_map, read_counts
+
+LABEL_MAPS = {"off": "label_maps.png", "on": "label_maps_crf.png"}
+"""The contact sheets, by CRF off and on."""
 
 
 @dataclass(frozen=True, eq=False)
 class ModelResults:
-    """The stages' reports, counts by CRF off and on, and a row an epoch of the learning curves."""
+    """The reports of the stages train, predict and crf, the counts by CRF off and on, and the learning curves.
+
+    folder: where the stages wrote them. epochs: one row per seed and epoch, none for what is not trained by epochs.
+    ends_with_crf: the model's paper reports it with a CRF behind it.
+    """
 
     name: str
+    folder: Path
     training: dict[str, Any]
     prediction: dict[str, Any]
     crf: dict[str, Any]
     counts: dict[str, SplitCounts]
-    epochs: tuple[dict[str, str], ...]
+    epochs: pd.DataFrame
     ends_with_crf: bool
 
     @classmethod
-    def read(cls, name: str, reports: Path, *, ends_with_crf: bool) -> "ModelResults":
-        """reports: the model's folder, with what the stages wrote. ends_with_crf: its paper reports it with a CRF."""
-        with (reports / "curves.csv").open(newline="") as file:
-            epochs = tuple(csv.DictReader(file))
+    def read(cls, name: str, folder: Path) -> "ModelResults":
+        """All but the label maps."""
+        training = read_json(folder / "training.json")
         return cls(
             name=name,
-            training=read_json(reports / "training.json"),
-            prediction=read_json(reports / "prediction.json"),
-            crf=read_json(reports / "crf.json"),
-            counts=read_counts(reports / "counts.npz"),
-            epochs=epochs,
-            ends_with_crf=ends_with_crf,
+            folder=folder,
+            training=training,
+            prediction=read_json(folder / "prediction.json"),
+            crf=read_json(folder / "crf.json"),
+            counts=read_counts(folder / "counts.npz"),
+            epochs=pd.read_csv(folder / "curves.csv", float_precision="round_trip"),
+            ends_with_crf=section_of(training["settings"]["model"]["architecture"]).ends_with_crf,
         )
 
     @property
@@ -45,52 +58,71 @@ class ModelResults:
         return settings
 
     @property
-    def curve(self) -> Curve:
-        """The first seed's, empty for what is not trained by epochs."""
-        rows = [row for row in self.epochs if row["seed"] == self.epochs[0]["seed"]]
-        return Curve(
-            self.name,
-            epochs=tuple(int(row["epoch"]) for row in rows),
-            mean_iou=tuple(float(row["val_mean_iou"]) if row["val_mean_iou"] else None for row in rows),
-        )
+    def backbone(self) -> dict[str, str] | None:
+        """Name and weights of the backbone, None for a model without one."""
+        has_none = self.training["deviations"].get("backbone") == "none"
+        return None if has_none else self.settings["backbone"]
 
-    def scored(self, published: Published | None = None) -> list[Contender]:
-        """The model with its CRF off and on. published: goes with the one that its paper reports."""
+    @property
+    def seeds(self) -> list[int]:
+        """One per training."""
+        return [training["seed"] for training in self.training["trainings"]]
+
+    @property
+    def curve(self) -> Curve:
+        """The first seed's; empty for what is not trained by epochs."""
+        first = self.epochs[self.epochs["seed"] == self.seeds[0]]
+        return Curve(self.name, tuple(first["epoch"].tolist()), tuple(first["val_mean_iou"].tolist()))
+
+    def contenders(self, pictured: Sequence[Row], *, published: Published | None) -> list[Contender]:
+        """The model with the CRF off and on. pictured: the images that reports show.
+
+        published: the paper's figure, which stands beside the one of the two that the paper has.
+        """
         deviations = tuple(f"{name} {value}" for name, value in self.training["deviations"].items())
-        return [
-            Contender(
-                model=self.name,
-                crf=crf == "on",
-                confusions=self.counts[crf].confusions,
-                trimap=self.counts[crf].trimap,
-                as_in_paper=self.ends_with_crf == (crf == "on"),
-                published=published if self.ends_with_crf == (crf == "on") else None,
-                costs=self._costs(crf_ms=self.crf["latency_ms"] if crf == "on" else 0),
-                deviations=deviations,
-                protocol=self._protocol(self.crf["chosen"] if crf == "on" else None),
+        found = []
+        for crf, counts in self.counts.items():
+            as_in_paper = self.ends_with_crf == (crf == "on")
+            found.append(
+                Contender(
+                    model=self.name,
+                    crf=crf == "on",
+                    counts=counts,
+                    label_maps=read_contact_sheet(self.folder / LABEL_MAPS[crf], pictured),
+                    as_in_paper=as_in_paper,
+                    published=published if as_in_paper else None,
+                    costs=self._costs(crf_ms=self.crf["latency_ms"] if crf == "on" else 0),
+                    deviations=deviations,
+                    protocol=self._protocol(self.crf["chosen"] if crf == "on" else None),
+                )
             )
-            for crf in ("off", "on")
-        ]
+        return found
 
     def _costs(self, *, crf_ms: float) -> Costs:
         return Costs(
             parameters=self.training["parameters"],
             multiply_adds=self.prediction["multiply_adds"],
-            latency_ms=Estimate(self.prediction["latency_ms"] + crf_ms),
+            latency_ms=self.prediction["latency_ms"] + crf_ms,
             peak_memory_mib=self.prediction["peak_memory_mib"],
             training_images_per_second=self.training["training_images_per_second"],
             training_seconds=self.training["training_seconds"],
         )
 
-    def _protocol(self, crf: dict[str, float] | None) -> tuple[tuple[str, str], ...]:
-        has_none = self.training["deviations"].get("backbone") == "none"
-        backbone, schedule = self.settings["backbone"], self.settings["train"]
-        return (
-            ("backbone", "none" if has_none else backbone["name"]),
-            ("weights", "none" if has_none else backbone["weights"]),
-            ("epochs", str(schedule["epochs"]) if self.epochs else ""),
-            ("seeds", " ".join(map(str, schedule["seeds"]))),
-            ("input_scale", f"{self.settings['samples']['scale']:g}"),
-            ("crop_px", "{}x{}".format(*reversed(self.settings["samples"]["crop_px"]))),
-            ("crf_parameters", ", ".join(f"{name} {value:.3g}" for name, value in crf.items()) if crf else ""),
-        )
+    def _protocol(self, crf: dict[str, float] | None) -> dict[str, str]:
+        backbone, schedule, samples = self.backbone, self.settings["train"], self.settings["samples"]
+        crop_height, crop_width = samples["crop_px"]
+        return {
+            "backbone": backbone["name"] if backbone else "none",
+            "weights": backbone["weights"] if backbone else "none",
+            "epochs": "" if self.epochs.empty else str(schedule["epochs"]),
+            "seeds": " ".join(map(str, schedule["seeds"])),
+            "input_scale": f"{samples['scale']:g}",
+            "crop_px": f"{crop_width}x{crop_height}",
+            "crf_parameters": ", ".join(f"{name} {value:.3g}" for name, value in crf.items()) if crf else "",
+        }
+
+
+def external_contender(name: str, folder: Path, pictured: Sequence[Row]) -> Contender:
+    """The predictions of another program, as the stage `external` left them in `folder`."""
+    label_maps = [reduced_label_map(predicted_label_map(folder / name, row)) for row in pictured]
+    return Contender(name, crf=False, counts=read_counts(folder / f"{name}.npz")["off"], label_maps=label_maps)

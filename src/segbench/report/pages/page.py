@@ -1,9 +1,8 @@
-"""The benchmark as one web page in one file: tables, figures and test images, with no network at view time."""
+"""The results as one web page in one file: tables, charts and test images, which need no network."""
 
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from segbench.files import replacing
 from segbench.labels import IGNORE_INDEX
 from segbench.report.drawing.charts import (
     Axis,
@@ -26,24 +24,19 @@ from segbench.report.drawing.charts import (
 )
 from segbench.report.drawing.pictures import photo_url, sheet_url
 from segbench.report.table.claims import Verdict
-from segbench.report.table.columns import COLUMNS, best_scores, interval, latency_cell
-from segbench.report.table.content import SIGNIFICANT, Difference, Estimate, Page, ScoredImage
-from segbench.report.table.numbers import finite, percent, points, probability
+from segbench.report.table.columns import best_scores, class_columns, columns_for, group_columns, records
+from segbench.report.table.content import SIGNIFICANT, Page, ScoredImage
+from segbench.report.table.numbers import finite, percent, percent_range, points, points_range, probability
+from segbench.scoring.intervals import Difference, Interval
 
 MAX_BYTES = 1_500_000
 SLACK_BYTES = 100
-"""For what is said of the images, which is known last."""
+"""For the number of images, which is known last."""
 FOLDER = Path(__file__).parent
 
 
-def write_page(path: Path, page: Page, *, max_bytes: int = MAX_BYTES) -> None:
-    """Write the page with as many of its test images as fit into max_bytes."""
-    with replacing(path) as temporary:
-        temporary.write_text(render(page, max_bytes=max_bytes), encoding="utf-8")
-
-
-def render(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
-    """The page as HTML of at most max_bytes, if it is no larger than that without any test image."""
+def page_html(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
+    """The page, with as many of its test images as fit into max_bytes."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -51,7 +44,10 @@ def render(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "interval": interval, "step": step, "finite": finite}
+    environment.filters |= {
+        "finite": finite, "percent": percent, "percent_range": percent_range, "points": points,
+        "points_range": points_range, "probability": probability, "step": step,
+    }  # fmt: skip
     template = environment.get_template("page.html.jinja")
     context = _context(page)
     frame = template.render(context, shows_images=True, pictures=[])
@@ -69,15 +65,17 @@ def render(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
 def _context(page: Page) -> dict[str, Any]:
     script, style = (Markup((FOLDER / f"page.{kind}").read_text("utf-8")) for kind in ("js", "css"))
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rows = records(page)
     return {
         "page": page,
         "script": script,
         "script_digest": digest,
         "style": style,
-        "columns": [
-            column for column in COLUMNS if any(column.cell(entry).order is not None for entry in page.entries)
-        ],
-        "best": best_scores(page.entries),
+        "rows": list(zip(page.entries, rows, strict=True)),
+        "columns": columns_for("page", rows),
+        "class_columns": class_columns(page),
+        "group_columns": group_columns(page),
+        "best": best_scores(rows),
         "scale": _scale([entry.mean_iou for entry in page.entries]),
         "model_index": {model: index for index, model in enumerate(page.models)},
         "best_model": page.entries[0].model,
@@ -87,7 +85,7 @@ def _context(page: Page) -> dict[str, Any]:
         "curves": _curves(page),
         "boundary": _boundary(page),
         "differences": _differences(page),
-        "crf_gains": [(one.second, _gap(one)) for one in page.differences if one.first == f"{one.second} + CRF"],
+        "significant": SIGNIFICANT,
         "verdicts": [
             (verdict, count)
             for verdict in get_args(Verdict)
@@ -96,53 +94,40 @@ def _context(page: Page) -> dict[str, Any]:
     }
 
 
-def _scale(estimates: Sequence[Estimate]) -> Axis | None:
-    """The axis of the interval bars, over all ends."""
-    ends = [finite(end) for estimate in estimates for end in (estimate.value, estimate.low, estimate.high)]
+def _scale(intervals: Sequence[Interval]) -> Axis | None:
+    """The axis of the bars beside the scores, long enough for all intervals."""
+    ends = [finite(end) for interval in intervals for end in (interval.low, interval.high)]
     known = [end for end in ends if end is not None]
     return fraction_axis(known) if known else None
 
 
 def _speed(page: Page) -> dict[str, Any] | None:
-    """Entries by latency and mIoU: the axes, a point each, from CRF off to on, and the front."""
+    """Entries by latency and mIoU: the axes, one point per entry, lines from CRF off to on, and the Pareto front."""
     shown = [
-        (entry, *_ends(entry.costs.latency_ms), *_ends(entry.mean_iou))
+        (entry, latency_ms)
         for entry in page.entries
-        if entry.costs and (finite(entry.costs.latency_ms.value) or 0) > 0 and finite(entry.mean_iou.value) is not None
+        if entry.costs and (latency_ms := finite(entry.costs.latency_ms)) and finite(entry.mean_iou.value) is not None
     ]
     if not shown:
         return None
-    x = log_axis([end for found in shown for end in found[1:4] if end > 0])
-    y = fraction_axis([end for found in shown for end in found[4:]])
-    points = {}
-    for entry, latency, least, most, iou, low, high in shown:
-        left, right = (x.place(max(end, x.low)) for end in (least, most))
-        points[entry.label] = Point(
-            x.place(latency), _down(y, iou), x_low=left, x_high=right, y_low=_down(y, low), y_high=_down(y, high)
-        )
-    front = sorted((points[entry.label].x, points[entry.label].y) for entry, *_ in shown if entry.is_on_front)
+    x = log_axis([latency_ms for _, latency_ms in shown])
+    y = fraction_axis([end for entry, _ in shown for end in (entry.mean_iou.low, entry.mean_iou.high)])
+    placed = {}
+    for entry, latency_ms in shown:
+        value, low, high = (y.from_top(end) for end in (entry.mean_iou.value, entry.mean_iou.low, entry.mean_iou.high))
+        placed[entry.label] = Point(x.place(latency_ms), value, y_low=low, y_high=high)
+    front = sorted((placed[entry.label].x, placed[entry.label].y) for entry, _ in shown if entry.is_on_front)
     return {
         "x": x,
         "y": y,
-        "points": [(entry, points[entry.label], latency_cell(entry)) for entry, *_ in shown],
+        "points": [(entry, placed[entry.label], latency_ms) for entry, latency_ms in shown],
         "refined": [
-            (entry.model, points[entry.model], points[entry.label])
-            for entry, *_ in shown
-            if entry.crf and entry.model in points
+            (entry.model, placed[entry.model], placed[entry.label])
+            for entry, _ in shown
+            if entry.crf and entry.model in placed
         ],
         "front": staircase(front),
     }
-
-
-def _ends(estimate: Estimate) -> tuple[float, float, float]:
-    """Value, low and high of a known value; without an interval, three times the value."""
-    value, low, high = (finite(number) for number in (estimate.value, estimate.low, estimate.high))
-    assert value is not None
-    return value, value if low is None else low, value if high is None else high
-
-
-def _down(axis: Axis, value: float) -> float:
-    return round(100 - axis.place(value), 2)
 
 
 def _curves(page: Page) -> LineChart | None:
@@ -159,12 +144,8 @@ def _boundary(page: Page) -> LineChart | None:
     return _line_chart(series, axis=width_axis, unit="px")
 
 
-def _known(places: Sequence[float], values: Sequence[float | None]) -> list[tuple[float, float]]:
-    return [
-        (place, known)
-        for place, value in zip(places, values, strict=True)
-        if (known := finite(value)) is not None
-    ]  # fmt: skip
+def _known(places: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
+    return [(place, value) for place, value in zip(places, values, strict=True) if finite(value) is not None]
 
 
 def _line_chart(
@@ -183,40 +164,22 @@ def _line_chart(
     return LineChart(x, y, tuple(sorted(lines, key=lambda drawn: -drawn.last)))
 
 
-@dataclass(frozen=True)
-class Gap:
-    """One entry's mIoU minus another's in points of per cent, as a person reads it. is_sure: beyond noise."""
-
-    points: str
-    interval: str
-    simultaneous: str
-    p_value: str
-    is_sure: bool
-
-
-def _gap(difference: Difference, *, sign: int = 1) -> Gap:
-    """sign: -1 turns it around."""
-
-    def ends(estimate: Estimate) -> str:
-        low, high = sorted(sign * (finite(end) or 0) for end in (estimate.low, estimate.high))
-        return f"{points(low)} to {points(high)}"
-
-    return Gap(
-        points=points(sign * (finite(difference.alone.value) or 0)),
-        interval=ends(difference.alone),
-        simultaneous=ends(difference.simultaneous),
-        p_value=probability(difference.adjusted_p_value),
-        is_sure=difference.adjusted_p_value < SIGNIFICANT,
-    )
-
-
-def _differences(page: Page) -> list[tuple[str, list[Gap | None]]]:
-    """What papers report against each other: by row its label, and the gap to each, None to itself."""
-    gaps = {(one.first, one.second): _gap(one) for one in page.differences}
-    gaps |= {(one.second, one.first): _gap(one, sign=-1) for one in page.differences}
+def _differences(page: Page) -> list[tuple[str, list[Difference | None]]]:
+    """The entries as their papers have them: by row, the label and the difference to each, None to itself."""
+    found = {(pair.first, pair.second): difference for pair, difference in page.differences.items()}
+    found |= {(second, first): _reversed(difference) for (first, second), difference in found.items()}
     labels = [entry.label for entry in page.entries if entry.as_in_paper]
-    rows = [(first, [gaps.get((first, second)) for second in labels]) for first in labels]
-    return rows if any(gap for _, row in rows for gap in row) else []
+    rows = [(first, [found.get((first, second)) for second in labels]) for first in labels]
+    return rows if any(difference for _, row in rows for difference in row) else []
+
+
+def _reversed(difference: Difference) -> Difference:
+    """The second entry minus the first."""
+    alone, simultaneous = (
+        Interval(-interval.value, -interval.high, -interval.low)
+        for interval in (difference.alone, difference.simultaneous)
+    )
+    return Difference(alone, simultaneous, difference.adjusted_p_value)
 
 
 def _confusions(page: Page) -> list[dict[str, Any]]:
@@ -229,13 +192,13 @@ def _confusions(page: Page) -> list[dict[str, Any]]:
 
 
 def step(value: float | None) -> int | None:
-    """A fraction's step of ten on the heat maps' scale."""
+    """A fraction's step of ten on the scale of the heat maps."""
     value = finite(value)
     return None if value is None else min(10, max(0, round(10 * value)))
 
 
 def _picture(page: Page, test_image: ScoredImage) -> dict[str, Any]:
-    """What the script needs of an image: its sheet has the truth first, then the entries' label maps."""
+    """What the script needs of an image. On its sheet, the truth is first, then the entries' label maps."""
     shapes = {array.shape[:2] for array in (test_image.image, test_image.truth, *test_image.predicted)}
     if len(shapes) > 1:
         raise ValueError(f"{test_image.name}: image and label maps are of several sizes: {sorted(shapes)}")

@@ -1,0 +1,52 @@
+"""Everything that a dataset's reports show, in one object."""
+
+from collections.abc import Sequence
+
+from segbench.datasets.prepared import Prepared
+from segbench.report.pages.limits import limits
+from segbench.report.pages.listing import describe_trainings
+from segbench.report.pages.protocol import protocol
+from segbench.report.pages.wording import (
+    NOTES,
+    crf_choices,
+    describe_averaging,
+    describe_crf_choices,
+    describe_dataset,
+    describe_test_images,
+    summarise,
+)
+from segbench.report.table.claims import Finding
+from segbench.report.table.comparison import Contender, compare, error_ratio_of_joined_blocks, groups_of, worst_first
+from segbench.report.table.content import Page
+from segbench.report.table.results import ModelResults
+
+
+def assemble_page(
+    dataset: str, data: Prepared, models: Sequence[ModelResults], contenders: Sequence[Contender], *,
+    findings: Sequence[Finding], boundary_widths_px: Sequence[float],
+) -> Page:  # fmt: skip
+    """Compare the contenders, and say what the comparison shows and what limits it."""
+    entries, differences = compare(contenders, data)
+    curves = tuple(model.curve for model in models if not model.epochs.empty)
+    joined = error_ratio_of_joined_blocks(contenders, data)
+    return Page(
+        dataset=dataset,
+        description=describe_dataset(dataset, data),
+        result=summarise(entries, differences),
+        trainings=describe_trainings({model.name: len(model.seeds) for model in models}),
+        classes=data.classes,
+        entries=entries,
+        num_images=len(data.split("test")),
+        protocol=protocol(dataset, data, models),
+        notes=(*NOTES, describe_averaging(entries)),
+        limits=limits(data, models, curves=curves, joined=joined),
+        crf_choices=crf_choices(models),
+        crf_choices_note=describe_crf_choices(models),
+        curves=curves,
+        boundary_widths_px=tuple(boundary_widths_px),
+        groups=groups_of(data),
+        differences=differences,
+        findings=tuple(findings),
+        test_images=worst_first(data, entries, contenders),
+        test_images_note=describe_test_images(data),
+    )

@@ -1,0 +1,34 @@
+"""Sentences that list models."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MOST_NAMED = 5
+
+
+def by_value(values: Mapping[str, Any]) -> dict[Any, list[str]]:
+    """Models by what they have, the commonest value first."""
+    models: dict[Any, list[str]] = defaultdict(list)
+    for model, value in values.items():
+        models[value].append(model)
+    return dict(sorted(models.items(), key=lambda item: -len(item[1])))
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`; of many, the first ones and how many more."""
+    if len(names) > MOST_NAMED:
+        return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def describe_trainings(num_trainings: Mapping[str, int]) -> str:
+    """How often each model was trained, which is by the number of its seeds."""
+    models = by_value(num_trainings)
+    once = models.pop(1, [])
+    if not models:
+        return "Each model was trained once, so how much scores differ between trainings is not known."
+    several = ", ".join(f"{listed(repeated)} {number} times" for number, repeated in models.items())
+    others = ", the others once" if once else ""
+    return f"Trained with different seeds: {several}{others}. Scores are means over trainings."

@@ -1,0 +1,64 @@
+"""A prepared dataset and models' results, as far as the sentences of reports need them."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from segbench.datasets.prepared import Prepared, Row
+from segbench.labels import Classes
+from segbench.report.table.results import ModelResults
+
+
+def row(split: str, name: str, *, group: str, block: str, height_px: int = 2) -> Row:
+    return Row(
+        split=split, name=name, group=group, block=block, height_px=height_px, width_px=2, class_pixels=(4,),
+        ignored_pixels=0, image_digest=name, label_digest=name, perceptual_hash=0,
+    )  # fmt: skip
+
+
+def data(*, seen: bool, blocks: tuple[str, str]) -> Prepared:
+    """seen: training images are of the groups of validation and test images. blocks: of two images of each.
+
+    Eight more test images are of a group each, so that there are not few.
+    """
+    rows = (
+        row("train", "a", group="first", block="a"),
+        *(row("val", f"b{block}", group="first" if seen else "third", block=block) for block in blocks),
+        row("test", "a", group="first" if seen else "second", block="a"),
+        *(row("test", f"d{index}", group="second", block=block) for index, block in enumerate(blocks)),
+        *(row("test", f"e{index}", group=f"e{index}", block=f"e{index}") for index in range(8)),
+    )
+    return Prepared(Path(), Classes.of([("all", (0, 0, 0))]), fingerprint="", rows=rows)
+
+
+def a_model(
+    name: str = "unet", *, backbone: str = "resnet18", epochs: int = 40, seeds: tuple[int, ...] = (0, 1, 2),
+    scale: float = 1.0, machine: str = "one", deviations: dict[str, Any] | None = None, lr: float = 0.01,
+) -> ModelResults:  # fmt: skip
+    """A model's results as far as sentences need them. backbone: `none` for a model that has none. epochs: 0 for one
+    that is not trained by epochs.
+    """
+    own = {"backbone": "none"} if backbone == "none" else {}
+    training = {
+        "deviations": {**own, **(deviations or {})},
+        "settings": {
+            "samples": {"scale": scale, "crop_px": [96, 128]},
+            "backbone": {"name": "shared" if backbone == "none" else backbone, "weights": "bundled"},
+            "train": {
+                "epochs": epochs, "seeds": list(seeds), "batch_size": 8, "devices": 1, "lr": lr, "optimizer": "sgd",
+                "backbone_lr_factor": 0.5, "loss": {"dice": 1.0}, "class_weights": "none", "rare_class_sampling": 0.0,
+                "checkpoint": "last", "precision": "float32",
+            },
+        },
+        "trainings": [{"seed": seed, "commit": "c0ffee"} for seed in seeds],
+        "machine": machine,
+        "versions": {"python": "3"},
+    }  # fmt: skip
+    rows = pd.DataFrame({"seed": [0] * epochs, "epoch": range(epochs)})
+    return ModelResults(
+        name, Path(), training=training, prediction={}, crf={}, counts={}, epochs=rows, ends_with_crf=False
+    )  # fmt: skip
+
+
+INDEPENDENT = data(seen=False, blocks=("b", "c"))
