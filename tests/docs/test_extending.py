@@ -90,3 +90,13 @@ def test_the_new_source_is_prepared(project: Path) -> None:
     run(sys.executable, "-m", "pipeline.prepare", *options, folder=project)
     manifest = pd.read_csv(project / "prepared/manifest.csv")
     assert manifest["split"].value_counts().to_dict() == {"train": 14, "test": 4, "val": 2}
+
+
+def test_the_new_metric_and_column_are_in_every_table(project: Path) -> None:
+    report = project / "reports/scenes"
+    table = pd.read_csv(report / "benchmark.csv")
+    assert (table["mPrecision_low"] <= table["mPrecision"]).all() and table["mPrecision"].between(0, 1).all()
+    assert table["images_per_second"].to_list() == pytest.approx((1000 / table["latency_ms"]).to_list())
+    for name in ("benchmark.md", "benchmark.tex", "index.html"):
+        text = (report / name).read_text()
+        assert "mPrecision" in text and "Speed" in text, name
