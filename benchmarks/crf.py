@@ -23,7 +23,7 @@ from sklearn.datasets import load_sample_images
 
 from segbench.crf import inference as refinement
 from segbench.crf import on_cpu
-from segbench.crf.energy import CRFParameters, Floats, appearance_features, log_probabilities, positions
+from segbench.crf.energy import CRFParameters, Floats, appearance_features, negative_unary, positions
 from segbench.crf.inference import refine
 from segbench.crf.lanes import WIDTH as LANES
 from segbench.crf.lattice import blur, normalized
@@ -62,7 +62,7 @@ def with_pydensecrf(index: int) -> LabelMap:
     num_classes, height, width = probabilities.shape
     diagonal_px = np.hypot(height, width)
     field = densecrf.DenseCRF2D(width, height, num_classes)
-    field.setUnaryEnergy(-log_probabilities(probabilities))
+    field.setUnaryEnergy(-negative_unary(probabilities))
     field.addPairwiseGaussian(sxy=PARAMETERS.smoothness_sigma_xy * diagonal_px, compat=PARAMETERS.smoothness_weight)
     field.addPairwiseBilateral(
         sxy=PARAMETERS.appearance_sigma_xy * diagonal_px, srgb=PARAMETERS.appearance_sigma_rgb, rgbim=image,
@@ -142,7 +142,7 @@ def break_down(task: Task) -> None:
     lanes = -(-num_classes // LANES) * LANES
     xy = positions(height, width, sigma_xy=PARAMETERS.smoothness_sigma_xy)
     appearance, smoothness = normalized(appearance_features(task.image, PARAMETERS), weight=1), normalized(xy, weight=1)
-    unary = on_cpu._in_rows(log_probabilities(task.probabilities), lanes)
+    unary = on_cpu._in_rows(negative_unary(task.probabilities), lanes)
     messages, sums = (
         [np.zeros((lattice.num_rows, lanes), np.float32) for lattice in (appearance, smoothness)] for _ in range(2)
     )
@@ -155,7 +155,7 @@ def break_down(task: Task) -> None:
     softmax = a_pass(slices=False, splats=False)
     parts = {
         "check, log, layout": milliseconds(lambda: refinement._check(task.image, task.probabilities))
-        + milliseconds(lambda: on_cpu._in_rows(log_probabilities(task.probabilities), lanes)),
+        + milliseconds(lambda: on_cpu._in_rows(negative_unary(task.probabilities), lanes)),
         "appearance lattice": milliseconds(lambda: normalized(appearance_features(task.image, PARAMETERS), weight=1)),
         f"slice, {steps} times": steps * (a_pass(slices=True, splats=False) - softmax),
         f"splat, {steps} times": steps * (a_pass(slices=False, splats=True) - softmax),

@@ -15,7 +15,7 @@ PREVIEW_SAMPLES = 3
 
 
 def main(*, dataset: str, prepared: Path, out: Path, preview: Path) -> None:
-    """Augment one dataset's training images."""
+    """Write the stored samples and the recipe of one dataset, and a preview of them."""
     parameters = params.load()
     entry = parameters.dataset(dataset)
     recipe = Recipe(
@@ -32,12 +32,12 @@ def main(*, dataset: str, prepared: Path, out: Path, preview: Path) -> None:
 
 
 def _write_preview(path: Path, recipe: Recipe, data: Prepared) -> None:
-    """A row a transform, of an image and what that alone makes of it; then images and what networks see of them."""
+    """One row per transform, an image and samples of that transform alone; then rows of images and their samples."""
     rows, original, stream = data.split("train"), recipe.original(), Stream(recipe, data)
     middle, shown = rows[len(rows) // 2], []
     image, label_map = data.image(middle), data.label_map(middle)
-    for name, alone in recipe.each_alone():
-        samples = [alone(image, label_map, seed=seed) for seed in range(PREVIEW_SAMPLES)]
+    for name, augmentation in recipe.each_alone():
+        samples = [augmentation(image, label_map, seed=seed) for seed in range(PREVIEW_SAMPLES)]
         shown.append((name, original(image, label_map, seed=0), samples))
     for index in np.linspace(0, len(rows) - 1, min(PREVIEW_IMAGES, len(rows))).astype(int).tolist():
         samples = [stream(epoch * len(rows) + index) for epoch in range(PREVIEW_SAMPLES)]

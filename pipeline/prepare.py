@@ -1,4 +1,4 @@
-"""Raw images -> uniform PNG files and a manifest, the page of their audit, and a contact sheet."""
+"""Raw images -> PNG files and a manifest in the prepared form, a page of audit, and a contact sheet."""
 
 import sys
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ SHEET_COLUMNS = 3
 
 
 def main(*, dataset: str, out: Path, page: Path, contact_sheet: Path) -> None:
-    """Prepare one dataset, and warn of what its audit finds."""
+    """Prepare one dataset and audit it; warnings go to the page, to stderr and to MLflow."""
     prepared = prepare(open_source(params.load().dataset(dataset).source), out)
     findings = audit(prepared)
     for finding in findings:

@@ -1,6 +1,7 @@
-"""Augmented samples -> a model's weights and learning curves, one training for each seed."""
+"""Augmented samples -> a model's weights and learning curves, one training per seed."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.command import run
@@ -23,36 +24,44 @@ def main(
     data = Prepared.open(prepared)
     samples = AugmentedSamples(augmented, data)
     machine, versions = describe_machine(), package_versions()
-    seeds = parameters.train_for(dataset, model).seeds
-    trainings = [Training(dataset, model, seed, parameters, data, samples) for seed in seeds]
-    for each in [each for each in trainings if not each.has_ended]:
-        if not is_first_process():
-            each.run(lambda row: None)
-            continue
-        name = model if len(seeds) == 1 else f"{model}, seed {each.seed}"
-        with tracking.training_run(dataset=dataset, name=name, key=each.key, checkpoints=each.folder) as tracked:
-            tracked.log_parameters(each.settings)
-            tracked.set_tags({"machine": machine, "dataset_fingerprint": data.fingerprint, **versions})
-            each.run(lambda row, tracked=tracked: tracked.log_metrics(row.metrics(), step=row.epoch))  # type: ignore[misc]
-            write_curves(each.folder / "curves.csv", [each.record])
-            tracked.log_file(each.folder / "curves.csv")
-            tracked.log_metrics({name: each.record[name] for name in ("training_seconds", "parameters")})
+    schedule = parameters.train_for(dataset, model)
+    trainings = [Training(dataset, model, seed, parameters, data, samples) for seed in schedule.seeds]
+    for unfinished in [of_seed for of_seed in trainings if not of_seed.has_ended]:
+        if is_first_process():
+            name = model if len(trainings) == 1 else f"{model}, seed {unfinished.seed}"
+            tags = {"machine": machine, "dataset_fingerprint": data.fingerprint, **versions}
+            _run_tracked(unfinished, name=name, tags=tags)
+        else:
+            unfinished.run(lambda row: None)
     if not is_first_process():
         return
     with replacing(weights) as folder:
         folder.mkdir()
-        for each in trainings:
-            shutil.copyfile(each.folder / WEIGHTS, folder / weights_name(each.seed))
-    records = [each.record for each in trainings]
+        for of_seed in trainings:
+            shutil.copyfile(of_seed.folder / WEIGHTS, folder / weights_name(of_seed.seed))
+    records = [of_seed.record for of_seed in trainings]
     write_curves(curves, records)
-    score = validation_mean_iou(records, checkpoint=parameters.train_for(dataset, model).checkpoint)
+    score = validation_mean_iou(records, checkpoint=schedule.checkpoint)
     write_json(validation, {"val": {dataset: {} if score is None else {model: score}}})
     settings = trainings[0].settings
-    settings["train"]["seeds"] = seeds
+    settings["train"]["seeds"] = schedule.seeds
     provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(dataset, model)}
     write_json(training, {**summary(records), **provenance, "settings": settings})
-    for each in trainings:
-        shutil.rmtree(each.folder)
+    for of_seed in trainings:
+        shutil.rmtree(of_seed.folder)
+
+
+def _run_tracked(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
+    """Train with one seed, and log its settings, learning curves and costs to its MLflow run."""
+    with tracking.training_run(
+        dataset=training.dataset, name=name, key=training.key, checkpoints=training.folder
+    ) as tracked:
+        tracked.log_parameters(training.settings)
+        tracked.set_tags(tags)
+        training.run(lambda row: tracked.log_metrics(row.metrics(), step=row.epoch))
+        write_curves(training.folder / "curves.csv", [training.record])
+        tracked.log_file(training.folder / "curves.csv")
+        tracked.log_metrics({cost: training.record[cost] for cost in ("training_seconds", "parameters")})
 
 
 if __name__ == "__main__":

@@ -34,12 +34,12 @@ def test_classes_keep_the_order_of_the_table() -> None:
     assert len(ROAD_AND_SKY) == 2
 
 
-def test_as_many_colours_as_names() -> None:
+def test_there_must_be_as_many_colours_as_names() -> None:
     with pytest.raises(ValueError, match="2 class names but 1 colours"):
         Classes(names=("road", "sky"), colors=((0, 0, 0),))
 
 
-def test_a_name_stands_for_one_class() -> None:
+def test_names_of_classes_must_differ() -> None:
     with pytest.raises(ValueError, match="twice"):
         Classes(names=("road", "road"), colors=((0, 0, 0), (1, 1, 1)))
 
@@ -90,7 +90,7 @@ def test_resizing_takes_the_label_at_each_new_pixels_centre() -> None:
     assert resize_label_map(label_map, height_px=2, width_px=6).tolist() == [[0, 0, 1, 1, 2, 2], [6, 6, 7, 7, 8, 8]]
 
 
-# From odd sides no new centre falls on the border of two old pixels, where the two would be equally near.
+# With odd sides, no new centre lies on the border of two old pixels, which would be equally near.
 @given(
     label_map=arrays(np.uint8, st.tuples(*[st.integers(0, 8).map(lambda half: 2 * half + 1)] * 2)),
     height_px=side_px,

@@ -1,4 +1,4 @@
-"""What results say of their origin."""
+"""The commit that results report as their origin."""
 
 import subprocess
 from pathlib import Path

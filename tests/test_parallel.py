@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from segbench.parallel import map_in_order, num_cores
+from segbench.parallel import map_in_order
 
 
 def test_results_are_in_order_and_in_several_threads() -> None:
@@ -36,7 +36,3 @@ def test_an_error_reaches_the_consumer() -> None:
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
-
-
-def test_there_is_a_core() -> None:
-    assert num_cores() >= 1

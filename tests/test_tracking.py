@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from segbench import tracking
+from segbench.machine import git_commit
 
 
 @pytest.fixture
@@ -47,6 +48,26 @@ def test_evaluation_completes_the_run_of_its_training(store: MlflowClient, tmp_p
     assert data.params == {"train.lr": "0.1", "long": "x" * 5000}
     assert data.metrics == {"test.mean_iou": 0.5}
     assert [item.path for item in store.list_artifacts(training.run_id, "folder")] == ["folder/file.txt"]
+
+
+def test_a_run_and_its_experiment_say_where_they_come_from(
+    store: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "swift-fox")
+    monkeypatch.delenv("DVC_EXP_BASELINE_REV", raising=False)
+    with tracking.training_run(dataset="d", name="m", key="k", checkpoints=tmp_path / "c") as run:
+        run.set_tags({"machine": "two cores"})
+    tags = store.get_run(run.run_id).data.tags
+    expected = {
+        "segbench.training_key": "k", "mlflow.source.name": "dvc repro", "mlflow.source.git.commit": git_commit(),
+        "dvc_exp_name": "swift-fox", "machine": "two cores",
+    }  # fmt: skip
+    assert expected.items() <= tags.items()
+    assert "dvc_exp_baseline_rev" not in tags
+    experiment = store.get_experiment_by_name("d")
+    assert experiment is not None
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert str(experiment.artifact_location) == (tmp_path / "mlartifacts" / "d").as_uri()
 
 
 def test_a_failing_stage_marks_its_run(store: MlflowClient, tmp_path: Path) -> None:

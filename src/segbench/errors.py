@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake."""
+"""The exception for a mistake in what the user gave, and how mistakes are listed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,13 +10,14 @@ MOST_LISTED = 20
 class InputError(ValueError):
     """A mistake in a file or value that the user gave.
 
-    The message is one clear line: where, what, and what would be right. Stages print it without a traceback.
+    The message says where, what is wrong and what would be right, one line per mistake. Stages print it without a
+    traceback.
     """
 
 
 @contextmanager
 def about(path: Path) -> Iterator[None]:
-    """Put a file's name before the message of an InputError in the block."""
+    """Put a file's name before the message of any InputError that the block raises."""
     try:
         yield
     except InputError as error:
@@ -24,7 +25,7 @@ def about(path: Path) -> Iterator[None]:
 
 
 def raise_listed(mistakes: Sequence[str]) -> None:
-    """Raise InputError with a line a mistake, the first of them and a count of the others; nothing if there is none."""
+    """Raise one InputError for all mistakes, one per line, of which the first MOST_LISTED are shown. None: no error."""
     if mistakes:
         more = [f"... and {len(mistakes) - MOST_LISTED} more"] if len(mistakes) > MOST_LISTED else []
         raise InputError("\n".join([*mistakes[:MOST_LISTED], *more]))

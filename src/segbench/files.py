@@ -1,4 +1,4 @@
-"""Where files lie, and how they are written: whole or not at all. JSON and CSV; images are in `images`."""
+"""Where the project is; JSON and CSV files; replacing a file or folder without ever leaving half of one."""
 
 import json
 import os
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from segbench.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd  # takes half a second, which stages that write no table save
+    import pandas as pd  # takes half a second: only stages that write a table import it
 
 
 def project_root() -> Path:
-    """The project that DVC runs for, also from the temporary copies in which it runs experiments."""
+    """The project's folder; while DVC runs an experiment in a temporary copy, the folder that it copied."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
@@ -30,20 +30,23 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write readable JSON with a newline at the end. NaN is refused."""
+    """Write indented JSON that ends with a newline. Raises ValueError for NaN and infinity, which JSON lacks."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table without its index; every digit of a number, nothing for what is missing."""
+    """Write a table without its index: numbers with all their digits, missing values as empty cells."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, file or folder, when the block ends without an error."""
+    """Give a temporary path beside `path`. What the block wrote there, file or folder, replaces `path` at its end.
+
+    If the block raises, `path` stays as it was and the temporary file or folder is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -57,9 +60,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Let a whole file or folder take the place of another. A kill leaves the former, none or the new, never a part."""
+    """Move a finished file or folder to `path`. A kill leaves the old one, the new one or nothing there, never half."""
     former = path.with_name(f".{path.name}.former")
-    if former.is_dir():  # a kill's
+    if former.is_dir():  # left by a kill
         shutil.rmtree(former)
     if path.is_dir():
         path.rename(former)

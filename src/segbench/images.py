@@ -1,4 +1,4 @@
-"""Images and label maps: read, written and resized in one way everywhere."""
+"""Reading and writing images and label maps, and resizing images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,22 +17,22 @@ RGBImage = NDArray[np.uint8]
 
 
 def read_image(path: Path) -> RGBImage:
-    """Any image file -> (H, W, 3) uint8 RGB. InputError if it is missing or damaged."""
+    """(H, W, 3) uint8 RGB of any image file. Raises InputError if it is missing or damaged."""
     with open_image(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """A grey or palette image -> (H, W) uint8 values. InputError if it is missing, damaged or in colour."""
+    """(H, W) uint8 values of a grey or palette image. Raises InputError if it is missing, damaged or in colour."""
     with open_image(path) as image:
         if image.mode not in ("L", "P"):
-            raise InputError(f"{path}: mode {image.mode}; a label map must be 8-bit grey or palette, one value a pixel")
+            raise InputError(f"{path}: mode {image.mode}; a label map must be 8-bit grey or palette")
         return np.asarray(image)
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """A loaded image, for the block. InputError if the file is missing or damaged."""
+    """Open and load an image for the block. Raises InputError if the file is missing or damaged."""
     try:
         with Image.open(path) as image:
             image.load()
@@ -52,7 +52,7 @@ def write_image(path: Path, image: RGBImage) -> None:
 
 
 def write_label_map(path: Path, label_map: LabelMap, classes: Classes) -> None:
-    """Write a label map as indexed PNG in the classes' colours: values for programs, colours for people."""
+    """Write a label map as indexed PNG: pixel values are class indices, the palette shows the classes' colours."""
     with replacing(path) as temporary:
         image = Image.fromarray(label_map, mode="P")
         image.putpalette(classes.palette().tobytes())
@@ -60,13 +60,13 @@ def write_label_map(path: Path, label_map: LabelMap, classes: Classes) -> None:
 
 
 def resize_image(image: RGBImage, *, height_px: int, width_px: int) -> RGBImage:
-    """Bilinear with antialiasing, by target size."""
+    """Resize to a target size, bilinearly with antialiasing."""
     if image.shape[:2] == (height_px, width_px):
         return image
     return np.asarray(Image.fromarray(image).resize((width_px, height_px), Image.Resampling.BILINEAR))
 
 
 def scale_image(image: RGBImage, *, scale: float) -> RGBImage:
-    """The image at `scale` times its size: as a network sees it."""
+    """Resize to `scale` times the image's size, which is how a network sees it."""
     height, width = image.shape[:2]
     return resize_image(image, height_px=round(height * scale), width_px=round(width * scale))

@@ -1,4 +1,4 @@
-"""Classes, their colours, and the one value for pixels without a class."""
+"""Classes, their colours, and IGNORE_INDEX, the label of pixels without a class."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from segbench.errors import MOST_LISTED, InputError
 
 IGNORE_INDEX = 255
-"""Value of pixels without a class in every prepared label map: left out of losses and metrics."""
+"""Label of pixels without a class in every prepared label map. Losses and metrics leave them out."""
 
 RGB = tuple[int, int, int]
 LabelMap = NDArray[np.uint8]
@@ -29,7 +29,7 @@ class Classes:
         if not 0 < len(self.names) <= IGNORE_INDEX:
             raise ValueError(f"{len(self.names)} classes; there must be 1 to {IGNORE_INDEX}")
         if len(set(self.names)) < len(self.names):
-            raise ValueError("a class name is there twice")
+            raise ValueError("a class name is there twice; names must differ")
 
     @classmethod
     def of(cls, table: Iterable[tuple[str, Sequence[int]]]) -> "Classes":
@@ -41,7 +41,7 @@ class Classes:
         return len(self.names)
 
     def palette(self) -> NDArray[np.uint8]:
-        """(256, 3) uint8 RGB by label value; IGNORE_INDEX and unused values are black."""
+        """(256, 3) uint8 RGB, one colour per label value; IGNORE_INDEX and unused values are black."""
         palette = np.zeros((256, 3), np.uint8)
         palette[: len(self)] = self.colors
         return palette
@@ -51,19 +51,20 @@ class Classes:
         return self.palette()[label_map]
 
     def from_colors(self, image: NDArray[np.uint8]) -> LabelMap:
-        """(H, W, 3) uint8 RGB in the classes' colours -> (H, W) label map: what `colorize` made, back again.
+        """(H, W, 3) uint8 RGB in the classes' colours -> (H, W) label map: the inverse of `colorize`.
 
-        Black is IGNORE_INDEX where no class has it. Raises InputError for another colour, or if classes share one.
+        Black stands for IGNORE_INDEX unless a class has that colour. Raises InputError for a colour of no class, or if
+        two classes share a colour.
         """
         if len(set(self.colors)) < len(self.colors):
-            raise InputError("two classes have the same colour, so colours do not tell the class")
+            raise InputError("two classes have the same colour; label maps in colours need a different one per class")
         return from_colors(image, {(0, 0, 0): IGNORE_INDEX} | {color: index for index, color in enumerate(self.colors)})
 
 
 def from_values(values: NDArray[np.integer], class_of: Mapping[int, int]) -> LabelMap:
-    """(H, W) values of a file -> (H, W) label map, by a table of class indices and IGNORE_INDEX.
+    """(H, W) values of a file -> (H, W) label map. class_of: the class index or IGNORE_INDEX of each value.
 
-    Raises InputError for a value that the table lacks.
+    Raises InputError for a value that class_of lacks.
     """
     known = np.array(sorted(class_of), np.int64)
     places = np.searchsorted(known, values).clip(max=len(known) - 1)
@@ -75,9 +76,9 @@ def from_values(values: NDArray[np.integer], class_of: Mapping[int, int]) -> Lab
 
 
 def from_colors(image: NDArray[np.integer], class_of: Mapping[RGB, int]) -> LabelMap:
-    """(H, W, 3) uint8 RGB -> (H, W) label map, by a table of class indices and IGNORE_INDEX.
+    """(H, W, 3) uint8 RGB -> (H, W) label map. class_of: the class index or IGNORE_INDEX of each colour.
 
-    Raises InputError for a colour that the table lacks.
+    Raises InputError for a colour that class_of lacks.
     """
     numbers = image.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
     known = np.array(sorted((r << 16) + (g << 8) + b for r, g, b in class_of))
@@ -90,7 +91,10 @@ def from_colors(image: NDArray[np.integer], class_of: Mapping[RGB, int]) -> Labe
 
 
 def distinct_colors(count: int) -> list[RGB]:
-    """The colours behind black in Pascal VOC's palette: an index's bits, dealt to the channels in turn."""
+    """The first colours of Pascal VOC's palette, without black, its colour 0.
+
+    An index's bits go to red, green and blue in turn, the lowest to the channels' highest bits.
+    """
 
     def channel(index: int, offset: int) -> int:
         return sum((index >> (3 * place + offset) & 1) << (7 - place) for place in range(8))
@@ -101,7 +105,7 @@ def distinct_colors(count: int) -> list[RGB]:
 def check_label_range(
     label_map: NDArray[np.integer], *, num_classes: int, where: str, ignore_index: int = IGNORE_INDEX
 ) -> None:
-    """Raise InputError naming `where` if a value is neither 0..num_classes-1 nor ignore_index."""
+    """Raise InputError that begins with `where` if a label is neither in 0..num_classes-1 nor ignore_index."""
     values = np.unique(label_map)
     wrong = values[((values < 0) | (values >= num_classes)) & (values != ignore_index)]
     if wrong.size:
@@ -111,7 +115,7 @@ def check_label_range(
 
 
 def resize_label_map(label_map: LabelMap, *, height_px: int, width_px: int) -> LabelMap:
-    """Nearest neighbour by pixel centres; the only way that label maps are resized, so no value is ever mixed."""
+    """Resize by nearest neighbour between pixel centres, so that labels are never mixed into others."""
     rows = ((np.arange(height_px) + 0.5) * label_map.shape[0] / height_px).astype(np.intp)
     columns = ((np.arange(width_px) + 0.5) * label_map.shape[1] / width_px).astype(np.intp)
     return label_map[rows[:, None], columns]

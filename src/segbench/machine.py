@@ -1,4 +1,4 @@
-"""What the work ran on, and with which versions."""
+"""The machine, package versions and commit that results report as their origin."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ RESULTS_DEPEND_ON = ("src", "pipeline", "params.yaml", "dvc.yaml")
 
 
 def describe_machine() -> str:
-    """Processor, cores and memory, and the GPU if torch sees one: `AMD EPYC, 2 cores, 23 GiB`."""
+    """Processor, cores, memory and torch's GPU if there is one, such as `AMD EPYC, 2 cores, 23 GiB`."""
     import torch
 
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -31,7 +31,7 @@ def _processor() -> str:
 
 
 def peak_memory_mib() -> float:
-    """The most memory that this process has held: on the GPU if it uses one, else in RAM."""
+    """The most memory that this process has held so far: on the GPU if it uses one, else in RAM."""
     import torch
 
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
@@ -41,14 +41,14 @@ def peak_memory_mib() -> float:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
+    """Versions of Python and of REPORTED_PACKAGES, by name."""
     return {"python": platform.python_version(), **{name: version(name) for name in REPORTED_PACKAGES}}
 
 
 def git_commit() -> str:
-    """The project's commit, with `-dirty` behind it if its code or parameters differ; `unknown` outside git.
+    """The commit of the current folder; `-dirty` is appended if code or parameters have changed since.
 
-    Data and reports may differ: they are what the pipeline makes.
+    Changes in data and reports do not count, since the pipeline makes them. `unknown` outside git.
     """
     try:
         commit = _git("rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""Threads over a stream of work, with flat memory."""
+"""Work in threads on a stream of items, of which only a few are in memory at a time."""
 
 import os
 from collections import deque
@@ -11,12 +11,12 @@ Result = TypeVar("Result")
 
 
 def num_cores() -> int:
-    """The cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
-    """`map` in threads: results in the items' order, at most workers + 1 items taken ahead of the consumer."""
+    """Like `map`, in threads: results in the items' order, at most workers + 1 items taken ahead of the consumer."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for item in items:

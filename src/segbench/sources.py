@@ -21,7 +21,7 @@ def source_digests(*modules: str) -> dict[str, str]:
 
     modules: dotted names, such as `pipeline.train`; named ones count even if they are neutral.
     """
-    graph = _import_graph()
+    graph = _import_graph(*sorted({"segbench", *(module.partition(".")[0] for module in modules)}))
     found = {*modules}
     for module in modules:
         if module in graph.modules:
@@ -84,16 +84,17 @@ def _bare_strings(source: str) -> list[Span]:
 
 
 @cache
-def _import_graph():  # type: ignore[no-untyped-def]  # grimp.ImportGraph
-    """The imports between the modules of this checkout, without the neutral ones."""
+def _import_graph(*packages: str):  # type: ignore[no-untyped-def]  # grimp.ImportGraph
+    """The imports between the modules of these packages, without the neutral ones."""
     import grimp
 
-    graph = grimp.build_graph("segbench", "pipeline", cache_dir=None)
+    graph = grimp.build_graph(*packages, cache_dir=None)
     for name in NEUTRAL:
         neutral = f"segbench.{name}"
         for module in {neutral, *graph.find_descendants(neutral)} & graph.modules:
             graph.remove_module(module)
-    graph.remove_module("pipeline.command")
+    if "pipeline" in packages:
+        graph.remove_module("pipeline.command")
     return graph
 
 

@@ -1,4 +1,4 @@
-"""The stream of augmented samples: it comes back from disk as it was written, and its seed changes it."""
+"""The stream of augmented samples: its recipe comes back from disk as written, and its seed changes the samples."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return prepare(source, tmp_path_factory.mktemp("data") / "prepared")
 
 
-def test_each_transform_by_itself_is_never_left_out_and_keeps_the_centre() -> None:
+def test_each_transform_alone_is_always_applied_and_cropped_at_the_centre() -> None:
     transforms: list[Transform] = [{"HorizontalFlip": {"p": 0.01}}, {"VerticalFlip": {}}]
     recipe = Recipe(seed=0, copies=0, scale=1.0, crop_px=(20, 30), transforms=transforms)
     image, label_map = recipe.original()(IMAGE, LABEL_MAP, seed=0)

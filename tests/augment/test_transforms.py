@@ -1,4 +1,4 @@
-"""Recipes by albumentations' names: reproducible samples of one size that never hold a label that was not there."""
+"""Augmentations by albumentations' names: reproducible samples of one size, in which no label is invented."""
 
 import inspect
 import json
@@ -50,7 +50,7 @@ def test_a_seed_fixes_every_byte() -> None:
 
 
 def test_transforms_choose_independently_of_each_other() -> None:
-    """Were they seeded alike, exactly the mirrored images would be inverted too."""
+    """With one seed for all, exactly the mirrored images would be inverted, too."""
     transforms: list[Transform] = [{name: {"p": 0.5}} for name in ("HorizontalFlip", "VerticalFlip", "InvertImg")]
     augmentation = Augmentation(transforms, scale=1.0, crop_px=(2, 2))
     samples = (augmentation(np.zeros((2, 2, 3), np.uint8), QUARTERS, seed=seed) for seed in range(400))
@@ -113,7 +113,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "Resize": {"height": 20, "width": 30},
     "SmallestMaxSize": {"max_size": 40},
 }
-"""Arguments without which a transform does not work, or does next to nothing."""
+"""Arguments without which a transform does not work or does almost nothing."""
 REFUSED = {
     "BBoxSafeRandomCrop": "needs bboxes, which a sample does not have",
     "CenterCrop3D": "it does not transform images",
@@ -141,7 +141,7 @@ SPATIAL = {
 
 @cache
 def always(name: str) -> Augmentation:
-    """A recipe of one transform that is never left out."""
+    """An augmentation by one transform that is always applied."""
     return Augmentation([{name: {"p": 1.0, **NEEDED.get(name, {})}}], scale=1.0, crop_px=(32, 32))
 
 
@@ -156,7 +156,7 @@ def test_no_spatial_transform_invents_a_label(name: str, label_map: LabelMap, se
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_transform_that_would_spoil_label_maps_or_needs_more_than_samples_is_refused(name: str) -> None:
+def test_a_transform_that_spoils_label_maps_or_needs_more_than_a_sample_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=rf"^params\.yaml: augment\.transforms\.0\.{name}.*{REFUSED[name]}"):
         always(name)
 
@@ -210,7 +210,7 @@ def test_a_transform_that_wants_a_larger_image_is_an_input_error() -> None:
 
 
 def test_transforms_may_stand_inside_others() -> None:
-    """Each image is mirrored in one direction or turned, and never both."""
+    """Each image is either mirrored in one direction or turned, never both."""
     turned = {"Sequential": {"transforms": [{"Transpose": {"p": 1.0}}, {"HorizontalFlip": {"p": 1.0}}], "p": 1.0}}
     choices: list[Transform] = [{"HorizontalFlip": {}}, {"VerticalFlip": {}}, turned]
     augmentation = Augmentation([{"OneOf": {"transforms": choices, "p": 1.0}}], scale=1.0, crop_px=(2, 2))
@@ -233,7 +233,7 @@ def test_transforms_may_stand_inside_others() -> None:
     ],
 )
 def test_a_resized_label_map_lies_on_its_image(name: str, arguments: Callable[[float], dict[str, Any]]) -> None:
-    """Pixels tell where they come from, in px; on the average over factors, image and label map must agree on it."""
+    """Each pixel has its coordinate as value; averaged over factors, image and label map must agree on it."""
     beside = []
     for factor in np.linspace(0.5, 1.5, 11):
         for place in np.indices((200, 200)).astype(np.uint8):

@@ -83,6 +83,13 @@ def test_without_weights_nothing_changes() -> None:
     np.testing.assert_allclose(refined, probabilities, atol=1e-6)
 
 
+def test_no_class_is_less_probable_than_one_in_100_000() -> None:
+    image, probabilities = two_halves()
+    certain = (probabilities > 0.5).astype(np.float32)
+    refined = refine(image, certain, replace(PARAMETERS, appearance_weight=0, smoothness_weight=0))
+    np.testing.assert_allclose(refined[certain == 0], 1e-5, rtol=1e-3)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2)])
 def test_tiny_images(size: tuple[int, int]) -> None:
     image = np.full((*size, 3), 100, np.uint8)

@@ -1,4 +1,4 @@
-"""The audit warns of what is readable but should not be trusted, and its page says so."""
+"""The audit warns of mistakes in readable data, such as duplicates, and its page shows the warnings."""
 
 import io
 from collections.abc import Sequence
@@ -94,22 +94,25 @@ def test_classes_without_pixels_are_named_by_split(tmp_path: Path) -> None:
 
 def test_a_class_of_few_images_or_pixels_is_named(tmp_path: Path) -> None:
     without = np.where(EVEN == 2, np.uint8(0), EVEN)
-    one = without.copy()
-    one[0, 0] = 2
-    examples = [*(example("train", seed, labels=one if seed == 0 else without) for seed in range(9)), *GOOD[-2:]]
+    one_pixel = without.copy()
+    one_pixel[0, 0] = 2
+    examples = [
+        *(example("train", seed, labels=one_pixel if seed == 0 else without) for seed in range(9)),
+        *GOOD[-2:],
+    ]
     assert warnings(tmp_path, examples) == [
         "only a few training images have car (1)",
         "few training pixels are of car (0.0023 %); train.class_weights may help",
     ]
 
 
-def test_pixels_without_a_class_are_warned_of_from_half_of_a_split_on(tmp_path: Path) -> None:
-    most, all_of_it = EVEN.copy(), np.full(SHAPE, IGNORE_INDEX, np.uint8)
-    most[:31] = IGNORE_INDEX
-    assert warnings(tmp_path, [*GOOD[:-1], example("test", 20, labels=most)]) == [
+def test_a_split_with_more_ignored_than_labelled_pixels_is_named(tmp_path: Path) -> None:
+    mostly_ignored, ignored = EVEN.copy(), np.full(SHAPE, IGNORE_INDEX, np.uint8)
+    mostly_ignored[:31] = IGNORE_INDEX
+    assert warnings(tmp_path, [*GOOD[:-1], example("test", 20, labels=mostly_ignored)]) == [
         "52 % of the pixels of test have no class"
     ]
-    assert warnings(tmp_path, [*GOOD, example("train", 30, labels=all_of_it)]) == [
+    assert warnings(tmp_path, [*GOOD, example("train", 30, labels=ignored)]) == [
         "images without a labelled pixel: 1: train/30"
     ]
 

@@ -82,7 +82,7 @@ def test_the_disjoint_split_gives_each_video_to_one_split(tmp_path: Path) -> Non
     )
 
 
-def test_a_video_that_no_split_has_is_named(tmp_path: Path) -> None:
+def test_a_video_that_is_in_no_split_is_named(tmp_path: Path) -> None:
     root = write_camvid(tmp_path / "camvid")
     for folder in ("train", "trainannot"):
         (root / folder / "0006R0_f00930.png").rename(root / folder / "Seq99_f00930.png")
@@ -115,7 +115,7 @@ def test_a_relative_root_is_the_projects(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(camvid.open_source(Path("data/raw/camvid"), split="published", archive_url=NOWHERE).examples) == 6
 
 
-def test_a_linked_copy_is_read_in_its_place(tmp_path: Path) -> None:
+def test_a_link_to_a_copy_may_be_the_root(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(write_camvid(tmp_path / "camvid"))
     assert len(camvid.open_source(tmp_path / "link", split="published", archive_url=NOWHERE).examples) == 6
 
@@ -158,11 +158,11 @@ def test_a_missing_root_is_fetched_from_the_archive(served: tuple[Path, str], tm
     assert len(camvid.open_source(root, split="published", archive_url=NOWHERE).examples) == 6
 
 
-def test_what_is_no_archive_is_refused_and_leaves_nothing(served: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_download_that_is_no_archive_is_refused_and_leaves_nothing(served: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = served
     (folder / "master.zip").write_text("<html>please log in</html>")
     root = tmp_path / "raw" / "camvid"
-    with pytest.raises(InputError, match=rf"^{url}: what it sent is not a whole zip archive; run again$"):
+    with pytest.raises(InputError, match=rf"^{url}: the download is not a complete zip archive; run again$"):
         camvid.open_source(root, split="published", archive_url=url)
     assert list(root.parent.iterdir()) == []
 
@@ -177,7 +177,7 @@ def test_a_damaged_archive_is_refused_and_leaves_nothing(served: tuple[Path, str
     content[start : start + 20] = b"\xff" * 20
     archive.write_bytes(content)
     root = tmp_path / "raw" / "camvid"
-    with pytest.raises(InputError, match=rf"^{url}: what it sent is not a whole zip archive; run again$"):
+    with pytest.raises(InputError, match=rf"^{url}: the download is not a complete zip archive; run again$"):
         camvid.open_source(root, split="published", archive_url=url)
     assert list(root.parent.iterdir()) == []
 

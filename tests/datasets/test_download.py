@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: self.server.sends_at_most])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's name
-        """Not to the screen."""
+        """Print nothing."""
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_server_that_cannot_resume_starts_again(server: Server, path: Path) ->
     assert_complete(path)
 
 
-def test_a_cut_connection_is_an_error_that_keeps_what_came_and_the_next_call_goes_on(
+def test_a_cut_connection_is_an_error_that_keeps_the_partial_file_and_the_next_call_resumes_it(
     server: Server, path: Path
 ) -> None:
     server.sends_at_most = 2 * CHUNK_BYTES + 5
@@ -125,7 +125,7 @@ def test_a_cut_connection_is_an_error_that_keeps_what_came_and_the_next_call_goe
 
 
 @pytest.mark.parametrize("num_bytes", [len(CONTENT), len(CONTENT) + 3])
-def test_a_partial_file_with_nothing_left_to_ask_for_is_begun_again(server: Server, path: Path, num_bytes: int) -> None:
+def test_a_partial_file_as_long_as_the_whole_is_downloaded_again(server: Server, path: Path, num_bytes: int) -> None:
     leave_partial(path, num_bytes=0)
     partial_of(path).write_bytes(b"x" * num_bytes)
     download(server.url, path)
@@ -133,8 +133,8 @@ def test_a_partial_file_with_nothing_left_to_ask_for_is_begun_again(server: Serv
     assert server.requested_ranges == [f"bytes={num_bytes}-", None]
 
 
-def test_a_server_that_likes_to_compress_sends_the_file_itself(server: Server, path: Path) -> None:
-    """Content-Length and Range count compressed bytes: neither could be compared with the file's."""
+def test_a_server_that_can_compress_is_asked_not_to(server: Server, path: Path) -> None:
+    """Content-Length and Range would count compressed bytes, not those of the file."""
     server.compresses = True
     download(server.url, path)
     assert_complete(path)

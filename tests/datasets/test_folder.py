@@ -1,4 +1,4 @@
-"""A user's own folder works at the first try, or one line a mistake says why not."""
+"""A user's own folder is read, or one line per mistake says why not."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
@@ -59,7 +59,7 @@ def names_by_split(source: Source) -> dict[str, list[str]]:
 
 
 def complaint(root: Path, **how: Any) -> str:
-    """What is said of a folder, from the root on."""
+    """The error message about a folder, with paths in that folder."""
     with pytest.raises(InputError) as caught:
         prepare(opened(root, **how), root.parent / "prepared")
     return str(caught.value).replace(f"{root}/", "")
@@ -127,13 +127,13 @@ def test_ignored_pixels_may_have_several_values(tmp_path: Path) -> None:
     assert label_map[0].tolist() == [IGNORE_INDEX, 0, IGNORE_INDEX, 0]
 
 
-def test_class_255_of_a_mask_is_no_pixel_without_a_class(tmp_path: Path) -> None:
-    """255 is our IGNORE_INDEX, and white in the masks of many."""
+def test_value_255_of_a_mask_may_be_a_class(tmp_path: Path) -> None:
+    """255 is IGNORE_INDEX in prepared label maps, but white in many masks."""
     prepared = prepare(opened(write_folder(tmp_path / "mine")), tmp_path / "prepared")
     assert all(row.class_pixels == (5, 7) and row.ignored_pixels == 0 for row in prepared.rows)
 
 
-def test_colours_are_the_tables_or_else_distinct(tmp_path: Path) -> None:
+def test_colours_come_from_the_table_or_else_are_distinct(tmp_path: Path) -> None:
     write_folder(tmp_path, classes=COLORED)
     assert folder.read_classes(tmp_path).colors == ((128, 64, 128), (70, 130, 180), (0, 0, 142))
     lines = "".join(f"class {index},{index}\n" for index in range(255))
@@ -197,7 +197,7 @@ def test_splits_by_folders(tmp_path: Path) -> None:
     assert names_by_split(opened(root, split=FOLDERS)) == {"train": ["a", "b"], "val": ["c"], "test": ["d"]}
 
 
-def test_splits_by_lists_of_names_with_or_without_a_format(tmp_path: Path) -> None:
+def test_splits_by_lists_of_names_with_or_without_suffix(tmp_path: Path) -> None:
     root = write_folder(tmp_path)
     for split, lines in (("train", "02\n00.png\n"), ("val", "  05.jpg\n\n"), ("test", "07")):
         (root / f"{split}.txt").write_text(lines)
@@ -214,7 +214,7 @@ def test_a_ratio_gives_each_split_its_share_by_the_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_ratio_never_parts_a_group_and_leaves_no_split_empty(tmp_path: Path, seed: int) -> None:
+def test_a_split_by_ratio_keeps_groups_together_and_leaves_no_split_empty(tmp_path: Path, seed: int) -> None:
     names = [f"{index:02d}" for index in range(30)]
     root = write_folder(tmp_path, dict.fromkeys(names, ""))
     (root / "patients.csv").write_text("name,group\n" + "".join(f"{name}.png,p{int(name) // 10}\n" for name in names))
@@ -225,7 +225,7 @@ def test_a_ratio_never_parts_a_group_and_leaves_no_split_empty(tmp_path: Path, s
     assert all(example.block == example.group for example in source.examples)
 
 
-def test_images_in_folders_of_folders_have_names_in_one_word(tmp_path: Path) -> None:
+def test_the_names_of_images_in_subfolders_have_no_slash(tmp_path: Path) -> None:
     root = write_folder(tmp_path)
     write(root / "images/site/a.jpg", picture("a"))
     write(root / "masks/site/a.png", LABEL_MAP * 255)
@@ -260,7 +260,7 @@ def cut(relative: str) -> Callable[[Path], object]:
     [
         (remove("masks/03.png"), "images/03.png: no mask masks/03.*"),
         (remove("images/03.png"), "masks/03.png: no image images/03.*"),
-        (paint("images/03.jpg", picture("a")), "images/03.png: it has the name of images/03.jpg"),
+        (paint("images/03.jpg", picture("a")), "images/03.png: it has the same name as images/03.jpg"),
         (paint("masks/03.png", LABEL_MAP), "masks/03.png: value 1 is no class's; those are 0, 255"),
         (paint("masks/03.png", LABEL_MAP * 254), "masks/03.png: value 254 is no class's; those are 0, 255"),
         (
@@ -279,9 +279,9 @@ def cut(relative: str) -> Callable[[Path], object]:
         (cut("images/03.png"), "images/03.png: not a readable image"),
         (
             make_float("images/03"),
-            "images/03.tif: mode F; an image must have 8 or 16 bits a channel",
+            "images/03.tif: mode F; an image must have 8 or 16 bits per channel",
         ),
-        (remove("classes.csv"), "classes.csv: no such file; it must have lines name"),
+        (remove("classes.csv"), "classes.csv: no such file; it must be a table with the columns name"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_file(
@@ -297,7 +297,7 @@ def test_a_colour_of_no_class_is_named(tmp_path: Path) -> None:
     road = np.full((3, 4, 3), (128, 64, 128), np.uint8)
     root = write_folder(tmp_path / "mine", classes=COLORED, mask=road)
     wrong = road.copy()
-    wrong[2, 3] = 127, 64, 128  # as JPEG or a resize with mixing would leave it
+    wrong[2, 3] = 127, 64, 128  # as saving as JPEG or bilinear resizing would make it
     write(root / "masks/04.png", wrong)
     assert complaint(root) == "masks/04.png: colour (127, 64, 128) is no class's"
 
@@ -351,7 +351,7 @@ def test_an_image_without_a_group_is_named(tmp_path: Path) -> None:
         ("", "no column name; its first line is "),
         ("class,value\na,0\n", "no column name; its first line is class,value"),
         ("name;value\na;0\n", "no column name; its first line is name;value"),
-        ("name,value\n", "no line below its first"),
+        ("name,value\n", "no line below the header"),
         ("name,index\na,0\n", "it needs a column value, or columns red, green and blue, beside name"),
         ("name,red,green\na,0,0\n", "it needs a column value, or columns red, green and blue, beside name"),
         ("name,value\na,0,1\n", "the line a,0,1 must have 2 cells: name,value"),
@@ -359,8 +359,11 @@ def test_an_image_without_a_group_is_named(tmp_path: Path) -> None:
         ("name,value\na,0\nb,-1\n", "value of b is '-1'; it must be a whole number, 0 to 65535"),
         ("name,value\na,0\nb,65536\n", "value of b is '65536'; it must be a whole number, 0 to 65535"),
         ("name,red,green,blue\na,0,0,256\n", "blue of a is '256'; it must be a whole number, 0 to 255"),
-        ("name,value\na,0\nb,0\n", "the value 0 is there 2 times; it must tell one class"),
-        ("name,red,green,blue\na,1,2,3\nignore,1,2,3\n", "the colour (1, 2, 3) is there 2 times; it must tell one"),
+        ("name,value\na,0\nb,0\n", "the value 0 is there 2 times; it must stand for one class"),
+        (
+            "name,red,green,blue\na,1,2,3\nignore,1,2,3\n",
+            "the colour (1, 2, 3) is there 2 times; it must stand for one",
+        ),
         ("name,value\na,0\na,1\n", "a class name is there twice"),
         ("name,value\nignore,0\n", "0 classes; there must be 1 to 255"),
         ("name,value\nthis/that,0\n", "the name 'this/that' must have only letters, digits, spaces and . _ -"),

@@ -1,7 +1,9 @@
-"""Preparation audits everything, writes one layout, and is all or nothing."""
+"""Preparation checks every image, writes one layout, and leaves no half of a dataset."""
 
 import dataclasses
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from segbench.datasets.source import Example, Source, read_pair
 from segbench.errors import InputError
 from segbench.images import RGBImage, read_image, write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes
+from tests.parameters import PROJECT
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180)), ("car", (64, 0, 128))])
 RAW_IGNORE_INDEX = 11
@@ -121,12 +124,12 @@ def test_preparing_again_changes_no_byte_and_leaves_no_former_file(tmp_path: Pat
         pytest.param([*GOOD, example("test", "d")], id="one more"),
     ],
 )
-def test_the_fingerprint_tells_any_difference(tmp_path: Path, changed: list[Example]) -> None:
+def test_the_fingerprint_changes_with_any_difference(tmp_path: Path, changed: list[Example]) -> None:
     assert fingerprint(tmp_path, GOOD) == fingerprint(tmp_path, GOOD)
     assert fingerprint(tmp_path, GOOD) != fingerprint(tmp_path, changed)
 
 
-def test_the_fingerprint_tells_one_pixel_and_a_classs_name(tmp_path: Path) -> None:
+def test_the_fingerprint_changes_with_one_pixel_and_with_a_classs_name(tmp_path: Path) -> None:
     image = image_of("a")
     image[1, 2, 0] ^= 1
     one_pixel = dataclasses.replace(GOOD[0], load=lambda: (image, LABEL_MAP))
@@ -175,7 +178,7 @@ def test_splits_have_images_and_each_of_them_once(tmp_path: Path, examples: list
     ("num_bad", "num_listed", "last"),
     [(3, 3, "train/bad02.png"), (20, 20, "train/bad19.png"), (23, 20, "... and 3 more")],
 )
-def test_bad_files_are_listed_in_order_a_line_each(tmp_path: Path, num_bad: int, num_listed: int, last: str) -> None:
+def test_bad_files_are_listed_in_order_one_per_line(tmp_path: Path, num_bad: int, num_listed: int, last: str) -> None:
     bad = [example("train", f"bad{index:02d}", label_map=LABEL_MAP + 3) for index in range(num_bad)]
     with pytest.raises(InputError) as caught:
         prepare(source([*GOOD[:2], *bad, *GOOD[2:]]), tmp_path / "prepared")
@@ -206,7 +209,7 @@ def test_a_folder_that_holds_no_prepared_dataset_is_named(tmp_path: Path, missin
         Prepared.open(tmp_path / "prepared")
 
 
-# What is interrupted goes on
+# Interrupted preparations continue
 
 
 def write_files(folder: Path, names: Sequence[str]) -> Source:
@@ -231,7 +234,7 @@ NAMES = [f"{index:02d}" for index in range(12)]
 
 
 def interrupted(folder: Path) -> tuple[Source, dict[str, int]]:
-    """A source whose preparation found one file wrong, mended since, and when it wrote the others."""
+    """A source in which preparation found one wrong file, corrected since, and when it wrote the other images."""
     made = write_files(folder / "raw", NAMES)
     wrong = folder / "raw/labels/05.png"
     write_label_map(wrong, np.full((2, 3), 2, np.uint8), CLASSES)
@@ -243,7 +246,7 @@ def interrupted(folder: Path) -> tuple[Source, dict[str, int]]:
     return made, times
 
 
-def test_once_a_wrong_file_is_mended_only_that_is_prepared(tmp_path: Path) -> None:
+def test_once_a_wrong_file_is_corrected_only_that_is_prepared(tmp_path: Path) -> None:
     made, times = interrupted(tmp_path)
     again = prepare(made, tmp_path / "prepared")
     assert {name: when for name, when in written_ns(tmp_path / "prepared").items() if name != "05"} == times
@@ -268,6 +271,47 @@ def test_other_classes_or_images_take_nothing_from_a_former_run(tmp_path: Path) 
     assert sorted(written_ns(again.root)) == NAMES[:8]
 
 
+PREPARE_FOLDER = """
+from pathlib import Path
+from segbench import params
+from segbench.datasets import folder
+from segbench.datasets.preparation import prepare
+from segbench.errors import InputError
+source = folder.open_source(Path("raw"), groups=None, bits=8, split=params.FoldersSplit(by="folders"))
+try:
+    prepare(source, Path("prepared"))
+except InputError as error:
+    print(error)
+"""
+
+
+def test_only_an_edit_of_code_that_preparation_imports_prepares_images_again(tmp_path: Path) -> None:
+    """A copy of the code is edited between two preparations, both of which a wrong mask stops."""
+    for split in ("train", "val", "test"):
+        write_image(tmp_path / "raw/images" / split / f"{split}.png", image_of(split))
+        write_label_map(tmp_path / "raw/masks" / split / f"{split}.png", np.zeros((2, 3), np.uint8), CLASSES)
+    (tmp_path / "raw/classes.csv").write_text("name,value\nroad,0\n")
+    write_label_map(tmp_path / "raw/masks/test/test.png", np.ones((2, 3), np.uint8), CLASSES)
+    package = tmp_path / "src/segbench"
+    for name in ("src/segbench", "pipeline"):
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def times_after_edits(*names: str) -> dict[str, int]:
+        for name in names:
+            with (package / name).open("a") as file:
+                file.write("\nEDITED = True\n")
+        environment = {**os.environ, "PYTHONPATH": f"{package.parent}{os.pathsep}{tmp_path}", "DVC_ROOT": str(tmp_path)}
+        command = [sys.executable, "-c", PREPARE_FOLDER]
+        run = subprocess.run(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        assert run.stdout.startswith(f"{tmp_path}/raw/masks/test/test.png: value 1 is no class's")
+        return written_ns(tmp_path / ".prepared.partial")
+
+    first = times_after_edits()
+    assert sorted(first) == ["train", "val"]
+    assert times_after_edits("datasets/camvid.py", "datasets/audit.py", "crf/energy.py", "machine.py") == first
+    assert not set(times_after_edits("datasets/raw.py").values()) & set(first.values())
+
+
 def test_a_journal_that_a_kill_has_cut_is_read_up_to_there(tmp_path: Path) -> None:
     made, times = interrupted(tmp_path)
     journal = tmp_path / ".prepared.partial" / JOURNAL
@@ -278,23 +322,24 @@ def test_a_journal_that_a_kill_has_cut_is_read_up_to_there(tmp_path: Path) -> No
     assert files_in(again.root) == files_in(prepare(made, tmp_path / "at once").root)
 
 
-def test_a_file_that_a_kill_has_cut_is_no_part_of_the_dataset(tmp_path: Path) -> None:
+def test_a_file_that_a_kill_has_cut_is_not_in_the_dataset(tmp_path: Path) -> None:
     made, _ = interrupted(tmp_path)
     (tmp_path / ".prepared.partial/train/images/.05.png.123.partial").write_bytes(b"\x89PNG")
     again = prepare(made, tmp_path / "prepared")
     assert files_in(again.root) == files_in(prepare(made, tmp_path / "at once").root)
 
 
-def test_a_kill_leaves_the_former_dataset_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_a_kill_leaves_the_former_dataset_and_the_next_run_continues(tmp_path: Path) -> None:
     """A process that prepares drawn scenes is killed in the middle."""
     size, num_images = {"width_px": 64, "height_px": 48}, {"num_train": 60, "num_val": 1, "num_test": 1}
     former = prepare(source(GOOD), tmp_path / "prepared")
     before = files_in(former.root)
     code = (
         "from pathlib import Path; from segbench.datasets.preparation import prepare; from segbench.datasets import "
-        f"scenes; prepare(scenes.open_source(seed=0, **{size}, ), Path('prepared'))"
+        f"scenes; prepare(scenes.open_source(seed=0, **{size | num_images}), Path('prepared'))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     journal = tmp_path / ".prepared.partial" / JOURNAL
     while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") >= 10):
         time.sleep(0.01)

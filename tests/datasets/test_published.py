@@ -30,7 +30,7 @@ def write(path: Path, pixels: NDArray[Any] = IMAGE) -> None:
 
 
 def labels(*values: int) -> NDArray[np.uint8]:
-    """The values in turn over a label map."""
+    """A label map with these values in turn."""
     return np.resize(np.array(values, np.uint8), SHAPE)
 
 
@@ -69,7 +69,7 @@ def write_voc(root: Path) -> Path:
 
 
 def write_sbd(root: Path) -> Path:
-    """A label of an image that VOC does not label, and of one in each of its lists."""
+    """Labels of an image that VOC does not label, and of one image in each of VOC's lists."""
     (root / "cls").mkdir(parents=True)
     for name in ("2009_000001", "2007_000003", "2008_000001"):
         content = {"GTcls": {"Boundaries": 0, "Segmentation": labels(0, 7, 7, 7, 7, 7), "CategoriesPresent": 7}}
@@ -300,7 +300,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def pack(archive: Path, contents: dict[str, Path]) -> str:
-    """Write a tar archive of folders by their names in it; its MD5."""
+    """Write a tar archive of folders, by their names in the archive; returns its MD5."""
     with tarfile.open(archive, "w:gz" if archive.suffix in (".gz", ".tgz") else "w") as bundle:
         for name, path in contents.items():
             bundle.add(path, name)
@@ -343,7 +343,7 @@ def test_pets_are_downloaded_by_torchvision(
 
 
 @pytest.mark.parametrize("reason", ["no server", "another archive"])
-def test_what_cannot_be_downloaded_leaves_one_line_and_no_folder(
+def test_a_failed_download_is_reported_in_one_line_and_leaves_no_folder(
     served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     from torchvision.datasets import OxfordIIITPet

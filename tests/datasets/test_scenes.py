@@ -1,4 +1,4 @@
-"""Scenes are reproducible, well formed, and hard in the ways their module promises."""
+"""Scenes are reproducible, well formed, and difficult in the ways that the module's docstring lists."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def interior_crops(images: NDArray[np.uint8], label_maps: LabelMap, *, label: in
 def test_inside_a_car_looks_like_inside_a_boat(
     drawn: tuple[NDArray[np.uint8], NDArray[np.uint8]], side_px: int
 ) -> None:
-    """Nearest neighbours among the crops of 100 scenes cannot name those of 60 others: only surroundings tell."""
+    """Nearest neighbours among crops of 100 scenes cannot classify crops of 60 others: only surroundings tell."""
     images, label_maps = drawn
     fit, held_out = slice(0, 100), slice(100, 160)
     known = [interior_crops(images[fit], label_maps[fit], label=label, side_px=side_px) for label in (CAR, BOAT)]
@@ -92,7 +92,9 @@ def test_inside_a_car_looks_like_inside_a_boat(
     recalls = []
     for own, label in enumerate((CAR, BOAT)):
         crops = interior_crops(images[held_out], label_maps[held_out], label=label, side_px=side_px)[::3]
-        distances = [((crops**2).sum(1)[:, None] - 2 * crops @ each.T + (each**2).sum(1)).min(axis=1) for each in known]
+        distances = [
+            ((crops**2).sum(1)[:, None] - 2 * crops @ fitted.T + (fitted**2).sum(1)).min(axis=1) for fitted in known
+        ]
         recalls.append(np.mean(np.argmin(distances, axis=0) == own))
     assert 0.4 < np.mean(recalls) < 0.6
 

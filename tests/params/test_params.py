@@ -112,6 +112,7 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("datasets.scenes.source.kind", REMOVED, ["datasets.scenes.source.kind is missing"]),
     # impossible values
     ("train.lr", -1, ["train.lr is -1; it must be greater than 0"]),
+    ("train.lr", 0, ["train.lr is 0; it must be greater than 0"]),
     ("train.lr", float("nan"), ["train.lr is", "nan; it must be"]),
     ("train.lr", "fast", ["train.lr is", "fast", "it must be a valid number"]),
     ("train.batch_size", 1.5, ["train.batch_size is 1.5; it must be a valid integer"]),
@@ -163,6 +164,7 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("crf.steps", [], ["crf.steps is []; it must be a list of at least 1 item"]),
     ("crf.steps", 5, ["crf.steps is 5; it must be a", "list"]),
     ("crf.steps", [5, 2], ["crf.steps is [5, 2]; it must be in ascending order"]),
+    ("crf.smoothness_weight", [2, 2], ["crf.smoothness_weight is [2, 2]; it must be in ascending order"]),
     ("crf.appearance_weight", [-4, 2], ["crf.appearance_weight.0 is -4; it must be greater than 0"]),
     ("crf.appearance_sigma_xy", [0.2, 0.1], ["crf.appearance_sigma_xy is [0.2, 0.1]; it must be in ascending order"]),
     ("crf.appearance_sigma_rgb", [2], ["crf.appearance_sigma_rgb is [2]; it must be a list of at least 2 items"]),

@@ -153,3 +153,27 @@ def test_the_last_epoch_is_validated_too_and_the_best_checkpoint_is_the_best_of_
     )
     best = max(row.val_mean_iou or 0 for row in rows)
     assert metrics.compute_scores(np.asarray(confusion)).mean_iou == pytest.approx(best, abs=1e-3)
+
+
+def test_a_step_is_no_longer_than_its_clipped_gradient(tmp_path: Path) -> None:
+    """One step of plain SGD with a loss a million times as steep: the weights move by the rate times the norm."""
+    parameters = PARAMETERS
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=2, num_val=1, num_test=1)
+    data = prepare(source, tmp_path / "prepared")
+    write_augmented(Recipe(seed=0, copies=1, scale=1.0, crop_px=(48, 64), transforms=[]), data, tmp_path / "augmented")
+    schedule = {
+        "batch_size": 2, "epochs": 1, "optimizer": "sgd", "lr": 0.5, "backbone_lr_factor": 1, "momentum": 0.0,
+        "weight_decay": 0.0, "warmup_epochs": 0, "gradient_clip_norm": 0.25, "loss": {"cross_entropy": 1e6},
+    }  # fmt: skip
+    seed_everything(0)
+    network = build_model(parameters.model("fcn_32s"), backbone=parameters.backbone, num_classes=len(data.classes))
+    assert isinstance(network, Network)
+    before = [parameter.detach().double() for parameter in network.parameters()]
+    fit(
+        network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
+        schedule=parameters.train.model_copy(update=schedule), seed=0, precision="float32", class_weights=None,
+        num_classes=len(data.classes), checkpoints=tmp_path / "checkpoints", on_epoch=lambda row: None,
+    )  # fmt: skip
+    moved = [now.detach().double() - then for now, then in zip(network.parameters(), before, strict=True)]
+    distance = torch.cat([change.flatten() for change in moved]).norm()
+    assert float(distance) == pytest.approx(0.5 * 0.25, rel=1e-3)

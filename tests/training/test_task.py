@@ -1,10 +1,14 @@
 """The loss, the optimiser and the validation of a training step."""
 
+import numpy as np
+import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from segbench import params
 from segbench.models.network import LossTerm, Network
+from segbench.scoring.metrics import compute_scores, confusion_matrix
 from segbench.training import losses
 from segbench.training.task import Task
 from tests.parameters import PARAMETERS
@@ -28,3 +32,49 @@ def test_every_head_has_the_schedules_loss() -> None:
         for logits in (images[:, :2].float(), images[:, 1:].float())
     )
     torch.testing.assert_close(task.training_step((images, label_maps), 0), last + 0.4 * auxiliary)
+
+
+class Dropping(Network):
+    """A network that is nothing but dropout."""
+
+    def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
+        return [LossTerm(F.dropout(images), label_maps, 1.0)]
+
+
+def test_dropout_depends_on_the_seed_and_the_step_alone() -> None:
+    images, label_maps = torch.full((1, 3, 8, 8), 200).byte(), torch.zeros(1, 8, 8).byte()
+
+    def loss(seed: int) -> float:
+        task = Task(Dropping(), PARAMETERS.train, seed=seed, num_classes=3, class_weights=None)
+        return float(task.training_step((images, label_maps), 0))
+
+    first, other, again = loss(0), loss(1), loss(0)
+    assert first == again != other
+
+
+class Halving(Network):
+    """Two of the image's channels at half of its size."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, :2, ::2, ::2]
+
+
+def test_each_validation_scores_the_whole_split_at_its_label_maps_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(Halving(), PARAMETERS.train, seed=0, num_classes=2, class_weights=None)
+    logged: dict[str, Tensor] = {}
+    monkeypatch.setattr(task, "log", lambda name, value, **options: logged.update({name: value}))
+    for seed in (0, 1):  # the second time, nothing is left of the first
+        generator = torch.Generator().manual_seed(seed)
+        expected = np.zeros((2, 2), np.int64)
+        for height in (8, 12):
+            images = torch.randint(256, (1, 3, height, 8), generator=generator).byte()
+            label_maps = torch.randint(2, (1, height, 8), generator=generator).byte()
+            task.validation_step((images, label_maps), 0)
+            coarse = images[:, :2, ::2, ::2] / 255
+            logits = F.interpolate(coarse, size=(height, 8), mode="bilinear", align_corners=False)
+            predicted = logits.argmax(dim=1).byte()
+            expected += confusion_matrix(truth=label_maps.numpy(), predicted=predicted.numpy(), num_classes=2)
+            assert float(logged["val_loss"]) == pytest.approx(float(F.cross_entropy(logits, label_maps.long())))
+        task.on_validation_epoch_end()
+        assert logged["val_mean_iou"] == pytest.approx(compute_scores(expected).mean_iou)
+        assert logged["val_pixel_accuracy"] == pytest.approx(compute_scores(expected).pixel_accuracy)

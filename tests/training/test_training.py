@@ -8,6 +8,7 @@ import pytest
 
 from segbench.training import training as trainings
 from segbench.training.training import RECORD, WEIGHTS, Training, validation_mean_iou
+from tests.parameters import PARAMETERS
 
 
 class Untouched(Training):
@@ -18,17 +19,17 @@ class Untouched(Training):
 
 def a_training() -> Training:
     nothing: Any = SimpleNamespace()
-    return Untouched("scenes", "unet", 0, nothing, nothing, nothing)
+    return Untouched("scenes", "unet", 0, PARAMETERS, nothing, nothing)
 
 
 def test_code_that_is_edited_while_a_training_runs_does_not_part_it_from_what_it_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path / key)
-    monkeypatch.setattr(trainings, "training_key", lambda settings: "before")
+    monkeypatch.setattr(trainings, "training_key", lambda settings, sources: "before")
     one = a_training()
     folder = one.folder
-    monkeypatch.setattr(trainings, "training_key", lambda settings: "after")
+    monkeypatch.setattr(trainings, "training_key", lambda settings, sources: "after")
     assert one.folder == folder
     assert a_training().folder != folder
 
@@ -55,3 +56,19 @@ def test_the_validation_score_is_of_the_weights_that_are_kept(checkpoint: str, e
 
 def test_without_epochs_there_is_no_validation_score() -> None:
     assert validation_mean_iou([{"epochs": []}], checkpoint="last") is None
+
+
+def test_a_trainings_key_depends_on_its_settings_and_on_the_code_of_its_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: dict[str, Any] = {}
+
+    def spy(settings: dict[str, Any], sources: dict[str, str]) -> str:
+        found.update(settings=settings, sources=sources)
+        return "key"
+
+    monkeypatch.setattr(trainings, "training_key", spy)
+    assert a_training().key == "key"
+    assert found["settings"] == {"lr": 0.1}
+    assert {"src/segbench/models/unet.py", "src/segbench/training/fit.py"} <= found["sources"].keys()
+    assert "src/segbench/models/pspnet.py" not in found["sources"]

@@ -1,7 +1,7 @@
-"""The augmented samples that every network sees: one endless stream, of which a part may be stored.
+"""The augmented samples that every network sees: one endless stream, the first epochs of which may be stored.
 
-Sample `epoch * num_images + index` is a version of training image `index`. Each depends on nothing but its position and
-the seed: not on the model, on workers or on a restart.
+Sample `epoch * num_images + index` is made of training image `index`. It depends on the recipe and its position in the
+stream alone, not on the model, the number of workers or a restart.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ CACHED_MIB = 512
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that the stream of samples depends on, beside the training images. copies: epochs that are stored."""
+    """All that the stream depends on beside the training images. copies: number of epochs that are stored."""
 
     seed: int
     copies: int
@@ -31,16 +31,19 @@ class Recipe:
     transforms: list[Transform]
 
     def augmentation(self) -> Augmentation:
-        """The transforms, validated: InputError as of Augmentation."""
+        """The augmentation by this recipe. Raises InputError as Augmentation does."""
         return Augmentation(self.transforms, scale=self.scale, crop_px=self.crop_px)
 
     def each_alone(self) -> list[tuple[str, Augmentation]]:
-        """Each transform's name, and that transform by itself, never left out; cropped at the centre."""
-        always = [(name, {**arguments, "p": 1.0}) for one in self.transforms for name, arguments in one.items()]
-        return [(name, self._centered([{name: arguments}])) for name, arguments in always]
+        """Each transform's name, with an augmentation by it alone: always applied, cropped at the centre."""
+        return [
+            (name, self._centered([{name: {**arguments, "p": 1.0}}]))
+            for transform in self.transforms
+            for name, arguments in transform.items()
+        ]
 
     def original(self) -> Augmentation:
-        """No transform, cropped at the centre."""
+        """An augmentation without transforms, cropped at the centre."""
         return self._centered([])
 
     def _centered(self, transforms: list[Transform]) -> Augmentation:
@@ -48,9 +51,9 @@ class Recipe:
 
 
 class Stream:
-    """The samples of a recipe, made when they are asked for.
+    """The samples of a recipe, each made when it is asked for.
 
-    Scaled images stay in memory, up to CACHED_MIB of them, so that a dataset which fits is decoded once.
+    Scaled images stay in memory, up to CACHED_MIB, so that a dataset that fits is decoded only once.
     """
 
     def __init__(self, recipe: Recipe, prepared: Prepared) -> None:
@@ -61,10 +64,10 @@ class Stream:
         self._free_bytes = CACHED_MIB * 2**20
 
     def __call__(self, position: int) -> tuple[RGBImage, LabelMap]:
-        """The stream's sample at a position."""
+        """The sample at a position: (crop height, crop width, 3) and (crop height, crop width)."""
         image, label_map = self._scaled_pair(position % len(self.prepared.split("train")))
         seed = int(np.random.SeedSequence([self.seed, position]).generate_state(1)[0])
-        return self.augmentation.of_scaled(image, label_map, seed=seed)
+        return self.augmentation.transform(image, label_map, seed=seed)
 
     def _scaled_pair(self, index: int) -> tuple[RGBImage, LabelMap]:
         if index in self._scaled:
@@ -75,14 +78,15 @@ class Stream:
         if self._free_bytes >= 0:
             self._scaled[index] = pair
             for array in pair:
-                array.setflags(write=False)  # later samples are made of them too
+                array.setflags(write=False)  # later samples are made of them, too
         return pair
 
 
 def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
-    """Write the recipe, and the stream's first `copies` epochs as packed arrays that need no decoding.
+    """Write the recipe, and the stream's first `copies` epochs as arrays that need no decoding.
 
-    images.npy: (copies * num_images, crop height, crop width, 3) uint8; label_maps.npy: the same without the 3.
+    recipe.json: the recipe; images.npy: (copies * num_images, crop height, crop width, 3) uint8; label_maps.npy:
+    (copies * num_images, crop height, crop width) uint8. There are no arrays if copies is 0.
     """
     stream = Stream(recipe, prepared)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The dense CRF's energy: -log P at each pixel, and two Gaussian kernels between all pairs of pixels.
+"""The dense CRF's energy: a unary term, -log P at each pixel, and two Gaussian kernels between all pairs of pixels.
 
 Krahenbuhl, Koltun: Efficient inference in fully connected CRFs with Gaussian edge potentials, NIPS 2011, eq. 1 to 3.
 """
@@ -13,9 +13,9 @@ from segbench.errors import InputError
 from segbench.images import RGBImage
 
 SMALLEST_PROBABILITY = 1e-5
-"""Bounds the unary term."""
+"""Smaller probabilities count as this one, which bounds the unary term."""
 MOST_SIGMAS = 1e5
-"""Beyond it, float32 cannot tell neighbouring points of the lattice apart."""
+"""Further from the origin, float32 cannot tell neighbouring points of the lattice apart."""
 TOO_FAR = "the CRF's sigmas are too small for the image: its pixels lie too many sigmas apart"
 
 Floats = NDArray[np.float32]
@@ -25,10 +25,10 @@ Floats = NDArray[np.float32]
 class CRFParameters:
     """Weights and widths of the two kernels under a Potts model, and the number of mean-field steps.
 
-    The appearance kernel joins pixels that are near and of like colour (the paper's w1, sigma_alpha, sigma_beta), the
-    smoothness kernel those that are near (w2, sigma_gamma). sigma_xy: fractions of the image's diagonal, so that they
-    transfer between resolutions; sigma_rgb: grey levels of 0..255. Raises InputError for a negative weight, and for a
-    sigma or a number of steps that is not positive.
+    The appearance kernel joins pixels that are near and similar in colour (the paper's w1, sigma_alpha, sigma_beta),
+    the smoothness kernel pixels that are near (w2, sigma_gamma). sigma_xy: fractions of the image's diagonal, so that
+    they transfer between resolutions; sigma_rgb: grey levels of 0..255. Raises InputError for a negative weight, and
+    for a sigma or a number of steps that is not positive.
     """
 
     appearance_weight: float
@@ -46,20 +46,20 @@ class CRFParameters:
                 raise InputError(f"{field.name} is {value}; it must be {bound}")
 
 
-def log_probabilities(probabilities: Floats) -> Floats:
-    """(C, H, W) -> (C, H * W), the negated unary term"""
+def negative_unary(probabilities: Floats) -> Floats:
+    """Minus the unary term: (C, H, W) probabilities -> (C, H * W) their logarithms"""
     flat = probabilities.reshape(len(probabilities), -1)
     return np.log(np.maximum(flat, SMALLEST_PROBABILITY, dtype=np.float32))
 
 
 def positions(height: int, width: int, *, sigma_xy: float) -> Floats:
-    """(H * W, 2) x, y in units of sigma_xy, a fraction of the diagonal: the smoothness kernel's features"""
+    """The smoothness kernel's features: (H * W, 2) x, y in units of sigma_xy, a fraction of the diagonal"""
     y, x = np.mgrid[:height, :width].reshape(2, -1)
     return _in_sigmas(np.stack([x, y], axis=1), sigma_xy * hypot(height, width))
 
 
 def appearance_features(image: RGBImage, parameters: CRFParameters) -> Floats:
-    """(H * W, 5) x, y, R, G, B in units of their sigmas: the appearance kernel's features"""
+    """The appearance kernel's features: (H * W, 5) x, y, R, G, B in units of their sigmas"""
     xy = positions(*image.shape[:2], sigma_xy=parameters.appearance_sigma_xy)
     return np.concatenate([xy, _in_sigmas(image.reshape(-1, 3), parameters.appearance_sigma_rgb)], axis=1)
 

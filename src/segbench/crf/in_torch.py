@@ -1,7 +1,7 @@
-"""Mean-field inference of the dense CRF in torch, on any device: what runs on CUDA.
+"""Mean-field inference of the dense CRF in torch, for GPUs and any other device but a CPU.
 
-The same permutohedral lattice as `lattice` builds, by sorting instead of hashing. Splatting and slicing are sums of
-weighted rows: `embedding_bag` makes them without large intermediates and in a fixed order.
+It builds the same permutohedral lattice as `lattice`, by sorting instead of hashing. Splatting and slicing are sums
+of weighted rows: `embedding_bag` computes them without large intermediate tensors and in a fixed order.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segbench.crf.energy import TOO_FAR, CRFParameters, Floats, appearance_features, log_probabilities, positions
+from segbench.crf.energy import TOO_FAR, CRFParameters, Floats, appearance_features, negative_unary, positions
 from segbench.crf.lattice import LARGEST_KEY
 from segbench.errors import InputError
 from segbench.images import RGBImage
@@ -30,7 +30,7 @@ def mean_field(
             (smoothness, parameters.smoothness_weight),
         )
     ]
-    unary = torch.from_numpy(log_probabilities(probabilities)).to(device).T.contiguous()
+    unary = torch.from_numpy(negative_unary(probabilities)).to(device).T.contiguous()
     refined, wanted = unary.softmax(dim=1), []
     for step in range(1, max(steps) + 1):
         refined = (unary + sum(kernel.filtered(refined) for kernel in kernels)).softmax(dim=1)
@@ -41,11 +41,11 @@ def mean_field(
 
 @dataclass(frozen=True)
 class _Lattice:
-    """Where N points stand among M lattice points. Rows of corner values: 0 is zero, lattice point i has i + 1.
+    """Where N points lie among M lattice points. Rows of corner values: row 0 is zero, lattice point i has row i + 1.
 
     corners, weights: (N, d + 1) rows and weights of the corners of each point's simplex, for slicing.
-    points, point_weights, starts: the same sorted by lattice point, for splatting; starts: (M,).
-    neighbours: (d + 1, 2, M) rows.
+    points, point_weights, starts: the same sorted by lattice point, for splatting; starts: (M,), where each begins.
+    neighbours: (d + 1, 2, M) rows of the two neighbours along each axis.
     """
 
     corners: Tensor
@@ -56,7 +56,7 @@ class _Lattice:
     neighbours: Tensor
 
     def filtered(self, values: Tensor) -> Tensor:
-        """(N, C) -> (N, C)"""
+        """Splat, blur and slice: (N, C) values of the points -> (N, C)"""
         splatted = F.embedding_bag(self.points, values, self.starts, mode="sum", per_sample_weights=self.point_weights)
         rows = F.pad(splatted, (0, 0, 1, 0))
         for before, after in self.neighbours:
@@ -65,7 +65,7 @@ class _Lattice:
 
 
 def _normalized(features: Tensor, *, weight: float) -> _Lattice:
-    """The lattice whose `filtered` multiplies with weight * D^-1/2 K D^-1/2, D being the row sums of K."""
+    """The lattice by which `filtered` multiplies with weight * D^-1/2 K D^-1/2. K: the kernel, D: its row sums."""
     lattice = _build(features)
     scale = 1 / (1 + 2.0 ** -features.shape[1])
     row_sums = scale * lattice.filtered(features.new_ones(len(features), 1))[:, 0]
@@ -78,15 +78,15 @@ def _normalized(features: Tensor, *, weight: float) -> _Lattice:
 
 
 def _build(features: Tensor) -> _Lattice:
-    """(N, d) float32 positions in units of the Gaussian's standard deviation -> their lattice"""
+    """The lattice of (N, d) float32 positions in units of the Gaussian's standard deviation"""
     num_points, d = features.shape
     axes = torch.arange(d + 1, device=features.device)
-    # into the plane of d + 1 coordinates that sum to zero
+    # elevate: into the plane of d + 1 coordinates that sum to zero
     numbers = torch.arange(1, d + 1, dtype=torch.float64, device=features.device)
     scaled = features * ((2 / 3) ** 0.5 * (d + 1) / (numbers * (numbers + 1)).sqrt()).float()
     sums_of_later = F.pad(scaled.flip(1).cumsum(1).flip(1), (0, 1))
     elevated = sums_of_later - axes * F.pad(scaled, (1, 0))
-    # the nearest multiples of d + 1; what they sum to is then taken back where rounding went furthest
+    # round to the nearest multiples of d + 1; their sum is then made zero where rounding changed most
     above, below = ((elevated / (d + 1)).ceil(), (elevated / (d + 1)).floor())
     multiples = torch.where(above * (d + 1) - elevated < elevated - below * (d + 1), above, below)
     rest = elevated - multiples * (d + 1)
@@ -121,11 +121,11 @@ def _build(features: Tensor) -> _Lattice:
         points=order // (d + 1),
         point_weights=weights.flatten()[order],
         starts=counts.cumsum(0) - counts,
-        neighbours=torch.stack([torch.stack([_rows(keys - o, keys), _rows(keys + o, keys)]) for o in offsets]),
+        neighbours=torch.stack([_rows(torch.stack([keys - offset, keys + offset]), keys) for offset in offsets]),
     )
 
 
 def _rows(wanted: Tensor, keys: Tensor) -> Tensor:
-    """The rows of `wanted` among sorted keys, 0 for those that are not there"""
+    """The rows of the wanted keys among the sorted `keys`, 0 for those that are missing"""
     places = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
     return torch.where(keys[places] == wanted, places + 1, 0)

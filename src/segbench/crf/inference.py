@@ -1,4 +1,4 @@
-"""Label maps that follow the edges of the image: mean-field inference of the dense CRF after a network."""
+"""Mean-field inference of the dense CRF, which moves a network's class boundaries to the edges of the image."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import numpy as np
 from segbench.crf.energy import CRFParameters
 from segbench.errors import InputError
 from segbench.images import RGBImage
+from segbench.labels import LabelMap
 from segbench.prediction.predictor import Probabilities
 
 SUM_TOLERANCE = 1e-3
@@ -17,17 +18,26 @@ def refine(
 ) -> Probabilities:
     """(H, W, 3) uint8 RGB and a network's (C, H, W) probabilities -> (C, H, W) refined probabilities.
 
-    device: cpu takes one core and releases the GIL; else a device of torch.
-    Raises InputError if the sizes differ, a probability is not finite or negative, or they do not sum to one.
+    device: `cpu` uses one core and releases the GIL, so that threads can use the others; any other is a torch device.
+    Raises InputError if the sizes differ, a probability is negative or not finite, or they do not sum to 1.
     """
     return refine_after(image, probabilities, parameters, steps=[parameters.steps], device=device)[0]
+
+
+def refined_label_map(
+    image: RGBImage, probabilities: Probabilities, parameters: CRFParameters | None, *, device: str = "cpu"
+) -> LabelMap:
+    """(H, W) label map of the most probable classes, after `refine` unless parameters are None."""
+    if parameters is not None:
+        probabilities = refine(image, probabilities, parameters, device=device)
+    return probabilities.argmax(axis=0).astype(np.uint8)
 
 
 def refine_after(
     image: RGBImage, probabilities: Probabilities, parameters: CRFParameters, *, steps: Sequence[int],
     device: str = "cpu",
 ) -> list[Probabilities]:  # fmt: skip
-    """As `refine`, but after each of the given numbers of steps, in ascending order; parameters.steps is not used."""
+    """The results of `refine` after each of `steps`, ascending numbers of steps, which replace parameters.steps."""
     _check(image, probabilities)
     if not steps or min(steps) < 1 or sorted(set(steps)) != list(steps):
         raise InputError(f"steps are {list(steps)}; they must be at least 1, in ascending order")

@@ -1,7 +1,7 @@
-"""Eight float32 numbers as one value in numba's compiled code: explicit SIMD, on any CPU that LLVM knows.
+"""Eight float32 numbers as one value in numba's compiled code: explicit SIMD, on any CPU that LLVM supports.
 
-A loop over a row of classes is vectorised badly, since the compiler cannot know that two rows do not overlap.
-numba keeps compiled functions on disk and does not see that a file they import has changed: after an edit here,
+The compiler vectorises a plain loop over a row of classes badly, since it cannot know that two rows do not overlap.
+numba keeps compiled functions on disk and does not notice a change in a file that they import: after an edit here,
 remove `__pycache__`.
 """
 
@@ -35,7 +35,7 @@ _lanes = _LanesType()
 
 
 def _same(value):
-    """One number, or a vector's constant, in all lanes."""
+    """A constant with one number in all lanes."""
     return ir.Constant(_floats, [value] * WIDTH)
 
 
@@ -67,7 +67,7 @@ def zeros(context):
 
 @intrinsic
 def load(context, array, start):
-    """Eight elements of a contiguous float32 array, seen flat, from index `start` on."""
+    """Read eight elements of a contiguous float32 array, seen flat, from index `start` on."""
 
     def generate(context, builder, signature, arguments):
         return builder.load(_address(context, builder, signature.args[0], *arguments), align=4)
@@ -77,7 +77,7 @@ def load(context, array, start):
 
 @intrinsic
 def store(context, array, start, value):
-    """The opposite of `load`."""
+    """Write eight elements to a contiguous float32 array, seen flat, from index `start` on."""
 
     def generate(context, builder, signature, arguments):
         array, start, value = arguments
@@ -89,7 +89,7 @@ def store(context, array, start, value):
 
 @intrinsic
 def add(context, first, second):
-    """Lane by lane."""
+    """The sum of two values, lane by lane."""
 
     def generate(context, builder, signature, arguments):
         return builder.fadd(*arguments)
@@ -110,7 +110,7 @@ def multiply_add(context, factor, value, addend):
 
 @intrinsic
 def largest(context, value):
-    """The largest of the eight."""
+    """The largest of the eight numbers."""
 
     def generate(context, builder, signature, arguments):
         return _llvm(builder, f"llvm.vector.reduce.fmax.v{WIDTH}f32", _float, arguments)
@@ -120,7 +120,7 @@ def largest(context, value):
 
 @intrinsic
 def total(context, value):
-    """The sum of the eight, in any order."""
+    """The sum of the eight numbers, added in any order."""
 
     def generate(context, builder, signature, arguments):
         operands = [ir.Constant(_float, 0.0), *arguments]

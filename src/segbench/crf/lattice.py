@@ -1,4 +1,4 @@
-"""Permutohedral lattice: Gaussian filtering of many channels in time linear in the number of points, on CPUs.
+"""Permutohedral lattice: Gaussian filtering of many channels, on CPUs, in time linear in the number of points.
 
 Adams, Baek, Davis: Fast high-dimensional filtering using the permutohedral lattice, Eurographics 2010. A point in d
 dimensions lies in a simplex of the lattice. Its value is splatted to the simplex's d + 1 corners, the corners are
@@ -26,10 +26,10 @@ LARGEST_KEY = 2**62
 
 
 class Lattice(NamedTuple):
-    """Where N points stand among M lattice points. Rows of corner values: 0 stays zero, lattice point i has i + 1.
+    """Where N points lie among M lattice points. Rows of corner values: row 0 is zero, lattice point i has row i + 1.
 
     corners, weights: (N, d + 1) rows and barycentric weights of the corners of each point's simplex.
-    chains: rows of neighbours, one axis after the other; row 0 ends each chain of neighbours.
+    chains: rows of neighbours in a line, for one axis after the other; row 0 ends each line.
     num_rows: M + 1.
     """
 
@@ -42,24 +42,24 @@ class Lattice(NamedTuple):
 def normalized(features: Floats, *, weight: float) -> Lattice:
     """The lattice by which splat, blur and slice multiply with weight * D^-1/2 K D^-1/2.
 
-    features: (N, d) float32 positions in units of the Gaussian's standard deviation, d being 2 or 5. K: the Gaussian
+    features: (N, d) float32 positions in units of the Gaussian's standard deviation; d is 2 or 5. K: the Gaussian
     kernel between all points, D: its row sums. Raises InputError if the positions are too far apart.
     """
     lattice = build(features)
     d = features.shape[1]
-    scale = 1 / (1 + 2.0**-d)  # of Adams et al., so that the weights of a blur sum to about one
+    scale = 1 / (1 + 2.0**-d)  # of Adams et al.: the weights of a blur then sum to about one
     row_sums = scale * _filter_ones(*lattice)
     factors = np.sqrt(scale * weight / row_sums).astype(np.float32)
     return lattice._replace(weights=lattice.weights * factors[:, None])
 
 
 def build(features: Floats) -> Lattice:
-    """(N, d) float32 positions in units of the Gaussian's standard deviation -> their lattice, d being 2 or 5"""
+    """The lattice of (N, d) float32 positions in units of the Gaussian's standard deviation; d is 2 or 5"""
     d = features.shape[1]
     origins, ranks, weights, low, high = _FIND_SIMPLICES[d](features)
     low, high = low - 2 * (d + 1), high + 2 * (d + 1)  # room for corners and their neighbours
     sizes = [int(size) for size in high - low + 1]
-    radices = [1]  # a key has one digit a coordinate but the last, which follows from the others
+    radices = [1]  # a key has one digit per coordinate, without the last, which follows from the others
     for size in sizes[:-1]:
         radices.append(radices[-1] * size)
     if radices[-1] * sizes[-1] > LARGEST_KEY:
@@ -70,7 +70,7 @@ def build(features: Floats) -> Lattice:
 
 
 def _simplex_finder(d):
-    """Compiled for one d, so that the loops over coordinates are unrolled."""
+    """`find`, compiled for one d, so that the loops over coordinates are unrolled."""
 
     @compiled
     def find(features):
@@ -90,14 +90,14 @@ def _simplex_finder(d):
         rank = np.empty(d + 1, np.int32)
         barycentric = np.empty(d + 2, np.float32)
         for p in range(n):
-            # into the plane of d + 1 coordinates that sum to zero
+            # elevate: into the plane of d + 1 coordinates that sum to zero
             sum_of_later = np.float32(0)
             for i in range(d, 0, -1):
                 scaled = features[p, i - 1] * scale[i - 1]
                 elevated[i] = sum_of_later - np.float32(i) * scaled
                 sum_of_later += scaled
             elevated[0] = sum_of_later
-            # the nearest multiples of d + 1; what they sum to is then taken back where rounding went furthest
+            # round to the nearest multiples of d + 1; their sum is then made zero where rounding changed most
             excess = np.int32(0)
             for i in range(d + 1):
                 multiple = elevated[i] * down
@@ -141,7 +141,7 @@ _FIND_SIMPLICES = {d: _simplex_finder(d) for d in (2, 5)}
 
 @compiled
 def _slot(slots, keys, key):
-    """Where a key's number is in the hash table, or where it would go."""
+    """The slot of the hash table that has a key's number, or the free slot that it belongs in."""
     mask = len(slots) - 1
     slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
     while slots[slot] != NOTHING and keys[slots[slot]] != key:
@@ -151,7 +151,7 @@ def _slot(slots, keys, key):
 
 @compiled
 def _number_corners(origins, ranks, low, digits):
-    """-> (N, d + 1) rows of corners, (M,) keys in order of number, and the hash table from keys to numbers"""
+    """Returns (N, d + 1) rows of corners, (M,) keys in the order of their numbers, and the slots of the hash table"""
     n, d = origins.shape
     corners = np.empty((n, d + 1), np.int32)
     keys = np.empty(1 << 14, np.int64)
@@ -166,7 +166,7 @@ def _number_corners(origins, ranks, low, digits):
         for i in range(d + 1):
             digit_of_rank[ranks[p, i]] = digits[i]
         for corner in range(d + 1):
-            if corner:  # all coordinates grow by one, but the largest that has not yet shrunk by d
+            if corner:  # all coordinates grow by one, but the largest that has not yet shrunk shrinks by d
                 key += step - (d + 1) * digit_of_rank[d + 1 - corner]
             slot = _slot(slots, keys, key)
             if slots[slot] == NOTHING:
@@ -185,7 +185,7 @@ def _number_corners(origins, ranks, low, digits):
 
 @compiled
 def _find_neighbours(keys, slots, digits):
-    """-> (d + 1, M + 1) rows: the next neighbour of each row along each axis, 0 where there is none"""
+    """Returns (d + 1, M + 1) rows: the next neighbour of each row along each axis, 0 where there is none"""
     num_axes, num_keys = len(digits), len(keys)
     following = np.zeros((num_axes, num_keys + 1), np.int32)
     step = digits.sum()
@@ -198,9 +198,9 @@ def _find_neighbours(keys, slots, digits):
 
 @compiled
 def _link(following):
-    """Next neighbours -> chains; a row without neighbours along an axis is in none, since the blur leaves it alone"""
+    """Next neighbours -> chains. A row without neighbours along an axis is in none: the blur does not change it."""
     num_axes, num_rows = following.shape
-    chains = np.empty(num_axes * num_rows * 3 // 2, np.int32)  # at most one end for two rows
+    chains = np.empty(num_axes * num_rows * 3 // 2, np.int32)  # at most one end per two rows
     is_first = np.empty(num_rows, np.bool_)
     end = 0
     for axis in range(num_axes):
@@ -221,7 +221,7 @@ def _link(following):
 
 @compiled
 def blur(values, chains):
-    """In place: each row plus half of its two neighbours, along one axis after the other. values: (M + 1, C)"""
+    """Add half of its two neighbours to each row, along one axis after the other, in place. values: (M + 1, C)"""
     width = values.shape[1]
     for lane in range(0, width, LANES):
         before = zeros()
@@ -238,7 +238,7 @@ def blur(values, chains):
 
 @compiled
 def _filter_ones(corners, weights, chains, num_rows):
-    """(N,) float32 row sums of the kernel: splat, blur and slice of ones"""
+    """Splat, blur and slice ones: (N,) float32 row sums of the kernel"""
     n, num_corners = corners.shape
     values = np.zeros(num_rows, np.float32)
     for p in range(n):

@@ -1,18 +1,18 @@
-"""Mean-field inference of the dense CRF on one core of a CPU; it releases the GIL, so that threads use the others."""
+"""Mean-field inference of the dense CRF on one CPU core. It releases the GIL, so that threads can use the others."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from segbench.crf.energy import CRFParameters, Floats, appearance_features, log_probabilities, positions
+from segbench.crf.energy import CRFParameters, Floats, appearance_features, negative_unary, positions
 from segbench.crf.lanes import WIDTH as LANES
 from segbench.crf.lanes import exp_difference, largest, load, multiply_add, store, total
 from segbench.crf.lattice import Lattice, blur, compiled, normalized
 from segbench.images import RGBImage
 
 IMPOSSIBLE = -1e4
-"""The log probability of the rows' unused lanes."""
+"""The log probability in the lanes of a row that no class uses."""
 APPEARANCE_CORNERS, SMOOTHNESS_CORNERS = 6, 3
 
 
@@ -24,7 +24,7 @@ def mean_field(
     appearance = normalized(appearance_features(image, parameters), weight=parameters.appearance_weight)
     smoothness = _smoothness(height, width, parameters.smoothness_sigma_xy, parameters.smoothness_weight)
     lanes = -(-num_classes // LANES) * LANES
-    unary = _in_rows(log_probabilities(probabilities), lanes)
+    unary = _in_rows(negative_unary(probabilities), lanes)
 
     def blank(lattice: Lattice) -> Floats:
         return np.zeros((lattice.num_rows, lanes), np.float32)
@@ -51,13 +51,13 @@ def mean_field(
 
 @lru_cache(maxsize=2)
 def _smoothness(height: int, width: int, sigma_xy: float, weight: float) -> Lattice:
-    """The same for all images of one size."""
+    """The smoothness lattice, which is the same for all images of one size."""
     return normalized(positions(height, width, sigma_xy=sigma_xy), weight=weight)
 
 
 @compiled
 def _in_rows(channels, lanes):
-    """(C, N) -> (N, lanes), filled up with impossible classes"""
+    """(C, N) -> (N, lanes), where lanes without a class are IMPOSSIBLE"""
     num_channels, n = channels.shape
     rows = np.full((n, lanes), np.float32(IMPOSSIBLE))
     for p in range(n):
@@ -71,10 +71,11 @@ def _step(
     unary, appearance_corners, appearance_weights, smoothness_corners, smoothness_weights,
     appearance_messages, smoothness_messages, appearance_sums, smoothness_sums, refined, slices, splats,
 ):  # fmt: skip
-    """One pass over the pixels: slice what the kernels say, softmax, splat the new probabilities.
+    """One pass over the pixels: slice the messages, add the negative unary term, softmax, splat the probabilities.
 
-    unary: (N, lanes); messages and sums: (num_rows, lanes) rows of the two lattices; refined: (C, N), or (0, N) where
-    the probabilities are not wanted. The first pass has nothing to slice, the last need not splat.
+    unary: (N, lanes) negative unary term; messages, sums: (num_rows, lanes) rows of the two lattices; refined: (C, N),
+    or (0, N) if the probabilities are not wanted. slices: False in the first pass, which has no messages; splats:
+    False in the last.
     """
     n, width = unary.shape
     row = np.empty(width, np.float32)

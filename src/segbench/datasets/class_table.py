@@ -1,7 +1,8 @@
-"""classes.csv: which pixels of a mask are of which class.
+"""classes.csv: which values or colours of a mask stand for which class.
 
-It has a line a class, in order, with the columns name and value, for masks of grey levels or with a palette; or name,
-red, green and blue, for masks in colours; or all five. Pixels of lines named ignore have no class.
+It has one line per class, in the order of the class indices. Masks in grey levels or with a palette need the columns
+name and value; masks in colours need name, red, green and blue; all five columns serve both. Pixels with the value or
+colour of a line named `ignore` have no class.
 """
 
 import csv
@@ -19,12 +20,15 @@ from segbench.labels import IGNORE_INDEX, RGB, Classes, LabelMap, distinct_color
 IGNORE = "ignore"
 MOST_VALUE, MOST_LEVEL = 65535, 255
 NAME = re.compile(r"[\w .-]+")
-"""What the name of a metric may be in MLflow."""
+"""MLflow allows these characters in the names of metrics, which class names are part of."""
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The classes, and the class indices of values and of colours; one of the two may be empty."""
+    """The classes of classes.csv.
+
+    of_value, of_color: the class index or IGNORE_INDEX of each value and colour; one of the two may be empty.
+    """
 
     classes: Classes
     of_value: Mapping[int, int]
@@ -32,7 +36,7 @@ class ClassTable:
 
     @classmethod
     def read(cls, path: Path) -> "ClassTable":
-        """Raises InputError for what the file lacks, has twice or has in a wrong form."""
+        """Read classes.csv. Raises InputError for a missing column, a wrong cell, and a name, value or colour twice."""
         records = read_records(path, columns=["name"])
         names = [record["name"] for record in records if record["name"] != IGNORE]
         for name in names:
@@ -51,7 +55,7 @@ class ClassTable:
         return cls(classes, of_value=of_value, of_color=of_color)
 
     def label_map(self, path: Path) -> LabelMap:
-        """A mask's file -> (H, W) label map. Raises InputError for a value or colour that is in no line."""
+        """(H, W) label map of a mask's file. Raises InputError for a value or colour that is in no line."""
         mask = read_mask(path) if self.of_value else read_image(path)
         with about(path):
             if mask.ndim == 2:
@@ -64,12 +68,15 @@ class ClassTable:
 
 
 def read_records(path: Path, *, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The lines of a CSV file by its header. InputError if it is missing, damaged, empty or lacks a column."""
+    """The lines of a CSV file, as text by the names of the header.
+
+    Raises InputError if the file is missing, damaged or empty, or lacks one of `columns`.
+    """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin a file with a mark
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin files with a byte order mark
             lines = [[cell.strip() for cell in line] for line in csv.reader(file)]
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; it must have lines {','.join(columns)}") from None
+        raise InputError(f"{path}: no such file; it must be a table with the columns {','.join(columns)}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV file ({error})") from None
     header, *rows = [line for line in lines if any(line)] or [[]]
@@ -80,12 +87,12 @@ def read_records(path: Path, *, columns: Sequence[str]) -> list[dict[str, str]]:
         if len(row) != len(header):
             raise InputError(f"{path}: the line {','.join(row)} must have {len(header)} cells: {','.join(header)}")
     if not rows:
-        raise InputError(f"{path}: no line below its first")
+        raise InputError(f"{path}: no line below the header")
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _values(path: Path, records: Sequence[Mapping[str, str]]) -> list[int]:
-    """Of each line, none if there is no such column."""
+    """The value of each line; an empty list if there is no such column."""
     if "value" not in records[0]:
         return []
     values = [_number(path, record, "value", most=MOST_VALUE) for record in records]
@@ -94,6 +101,7 @@ def _values(path: Path, records: Sequence[Mapping[str, str]]) -> list[int]:
 
 
 def _colors(path: Path, records: Sequence[Mapping[str, str]]) -> list[RGB]:
+    """The colour of each line; an empty list if there are no such columns."""
     if not {"red", "green", "blue"} <= records[0].keys():
         return []
     channels = [
@@ -114,4 +122,4 @@ def _number(path: Path, record: Mapping[str, str], column: str, *, most: int) ->
 def _check_distinct(path: Path, kind: str, entries: Sequence[object]) -> None:
     for entry, count in Counter(entries).items():
         if count > 1:
-            raise InputError(f"{path}: the {kind} {entry} is there {count} times; it must tell one class")
+            raise InputError(f"{path}: the {kind} {entry} is there {count} times; it must stand for one class")

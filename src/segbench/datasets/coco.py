@@ -1,7 +1,7 @@
 """COCO 2017: 118,287 train and 5,000 val images, with panoptic labels (133 classes) or stuff labels (92 classes).
 
 Lin et al.: Microsoft COCO, 2014. Kirillov et al.: Panoptic segmentation, 2019. Caesar et al.: COCO-Stuff, 2018. Names
-of classes are the annotations' own. The published val is our test; our val is held out of train.
+of classes come from the annotations. The published val is our test; our val is held out of train.
 """
 
 from collections.abc import Mapping
@@ -17,14 +17,15 @@ from segbench.labels import IGNORE_INDEX, RGB, Classes, LabelMap, distinct_color
 
 Labels = Literal["panoptic", "stuff"]
 Loads = dict[str, partial[tuple[RGBImage, LabelMap]]]
-"""What reads an image with its label map, by the image's name."""
+"""Loaders of an image with its label map, by the image's name."""
 
 
 def open_source(root: Path, *, labels: Labels) -> Source:
     """Examples of `root`, which holds train2017/, val2017/ and annotations/, all unpacked.
 
-    annotations/ has the folders panoptic_train2017 and so on beside files of those names and .json, or the folders
-    stuff_train2017_pixelmaps and so on beside stuff_val2017.json. InputError if one is missing.
+    For panoptic labels, annotations/ has panoptic_train2017/, panoptic_train2017.json and both for val2017; for stuff
+    labels, stuff_train2017_pixelmaps/, stuff_val2017_pixelmaps/ and stuff_val2017.json. Raises InputError if one is
+    missing.
     """
     root = project_root() / root
     categories = _categories(root, labels)
@@ -41,7 +42,7 @@ def open_source(root: Path, *, labels: Labels) -> Source:
 
 
 def read_classes(root: Path, *, labels: Labels) -> Classes:
-    """The categories of val2017's annotations. InputError if they are not there."""
+    """The categories in val2017's annotations. Raises InputError if these are missing."""
     return _classes(_categories(project_root() / root, labels))
 
 
@@ -56,7 +57,7 @@ def _classes(categories: list[dict[str, Any]]) -> Classes:
 
 
 def _stuff(root: Path, published: str, class_of: Mapping[int, int]) -> Loads:
-    """Grey PNG: a category's id, 0 for none."""
+    """Label maps in grey PNG: each pixel has its category's id, or 0 for none."""
     class_of = {0: IGNORE_INDEX} | dict(class_of)
     return {
         path.stem: partial(read_pair, root / published / f"{path.stem}.jpg", path, class_of)
@@ -65,7 +66,7 @@ def _stuff(root: Path, published: str, class_of: Mapping[int, int]) -> Loads:
 
 
 def _panoptic(root: Path, published: str, class_of: Mapping[int, int]) -> Loads:
-    """RGB PNG: a segment's number, black for none. The JSON beside it tells each segment's category."""
+    """Label maps in RGB PNG: a colour is a segment's number, black is none; the JSON file has their categories."""
     folder = root / "annotations" / f"panoptic_{published}"
     loads = {}
     for entry in read_json(folder.with_suffix(".json"))["annotations"]:

@@ -1,4 +1,4 @@
-"""Downloads that show their progress, continue where they stopped, and are checked for size."""
+"""Downloads that show progress, resume where they stopped, and are checked for completeness."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,20 +15,20 @@ TIMEOUT_S = 30
 
 
 def download(url: str, path: Path) -> None:
-    """Fetch `url` to `path`; a partial file beside it is continued if the server can, else begun again.
+    """Fetch `url` to `path`. A partial file beside it is resumed if the server can, and started again otherwise.
 
-    Raises OSError (requests' errors are OSErrors) if the server cannot be reached or sends too few bytes;
-    the partial file stays for the next try.
+    Raises OSError (requests' errors are OSErrors) if the server cannot be reached or sends too few bytes. The partial
+    file stays, so that the next call resumes it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     have_bytes = partial.stat().st_size if partial.exists() else 0
-    headers = {"Accept-Encoding": "identity"}  # compressed, lengths and ranges would not be those of the file
+    headers = {"Accept-Encoding": "identity"}  # lengths and ranges would count compressed bytes
     if have_bytes:
         headers["Range"] = f"bytes={have_bytes}-"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            # The partial file is as long as the whole, or the file has changed: only a new start can tell.
+            # The partial file is complete, or the server's file has changed; starting again is right in both cases.
             partial.unlink()
             download(url, path)
             return
@@ -54,14 +54,14 @@ def download(url: str, path: Path) -> None:
 
 @contextmanager
 def downloading(root: Path) -> Iterator[Path]:
-    """A temporary folder for torchvision to download into, which becomes `root` when all is there and unpacked.
+    """Give a temporary folder for torchvision to download into and unpack; it becomes `root` when the block ends.
 
-    InputError, one line that says what to do, if it cannot be fetched or is not what its checksum says.
+    Raises InputError that says what to do if the download fails or its checksum is wrong.
     """
     try:
         with replacing(root) as temporary:
             yield temporary
-    except (OSError, RuntimeError, EOFError) as error:  # RuntimeError: torchvision's for a wrong checksum
+    except (OSError, RuntimeError, EOFError) as error:  # torchvision raises RuntimeError for a wrong checksum
         reason = " ".join(str(error).split())
         raise InputError(
             f"{root}: no such folder, and it cannot be downloaded ({reason}); run again when online, or put your copy "

@@ -1,9 +1,9 @@
 """Your own images: a folder with images/, masks/ and classes.csv.
 
-images/      grey or RGB of 8 or 16 bits, in any format that Pillow reads
-masks/       a mask an image, of its name and size: grey of 8 or 16 bits, palette, black and white, or RGB
-classes.csv  see class_table.py
-groups.csv   name,group, where images of one patient, scene or video must not be in two splits
+images/      grey or RGB images of 8 or 16 bits, in any format that Pillow reads
+masks/       one mask per image, of the same name and size: grey of 1, 8 or 16 bits, palette, or RGB
+classes.csv  which values or colours of a mask stand for which class: see class_table.py
+groups.csv   optional, with the columns name and group: images of one group, such as a patient, stay in one split
 """
 
 from collections import Counter, defaultdict
@@ -26,7 +26,7 @@ from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 
 
 class Item(NamedTuple):
-    """An image and its mask. name: its path in images/ without the format, in one word."""
+    """An image and its mask. name: its path in images/ without the suffix, `__` in place of `/`."""
 
     name: str
     image: Path
@@ -36,44 +36,45 @@ class Item(NamedTuple):
 def open_source(
     root: Path, *, groups: Path | None, bits: int, split: params.FoldersSplit | params.ListsSplit | params.RatioSplit
 ) -> Source:
-    """Examples of `root`; with groups, a file in it, an example's group is also its block.
+    """Examples of the folder `root`.
 
-    bits: what images of more than 8 bits a channel use of them.
-    Raises InputError, a line a mistake, for an image without a mask, a mask without an image, a name that is there
-    twice, a wrong classes.csv, groups.csv or list, and an image or group in two splits.
+    groups: a file in `root`; an example's group is then also its block. bits: how many of 16 bits the images use.
+    Raises InputError, with one line per mistake, for an image without a mask, a mask without an image, two images of
+    one name, a wrong classes.csv, groups.csv or list, and an image or group in two splits.
     """
     root = project_root() / root
     table = ClassTable.read(root / "classes.csv")
     group_of = _groups(root / groups) if groups else {}
     match split:
         case params.FoldersSplit():
-            found = [(each, *item) for each in SPLITS for item in _items(root, each)]
+            found = [(split_name, item) for split_name in SPLITS for item in _items(root, split_name)]
         case params.ListsSplit():
             by_name = {item.name: item for item in _items(root)}
-            found = [(each, *by_name[name]) for each in SPLITS for name in _listed(root / f"{each}.txt", by_name)]
-            _check_apart("image", ((name, each) for each, name, _, _ in found))
+            lists = {split_name: _read_list(root / f"{split_name}.txt", by_name) for split_name in SPLITS}
+            found = [(split_name, by_name[name]) for split_name, names in lists.items() for name in names]
+            _check_in_one_split("image", ((item.name, split_name) for split_name, item in found))
         case params.RatioSplit():
             items = _items(root)
-            dealt = _dealt([group_of.get(item.name, item.name) for item in items], split)
-            found = [(each, *item) for each, item in zip(dealt, items, strict=True)]
+            splits = _deal([group_of.get(item.name, item.name) for item in items], split)
+            found = list(zip(splits, items, strict=True))
     if groups:
-        raise_listed([f"{root / groups}: no line for {name}" for _, name, _, _ in found if name not in group_of])
-        _check_apart("group", ((group_of[name], each) for each, name, _, _ in found))
+        raise_listed([f"{root / groups}: no line for {item.name}" for _, item in found if item.name not in group_of])
+        _check_in_one_split("group", ((group_of[item.name], split_name) for split_name, item in found))
     examples = [
         Example(
-            split=each,
-            name=name,
-            group=group_of.get(name, each),
-            block=group_of.get(name, name),
-            load=partial(_load, image, mask, table=table, bits=bits),
+            split=split_name,
+            name=item.name,
+            group=group_of.get(item.name, split_name),
+            block=group_of.get(item.name, item.name),
+            load=partial(_load, item.image, item.mask, table=table, bits=bits),
         )
-        for each, name, image, mask in found
+        for split_name, item in found
     ]
     return Source(classes=table.classes, ignore_index=IGNORE_INDEX, examples=examples)
 
 
 def read_classes(root: Path) -> Classes:
-    """The classes of `root`/classes.csv. InputError if it is missing or wrong."""
+    """The classes of `root`/classes.csv. Raises InputError if it is missing or wrong."""
     return ClassTable.read(project_root() / root / "classes.csv").classes
 
 
@@ -82,7 +83,7 @@ def _load(image_path: Path, mask_path: Path, *, table: ClassTable, bits: int) ->
 
 
 def _items(root: Path, split: str = "") -> list[Item]:
-    """Images with their masks, in the order of their names. InputError, a line a file, for one without the other."""
+    """Images with their masks, by name. Raises InputError, with one line per file, for one without the other."""
     images, masks = (_files(root / kind / split) for kind in ("images", "masks"))
     raise_listed(
         [f"{path}: no mask {root / 'masks' / split / name}.*" for name, path in images.items() if name not in masks]
@@ -92,7 +93,7 @@ def _items(root: Path, split: str = "") -> list[Item]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Image files by name."""
+    """The image files in a folder and the folders in it, by name."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     files: dict[str, Path] = {}
@@ -101,17 +102,18 @@ def _files(folder: Path) -> dict[str, Path]:
         if path.suffix.lower() in Image.registered_extensions():
             first = files.setdefault(_name(path.relative_to(folder)), path)
             if first != path:
-                twice.append(f"{path}: it has the name of {first}")
+                twice.append(f"{path}: it has the same name as {first}")
     raise_listed(twice)
     return files
 
 
 def _name(path: Path) -> str:
+    """The name of the image at a path in its folder."""
     return "__".join((path.with_suffix("") if path.suffix.lower() in Image.registered_extensions() else path).parts)
 
 
-def _listed(path: Path, names: Collection[str]) -> list[str]:
-    """The names in a list, a line each, with or without the format. InputError if one is no image's."""
+def _read_list(path: Path, names: Collection[str]) -> list[str]:
+    """The names in a list, one per line, with or without suffix. Raises InputError if one is not in `names`."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; a split by lists needs train.txt, val.txt and test.txt")
     listed = [_name(Path(line.strip())) for line in path.read_text().splitlines() if line.strip()]
@@ -119,23 +121,24 @@ def _listed(path: Path, names: Collection[str]) -> list[str]:
     return listed
 
 
-def _dealt(groups: Sequence[str], split: params.RatioSplit) -> list[str]:
-    """The split of each item: whole groups in random order, each to the split that has least of its share so far."""
+def _deal(groups: Sequence[str], split: params.RatioSplit) -> list[str]:
+    """The split of each image. Groups, in random order, go to the split that has the least of its share so far."""
     shares = {"train": 1 - split.val - split.test, "val": split.val, "test": split.test}
     sizes, counts = Counter(groups), Counter[str]()
     split_of: dict[str, str] = {}
     for group in np.random.default_rng(split.seed).permutation(sorted(sizes)).tolist():
-        split_of[group] = min(SPLITS, key=lambda each: counts[each] / shares[each])
+        split_of[group] = min(SPLITS, key=lambda name: counts[name] / shares[name])
         counts[split_of[group]] += sizes[group]
     return [split_of[group] for group in groups]
 
 
 def _groups(path: Path) -> dict[str, str]:
+    """The group of each image by name."""
     return {_name(Path(record["name"])): record["group"] for record in read_records(path, columns=["name", "group"])}
 
 
-def _check_apart(kind: str, places: Iterable[tuple[str, str]]) -> None:
-    """InputError, a line a name, if one of (name, split) is in several splits."""
+def _check_in_one_split(kind: str, places: Iterable[tuple[str, str]]) -> None:
+    """Raise InputError, with one line per name, if (name, split) pairs give a name several splits."""
     splits_of: dict[str, list[str]] = defaultdict(list)
     for name, split in dict.fromkeys(places):
         splits_of[name].append(split)

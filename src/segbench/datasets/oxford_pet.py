@@ -1,7 +1,7 @@
-"""Oxford-IIIT Pet: photographs of 37 breeds of cats and dogs, in two classes; groups: species.
+"""Oxford-IIIT Pet: photographs of 37 breeds of cats and dogs, with the classes pet and background.
 
-Parkhi et al.: Cats and dogs, 2012. Licence CC BY-SA 4.0. The trimap's third value, "not classified", has no class. The
-published test split is ours; our val is held out of trainval.
+Parkhi et al.: Cats and dogs, 2012. Licence CC BY-SA 4.0. The trimap's third value, "not classified", has no class. A
+group is a species. The published test split is our test; our val is held out of trainval.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ CLASS_OF = {1: 0, 2: 1, 3: IGNORE_INDEX}
 
 
 def open_source(root: Path) -> Source:
-    """Examples of `root`, which holds oxford-iiit-pet and is downloaded if it is missing.
+    """Examples of `root`, which holds oxford-iiit-pet/ and is downloaded if it is missing.
 
     Raises InputError if a list names a file that is not there.
     """
@@ -47,15 +47,15 @@ def open_source(root: Path) -> Source:
 
 
 def _species(listing: Path) -> dict[str, str]:
-    """By name, of lines such as `Abyssinian_100 1 1 1`: image, breed, species and breed within it."""
+    """The species by image name, from lines such as `Abyssinian_100 1 1 1`: name, breed, species, breed in it."""
     if not listing.is_file():
         raise InputError(f"{listing}: no such file; the root holds oxford-iiit-pet with images and annotations")
-    columns = [line.split() for line in listing.read_text().splitlines() if line and not line.startswith("#")]
-    return {name: SPECIES[species] for name, _, species, _ in columns}
+    rows = [line.split() for line in listing.read_text().splitlines() if line and not line.startswith("#")]
+    return {name: SPECIES[species] for name, _, species, _ in rows}
 
 
 def _download(root: Path) -> None:
-    from torchvision.datasets import OxfordIIITPet  # takes seconds, and torch with it
+    from torchvision.datasets import OxfordIIITPet  # takes seconds, since it imports torch
 
     with downloading(root) as temporary:
         OxfordIIITPet(temporary, target_types="segmentation", download=True)

@@ -1,7 +1,7 @@
-"""From any source to the prepared form: every example checked, several at a time, all of them or none.
+"""Bringing a source's examples into the prepared form: each is checked, and the dataset appears only if all are good.
 
-Only a few images are in memory at a time. Until all are written they lie beside the prepared dataset, with a journal:
-after a kill, or once a wrong file is mended, the next run goes on from there.
+Only a few images are in memory at a time. Until all are written, they lie in a folder beside the prepared dataset,
+with a journal of what is finished. After a kill or an error, the next run continues from there.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, astuple
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import imagehash
 import numpy as np
@@ -26,6 +27,7 @@ from segbench.files import put_in_place, write_json
 from segbench.images import write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes, check_label_range
 from segbench.parallel import map_in_order, num_cores
+from segbench.sources import source_digests
 
 JOURNAL = "journal.jsonl"
 
@@ -33,8 +35,8 @@ JOURNAL = "journal.jsonl"
 def prepare(source: Source, root: Path) -> Prepared:
     """Check every example and write it to `root`, which stays as it was until all of them are good.
 
-    Raises InputError, a line an offending file, if a split is empty, a name is there twice, an image or label
-    map is damaged, their sizes differ, or a label is outside the classes.
+    Raises InputError if a split is empty or has two images of one name; and, with one line per image, if an image or
+    label map is damaged, their sizes differ, or a label is outside the classes.
     """
     _check_names(source)
     unfinished = root.with_name(f".{root.name}.partial")
@@ -75,12 +77,12 @@ def _check_names(source: Source) -> None:
 
 
 def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
-    """In the order of the examples: their rows, each written into the journal, or what is wrong with them."""
+    """The row of each example, once it is in the journal, or what is wrong with the example; in their order."""
     path = unfinished / JOURNAL
-    written, prefix = _read_journal(path), _identity(source)
+    written, common = _read_journal(path), _common_digest(source)
 
     def outcome(example: Example) -> tuple[str | None, Row | InputError]:
-        key = _key(example, prefix)
+        key = _key(example, common)
         if key in written:
             return None, written[key]
         try:
@@ -91,7 +93,8 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
     with path.open("a") as journal:
         for key, row in map_in_order(outcome, source.examples, workers=num_cores()):
             if isinstance(row, Row) and key:
-                journal.write(f"\n{json.dumps([key, asdict(row)])}")  # begins a line: a kill may have cut the last
+                # The newline comes first, since a kill may have cut the line before.
+                journal.write(f"\n{json.dumps([key, asdict(row)])}")
                 journal.flush()
             yield row
 
@@ -99,28 +102,34 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
 def _read_journal(path: Path) -> dict[str | None, Row]:
     rows: dict[str | None, Row] = {}
     for line in path.read_text().splitlines() if path.exists() else []:
-        with suppress(ValueError):  # cut by a kill
+        with suppress(ValueError):  # a line that a kill cut
             key, row = json.loads(line)
             rows[key] = Row(**{**row, "class_pixels": tuple(row["class_pixels"])})
     return rows
 
 
-def _identity(source: Source) -> str:
-    """All but the example that a row depends on: the classes, and how this code reads and writes."""
-    package = Path(__file__).parent
-    code = [path.read_text() for path in [*sorted(package.glob("*.py")), *sorted(package.parent.glob("*.py"))]]
+def _common_digest(source: Source) -> str:
+    """Digest of what all rows depend on: the classes, and the code that loads, checks and writes examples."""
+    modules = {load.func.__module__ for example in source.examples if (load := _known_loader(example))}
+    code = source_digests(__name__, *modules)
     return hashlib.sha256(repr((source.classes, source.ignore_index, code)).encode()).hexdigest()
 
 
-def _key(example: Example, prefix: str) -> str | None:
-    """Another key for another example, or for a file of it that has changed; None if that cannot be told."""
-    if not isinstance(example.load, partial):
-        return None
+def _known_loader(example: Example) -> "partial[Any] | None":
+    """The example's loader, if code and arguments tell what it does: a partial of a function of segbench."""
     load = example.load
+    return load if isinstance(load, partial) and load.func.__module__.startswith("segbench.") else None
+
+
+def _key(example: Example, common: str) -> str | None:
+    """The example's key in the journal, which changes with its arguments and files; None without a known loader."""
+    load = _known_loader(example)
+    if load is None:
+        return None
     files = [path.stat() for path in load.args if isinstance(path, Path) and path.exists()]
     what = [(file.st_size, file.st_mtime_ns) for file in files], load.func.__qualname__, load.args, load.keywords
     names = example.split, example.name, example.group, example.block
-    return hashlib.sha256(repr((prefix, names, what)).encode()).hexdigest()
+    return hashlib.sha256(repr((common, names, what)).encode()).hexdigest()
 
 
 def _write(example: Example, source: Source, root: Path) -> Row:
@@ -159,7 +168,7 @@ def _digest(pixels: NDArray[np.uint8]) -> str:
 
 
 def _remove_others(unfinished: Path, rows: Sequence[Row]) -> None:
-    """Images of a former run that this one does not have, and the parts of files that a kill cut."""
+    """Remove images of an earlier run that are not in this one, and half-written files that a kill left."""
     names = {(row.split, f"{row.name}.png") for row in rows}
     for path in unfinished.glob("*/*/*"):
         if (path.parts[-3], path.name) not in names:

@@ -1,9 +1,11 @@
 """The prepared form of every dataset: a fixed layout of PNG files, a manifest, and the classes.
 
-manifest.csv                 a row an image: split, name, group, block, height, width, pixels per class
-dataset.json                 class names and colours, fingerprint
-<split>/images/<name>.png    RGB at the original size
-<split>/label_maps/<name>.png  indexed; 0..num_classes-1 or IGNORE_INDEX
+manifest.csv                   one line per image, with the fields of `Row`
+dataset.json                   class names and colours, and the fingerprint
+<split>/images/<name>.png      RGB at the original size
+<split>/label_maps/<name>.png  indexed: 0..num_classes-1 or IGNORE_INDEX
+
+The manifest is read and written by the csv module: of 100,000 images, pandas takes twice the memory and no less time.
 """
 
 import csv
@@ -24,8 +26,10 @@ from segbench.labels import Classes, LabelMap
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An image of the manifest. class_pixels: its pixels of each class; ignored_pixels: those of none.
+    """One image of the manifest.
 
+    class_pixels: number of pixels of each class; ignored_pixels: of none.
+    image_digest, label_digest: of the pixels, so that equal images have equal digests.
     perceptual_hash: 64 bits, few of which differ between images that look alike.
     """
 
@@ -44,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared dataset on disk. fingerprint: changes with any pixel, name, split or class."""
+    """A prepared dataset on disk. fingerprint: changes with any pixel, name, split, group, block or class."""
 
     root: Path
     classes: Classes
@@ -53,7 +57,7 @@ class Prepared:
 
     @classmethod
     def open(cls, root: Path) -> "Prepared":
-        """Read the manifest and the classes, no image."""
+        """Read the manifest and the classes, but no image. Raises InputError if one of the two files is missing."""
         content = read_json(root / "dataset.json")
         classes = Classes.of((entry["name"], entry["color"]) for entry in content["classes"])
         try:
@@ -68,7 +72,7 @@ class Prepared:
         return self._by_split[name]
 
     def sample(self, split: str, count: int) -> tuple[Row, ...]:
-        """Evenly spaced rows of a split, all of them if there are no more than count."""
+        """`count` evenly spaced rows of a split, or all of them if there are fewer."""
         rows = self.split(split)
         return tuple(rows[index] for index in np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int))
 
@@ -89,7 +93,7 @@ _FIXED_COLUMNS = [field.name for field in fields(Row) if field.name != "class_pi
 
 
 def write_manifest(path: Path, rows: Iterable[Row], classes: Classes) -> None:
-    """A line a row, with a column of pixels a class."""
+    """Write one line per row. Each class has a column with the number of its pixels."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FIXED_COLUMNS + [f"pixels_{name}" for name in classes.names])

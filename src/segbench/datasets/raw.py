@@ -1,4 +1,4 @@
-"""Images and masks in the many forms that files of other people have."""
+"""Reading images and masks in the many formats that users' files have."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from segbench.images import RGBImage, open_image
 
 
 def read_mask(path: Path) -> NDArray[np.integer]:
-    """A mask as its file has it: (H, W) values of a grey or palette image, or (H, W, 3) uint8 RGB.
+    """A mask as it is stored: (H, W) values of a grey or palette image, or (H, W, 3) uint8 RGB.
 
-    Values may have 16 bits; of black and white they are 0 and 255. Opacity is dropped. InputError if the file is
-    missing, damaged or of another kind.
+    Values may have up to 16 bits; those of a 1-bit image are 0 and 255. Opacity is dropped. Raises InputError if the
+    file is missing, damaged or of another kind.
     """
     with open_image(path) as image:
         match image.mode:
@@ -33,14 +33,15 @@ def read_mask(path: Path) -> NDArray[np.integer]:
 
 
 def read_photo(path: Path, *, bits: int) -> RGBImage:
-    """An image of up to 16 bits a channel, of which it uses `bits` -> (H, W, 3) uint8 RGB, upright as it was taken.
+    """(H, W, 3) uint8 RGB of an image file with 8 or 16 bits per channel, turned upright as its EXIF data say.
 
-    Images of 8 bits stay as they are. InputError if the file is missing, damaged, of another kind, or uses more bits.
+    bits: how many of 16 bits the image uses, as 12 of some cameras; images of 8 bits are not scaled. Raises InputError
+    if the file is missing, damaged, of another kind, or uses more bits.
     """
     with open_image(path) as image:
         if not _has_16_bits(path):
             if image.mode in ("F", "I"):
-                raise InputError(f"{path}: mode {image.mode}; an image must have 8 or 16 bits a channel")
+                raise InputError(f"{path}: mode {image.mode}; an image must have 8 or 16 bits per channel")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     import cv2  # Pillow keeps only the upper half of 16-bit RGB
 
@@ -54,5 +55,6 @@ def read_photo(path: Path, *, bits: int) -> RGBImage:
 
 
 def _has_16_bits(path: Path) -> bool:
-    with Image.open(path) as image:  # before its pixels are read: they lose what the file's raw mode tells
+    # Only a freshly opened image knows: Pillow forgets the file's own mode when it reads the pixels.
+    with Image.open(path) as image:
         return any(";16" in str(tile) for tile in image.tile)

@@ -1,13 +1,14 @@
-"""Scenes: small painted streets, harbours and quays with exact label maps, the benchmark's embedded data set.
+"""Scenes: small painted streets, harbours and quays with exact label maps, the dataset that needs no download.
 
-Each difficulty serves one idea of the field:
-context   a car and a boat are one sprite; only the road or the water around it tells which it is;
-colour    is not enough: water mirrors the sky, road and facades share greys, facades come in many colours;
+Each difficulty stands for one problem of the field:
+context   a car and a boat look the same; only the road or the water around tells which it is;
+colour    does not suffice: water mirrors the sky, roads and facades share greys, facades come in many colours;
 detail    poles are one or two pixels wide, signs a few pixels;
 edges     are soft and lie where colours change, so that a dense CRF can sharpen a coarse prediction;
-void      a pixel that classes share has no label, as along the contours of Pascal VOC.
+void      pixels that several classes share have no label, as along the contours of Pascal VOC.
 
-The same seed gives the same bytes: floating point meets only + - * / and roots, which every machine rounds alike.
+The same seed gives the same bytes: floating-point numbers meet only + - * / and square roots, which all machines
+round alike.
 """
 
 import math
@@ -33,18 +34,18 @@ SKY, BUILDING, TREE, ROAD, WATER, CAR, BOAT, POLE, SIGN = range(len(CLASSES))
 MIN_SIDE_PX = 32
 SUPERSAMPLING = 4
 MIN_COVERAGE = 0.7
-"""A pixel is labelled only if one class covers at least this part of it; the others form the void contour."""
+"""A pixel is labelled if one class covers at least this share of it. The other pixels form the void contour."""
 MIN_POLE_PX = 1.25
-"""At this width some pixel column is always covered by 0.75 or more, so no pole is lost to the void contour."""
+"""At this width, some column of pixels is always covered by 0.75 or more, so that each pole keeps its label."""
 REFERENCE_AREA_PX = 128 * 96
 GRAIN = np.ones(256)
-"""Roughness of a surface by label value."""
+"""Strength of the surface grain, by label."""
 GRAIN[[BUILDING, ROAD, TREE]] = 2, 3, 3
 
 Item = TypeVar("Item")
 Point = tuple[float, float]
 Color = tuple[int, ...]
-"""Red, green, blue and perhaps opacity, before the light's tint; above 255 it shines at dusk."""
+"""Red, green, blue and perhaps opacity, before the light tints them; values above 255 stay bright at dusk."""
 
 GREYS: list[Color] = [(104, 106, 112), (124, 124, 126), (142, 140, 138), (162, 158, 152)]
 FACADES: list[Color] = [
@@ -62,7 +63,7 @@ PAINTS: list[Color] = [
 
 @dataclass(frozen=True)
 class Light:
-    """A time of day: the sky's colours, the tint of what it lights, haze (0 to 1) and the part of windows lit."""
+    """A time of day: colours of the sky, tint of what is drawn, haze (0 to 1), and the share of lit windows."""
 
     zenith: Color
     horizon: Color
@@ -82,9 +83,9 @@ LIGHTS = [
 
 
 class Canvas:
-    """A picture and its class map, drawn together at SUPERSAMPLING times their size, and the light they lie in.
+    """A picture and its class map, drawn together at SUPERSAMPLING times their size, in one light.
 
-    Lengths are in units: 1 unit is 1 px of a 128 x 96 px picture; other sizes scale with the root of the area.
+    Lengths are in units: 1 unit is 1 px of a 128 x 96 px picture, and grows with the square root of the area.
     """
 
     def __init__(self, *, width_px: int, height_px: int, light: Light) -> None:
@@ -96,11 +97,11 @@ class Canvas:
         self._picture_draw, self._class_draw = ImageDraw.Draw(self.picture, "RGBA"), ImageDraw.Draw(self.class_map)
 
     def fine(self, length: float) -> int:
-        """Units to supersampled pixels."""
+        """A length in units -> supersampled pixels."""
         return round(length * self.unit_px * SUPERSAMPLING)
 
     def _layers(self, color: Color, label: int | None) -> list[tuple[ImageDraw.ImageDraw, Color | int]]:
-        """Where to fill a shape, and with what; without a label it decorates the class that is there."""
+        """The images in which to fill a shape, and the fill of each. Without a label, the class map stays as it is."""
         tinted = (*(min(255, round(c * t)) for c, t in zip(color, self.light.tint, strict=False)), *color[3:])
         picture: tuple[ImageDraw.ImageDraw, Color | int] = (self._picture_draw, tinted)
         return [picture] if label is None else [picture, (self._class_draw, label)]
@@ -131,7 +132,7 @@ class Canvas:
         return self.picture.crop((0, 0, self.picture.width, self.fine(horizon)))
 
     def add_haze(self, *, horizon: float) -> None:
-        """Blend all but the sky with the sky's lowest colour: what stands on the horizon so far recedes."""
+        """Blend all but the sky with the sky's lowest colour, so that what is drawn so far looks distant."""
         strength = [0 if label == SKY else round(self.light.haze * 255) for label in range(256)]
         backdrop = self.class_map.crop((0, 0, self.picture.width, self.fine(horizon)))
         self.picture.paste(self.light.horizon, (0, 0), backdrop.point(strength))
@@ -146,7 +147,7 @@ def _shade(color: Color, factor: float) -> Color:
 
 
 def _paint_sky(canvas: Canvas, rng: np.random.Generator, *, horizon: float, sun: Point) -> None:
-    """A gradient, the sun and soft clouds above the horizon: the colours that the water will share."""
+    """A gradient, the sun and soft clouds above the horizon. Water will mirror them."""
     light, size = canvas.light, (canvas.picture.width, canvas.fine(horizon))
     depth = (np.arange(size[1]) / size[1])[:, None, None]
     gradient = np.array(light.zenith) * (1 - depth) + np.array(light.horizon) * depth
@@ -219,7 +220,7 @@ def _paint_skyline(canvas: Canvas, rng: np.random.Generator, *, horizon: float) 
 
 def _paint_water(canvas: Canvas, rng: np.random.Generator, *, above: Image.Image, top: float, bottom: float,
                  sun: Point) -> None:  # fmt: skip
-    """The picture above the horizon, upside down and broken by waves: water has no colour of its own, only ripples."""
+    """The picture above the horizon, upside down and broken by waves, with ripples: water has no colour of its own."""
     canvas.box((0, top), (canvas.width, bottom), SHADOW, WATER)
     rows, columns = canvas.fine(bottom) - canvas.fine(top), canvas.picture.width
     depth = np.arange(rows) / rows
@@ -256,7 +257,7 @@ def _paint_road(canvas: Canvas, rng: np.random.Generator, *, top: float, bottom:
 
 
 def _paint_vehicle(canvas: Canvas, rng: np.random.Generator, *, label: int, foot: Point, length: float) -> None:
-    """The one sprite that is a car on a road and a boat on water: hull, cabin, and no wheels or wake to tell."""
+    """One shape for cars on roads and boats on water: hull and cabin, without wheels or a wake."""
     paint, facing = _pick(rng, PAINTS), _pick(rng, [-1, 1])
     cabin_left, cabin_width, cabin_height = rng.uniform(0.08, 0.22), rng.uniform(0.42, 0.6), rng.uniform(0.15, 0.22)
 
@@ -279,7 +280,7 @@ def _paint_vehicle(canvas: Canvas, rng: np.random.Generator, *, label: int, foot
 
 
 def _paint_pole(canvas: Canvas, rng: np.random.Generator, *, is_lamp: bool, foot: Point, height: float) -> None:
-    """A thin post that carries a small sign or else a street lamp; on water a mooring post or a beacon."""
+    """A thin post with a small sign, or else with a street lamp on a road and a cap on water."""
     metal, width, (left, base) = _pick(rng, METALS), rng.uniform(MIN_POLE_PX, 2.4), foot
     width = max(width, MIN_POLE_PX / canvas.unit_px)
     x, top = left + width / 2, base - height
@@ -305,7 +306,7 @@ def _paint_pole(canvas: Canvas, rng: np.random.Generator, *, is_lamp: bool, foot
 
 
 def _label_map(class_map: Image.Image) -> LabelMap:
-    """Supersampled class map -> (H, W) class of most coverage, void where it covers less than MIN_COVERAGE."""
+    """Supersampled class map -> (H, W) class that covers most, IGNORE_INDEX if that is less than MIN_COVERAGE."""
     fine, side = np.asarray(class_map), SUPERSAMPLING
     height, width = fine.shape[0] // side, fine.shape[1] // side
     cells = np.arange(height * width).reshape(height, 1, width, 1) * len(CLASSES)
@@ -316,7 +317,7 @@ def _label_map(class_map: Image.Image) -> LabelMap:
 
 
 def _expose(canvas: Canvas, rng: np.random.Generator, *, label_map: LabelMap, sun: Point) -> NDArray[np.uint8]:
-    """Supersampled picture -> (H, W, 3) uint8 photograph, with grain, soft edges, the sun's glow and sensor noise."""
+    """Supersampled picture -> (H, W, 3) uint8 image with grain, soft edges, the sun's glow and sensor noise."""
     picture = np.asarray(canvas.picture.reduce(SUPERSAMPLING)).astype(np.float64)
     height, width, _ = picture.shape
     picture += (rng.integers(-3, 4, (2, height, width), np.int8).sum(axis=0) * GRAIN[label_map])[:, :, None]
@@ -335,7 +336,7 @@ def _expose(canvas: Canvas, rng: np.random.Generator, *, label_map: LabelMap, su
 def draw_scene(*, rng: np.random.Generator, width_px: int, height_px: int) -> tuple[NDArray[np.uint8], LabelMap]:
     """Draw one scene: a street, a waterfront, or a quay with the water before or behind the road.
 
-    Returns an (height_px, width_px, 3) uint8 RGB image and its (height_px, width_px) label map, IGNORE_INDEX where
+    Returns a (height_px, width_px, 3) uint8 RGB image and its (height_px, width_px) label map, IGNORE_INDEX where
     classes share a pixel. Raises ValueError for a side below MIN_SIDE_PX.
     """
     if min(width_px, height_px) < MIN_SIDE_PX:
@@ -363,7 +364,7 @@ def draw_scene(*, rng: np.random.Generator, width_px: int, height_px: int) -> tu
             for slot, column in enumerate(rng.permutation(count)):
                 base = top + (bottom - top) * (0.25 + 0.72 * (slot + rng.random()) / count)
                 things.append((base, width * (column + rng.random()) / count, ground, is_vehicle))
-    for base, x, ground, is_vehicle in sorted(things):  # the nearest last, before the others
+    for base, x, ground, is_vehicle in sorted(things):  # the nearest last, so that it hides the others
         nearness = (base - horizon) / (height - horizon)
         if is_vehicle:
             length = (14 + 26 * nearness) * rng.uniform(0.75, 1.15)
@@ -376,7 +377,10 @@ def draw_scene(*, rng: np.random.Generator, width_px: int, height_px: int) -> tu
 
 
 def open_source(*, seed: int, width_px: int, height_px: int, num_train: int, num_val: int, num_test: int) -> Source:
-    """Scenes to be drawn. Each has its own random stream, so that the number of one split changes no other."""
+    """Scenes, drawn when they are loaded.
+
+    Each has its own random stream, so that the number of images in a split does not change the scenes in another.
+    """
     num_images = {"train": num_train, "val": num_val, "test": num_test}
     examples = [
         Example(

@@ -1,8 +1,8 @@
-"""Pascal VOC 2012: 21 classes of 1,464 train and 1,449 val images, and SBD's further labels of training images.
+"""Pascal VOC 2012: 1,464 train and 1,449 val images, 21 classes; SBD labels more training images.
 
 Everingham et al.: The Pascal visual object classes challenge, 2010. Hariharan et al.: Semantic contours from inverse
-detectors, 2011. Contours have no class. Labels of test are not public: the published val is our test, and our val is
-held out of train.
+detectors, 2011. Pixels on contours have no class. Labels of test are not public: the published val is our test, and
+our val is held out of train.
 """
 
 import zlib
@@ -26,17 +26,17 @@ CLASS_OF = {value: value for value in [*range(len(NAMES)), IGNORE_INDEX]}
 
 
 def open_source(root: Path, *, sbd: Path | None) -> Source:
-    """Examples of `root`, which holds VOCdevkit, and of `sbd`, which holds SBD's cls/, train.txt and val.txt.
+    """Examples of `root`, which holds VOCdevkit/, and of `sbd`, which holds SBD's cls/, train.txt and val.txt.
 
-    Both are downloaded if they are missing. sbd: None leaves SBD's labels out; its images of VOC's val are never used.
-    Raises InputError if a list names a file that is not there.
+    Both are downloaded if they are missing. sbd: None leaves SBD's labels out. SBD's labels are used only for images
+    that VOC does not label, all for training. Raises InputError if a list is missing, or names a file that is.
     """
     root = project_root() / root
     if not root.exists():
         _download(root)
     voc = root / "VOCdevkit" / "VOC2012"
     lists = voc / "ImageSets" / "Segmentation"
-    splits = split_names(train=_names(lists / "train.txt"), test=_names(lists / "val.txt"))
+    splits = split_names(train=_read_names(lists / "train.txt"), test=_read_names(lists / "val.txt"))
     labels = {name: voc / "SegmentationClass" / f"{name}.png" for name in splits}
     if sbd is not None:
         labels |= _sbd_labels(project_root() / sbd, without=labels)
@@ -50,7 +50,7 @@ def open_source(root: Path, *, sbd: Path | None) -> Source:
     return Source(classes=CLASSES, ignore_index=IGNORE_INDEX, examples=examples)
 
 
-def _names(listing: Path) -> list[str]:
+def _read_names(listing: Path) -> list[str]:
     if not listing.is_file():
         raise InputError(f"{listing}: no such file; the root holds VOCdevkit/VOC2012, and SBD's own cls/ and train.txt")
     return listing.read_text().split()
@@ -59,7 +59,7 @@ def _names(listing: Path) -> list[str]:
 def _sbd_labels(root: Path, *, without: Collection[str]) -> dict[str, Path]:
     if not root.exists():
         _download_sbd(root)
-    names = [*_names(root / "train.txt"), *_names(root / "val.txt")]
+    names = [*_read_names(root / "train.txt"), *_read_names(root / "val.txt")]
     return {name: root / "cls" / f"{name}.mat" for name in names if name not in without}
 
 
@@ -78,7 +78,7 @@ def _load(image_path: Path, label_path: Path) -> tuple[RGBImage, LabelMap]:
 
 
 def _download(root: Path) -> None:
-    from torchvision.datasets import VOCSegmentation  # takes seconds, and torch with it
+    from torchvision.datasets import VOCSegmentation  # takes seconds, since it imports torch
 
     with downloading(root) as temporary:
         VOCSegmentation(temporary, year="2012", image_set="train", download=True)

@@ -1,4 +1,4 @@
-"""The lecture's models, one short file each. Every one maps images to logits:
+"""The lecture's models, one short file each.
 
-images: (N, 3, H, W) float RGB in 0..1, any H and W; logits: (N, num_classes, H, W).
+Each maps images (N, 3, H, W), float RGB in 0..1 of any H and W, to logits (N, num_classes, H, W).
 """

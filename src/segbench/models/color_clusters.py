@@ -1,4 +1,4 @@
-"""Segmentation by colour alone: the floor of the table."""
+"""Segmentation by colour alone: the baseline that every network should beat."""
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ FITTED_PIXELS = 200_000
 class ColorClusters(nn.Module):
     """Each pixel gets the class frequencies of its nearest colour cluster.
 
-    The clusters are k-means of the training pixels' RGB colours; the frequencies are counted over the same pixels,
-    with one pixel of each class added to each cluster so that none is impossible. It knows nothing of place,
-    texture or surroundings, so it must fail where classes share a colour.
+    The clusters are found by k-means in the RGB colours of training pixels. The frequencies are counted over the same
+    pixels, with one pixel of each class added to each cluster, so that no class has probability 0. The model sees
+    neither place nor texture nor surroundings, so it fails where classes share a colour.
     """
 
     centers: Tensor
@@ -34,13 +34,13 @@ class ColorClusters(nn.Module):
         return logits.unflatten(1, colors.shape[1:3]).permute(0, 3, 1, 2)
 
     def _nearest(self, colors: Tensor) -> Tensor:
-        """(..., 3) colours -> (...) numbers of their clusters"""
-        # Not by matrix products, whose rounding may tell clusters of one colour apart in one call and not in another.
+        """(..., 3) colours -> (...) indices of their clusters"""
+        # Without matrix products: their rounding differs between calls, and so would the choice between equal clusters.
         distances = torch.cdist(colors, self.centers, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.argmin(dim=-1)
 
     def fit(self, colors: NDArray[np.uint8], classes: NDArray[np.uint8], *, seed: int) -> None:
-        """Fit to pixels: colors (P, 3) uint8 RGB, classes (P,) uint8, of which those at IGNORE_INDEX are dropped."""
+        """Fit to pixels. colors: (P, 3) uint8 RGB; classes: (P,) uint8, pixels at IGNORE_INDEX are dropped."""
         from sklearn.cluster import MiniBatchKMeans
 
         labelled = np.flatnonzero(classes != IGNORE_INDEX)

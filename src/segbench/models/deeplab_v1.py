@@ -11,11 +11,11 @@ class DeepLabV1(Network):
     """DeepLab-LargeFOV of Chen et al.: Semantic image segmentation with deep convolutional nets and fully connected
     CRFs, ICLR 2015, sec. 3.1 and tab. 2 (the CRF that follows is a stage of its own).
 
-    The backbone keeps output stride 8 by atrous convolution; fc6, a 3x3 convolution at a large rate, sees far at
-    the cost of 9 weights; bilinear interpolation brings the scores to the image's size.
+    The backbone keeps output stride 8 by atrous convolution. fc6, a 3x3 convolution at a large rate, has a large field
+    of view with few weights. Bilinear interpolation enlarges the scores to the image's size.
 
-    Differs from the paper: with `batch_norm`, batch norm in fc6 and fc7, which the paper takes trained from VGG-16;
-    the loss is at the image's size, and not at that of the scores.
+    Differs from the paper: fc6 and fc7 start at random, where the paper takes them trained from VGG-16, and have batch
+    norm if `batch_norm` is set; the loss is computed at the image's size, not at that of the scores.
     """
 
     def __init__(

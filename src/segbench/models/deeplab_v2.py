@@ -13,10 +13,11 @@ class DeepLabV2(Network):
     """DeepLab v2 of Chen et al.: DeepLab: Semantic image segmentation with deep convolutional nets, atrous
     convolution, and fully connected CRFs, 2016, sec. 3.2 with ResNet-101 (the CRF that follows is a stage of its own).
 
-    The backbone keeps output stride 8; ASPP: 3x3 convolutions at several rates go straight to class scores, which
-    are summed; bilinear interpolation brings them to the image's size.
+    The backbone keeps output stride 8. In ASPP, 3x3 convolutions at several rates predict class scores, which are
+    summed. Bilinear interpolation enlarges them to the image's size.
 
-    Differs from the paper: one scale of the image, without the maximum over three; the loss is at the image's size.
+    Differs from the paper: the image is seen at one scale, without the maximum over three scales; the loss is computed
+    at the image's size.
     """
 
     def __init__(self, backbone: Backbone, *, num_classes: int, atrous_rates: Sequence[int]) -> None:
@@ -32,7 +33,7 @@ class DeepLabV2(Network):
 
 
 def _scores(channels: int, num_classes: int, rate: int) -> nn.Conv2d:
-    """3x3 atrous convolution to class scores, which starts near zero as in the paper's code."""
+    """3x3 atrous convolution to class scores, with weights that start near zero as in the paper's code."""
     convolution = nn.Conv2d(channels, num_classes, 3, padding=rate, dilation=rate)
     nn.init.normal_(convolution.weight, std=0.01)
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]

@@ -12,10 +12,10 @@ from segbench.models.network import Network, enlarge, size_of
 class DeepLabV3(Network):
     """DeepLab v3 of Chen et al.: Rethinking atrous convolution for semantic image segmentation, 2017, fig. 5.
 
-    ASPP with image pooling on the backbone's last feature, a 1x1 classifier, bilinear interpolation to the image's
-    size. The paper's rates are 6, 12, 18 at output stride 16, and twice that at 8.
+    ASPP with image pooling on the backbone's last feature, a 1x1 classifier, and bilinear interpolation to the image's
+    size. The paper's rates are 6, 12 and 18 at output stride 16, and twice those at 8.
 
-    Differs from the paper: no multi-grid rates within the backbone's last stage.
+    Differs from the paper: no multi-grid rates in the backbone's last stage.
     """
 
     def __init__(

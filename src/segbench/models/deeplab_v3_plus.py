@@ -13,8 +13,9 @@ from segbench.models.network import Network, enlarge, size_of
 class DeepLabV3Plus(Network):
     """DeepLab v3+ of Chen et al.: Encoder-decoder with atrous separable convolution, 2018, fig. 2.
 
-    DeepLab v3's context is enlarged to stride 4, concatenated with the backbone's low-level feature of few
-    channels, refined by two 3x3 separable convolutions, classified, and enlarged again.
+    The output of DeepLab v3's ASPP is enlarged to stride 4, concatenated with the backbone's low-level feature, which
+    a 1x1 convolution has reduced to few channels, refined by two 3x3 separable convolutions, classified, and enlarged
+    to the image's size.
 
     Differs from the paper: the convolutions in ASPP are not separable.
     """

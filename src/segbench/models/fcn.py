@@ -13,19 +13,17 @@ class FCN(Network):
     """FCN-32s, 16s and 8s of Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation,
     CVPR 2015, fig. 3.
 
-    Class scores predicted at stride 32 and at the finer strides down to `stride` are summed from coarse to fine,
-    then enlarged `stride` times to the image's size.
+    Class scores at stride 32 and at the finer strides down to `stride` are summed from coarse to fine, then enlarged
+    `stride` times to the image's size. Between the backbone and the scores at stride 32 are fc6, a convolution of
+    `fc6_kernel_px`, and fc7, a 1x1 convolution, both with `head_channels`: 7 and 4096 in the paper.
 
-    fc6, a convolution of `fc6_kernel_px`, and fc7, a 1x1 convolution, both of `head_channels`, stand between the
-    backbone and the first scores: 7 and 4096 in the paper.
+    All strides are trained at once, as in the paper's later code. For that, it multiplies the features of stride 16
+    and 8 by 0.01 and 0.0001 before scoring (`skip_scales`); batch-normalised features do not need it.
 
-    Trained at once, as the paper's later code does, for which it scales the features of stride 16 and 8 down before
-    scoring (`skip_scales`: 0.01 and 0.0001); batch-normalised features need none of that.
-
-    Differs from the paper: fc6 and fc7 start at random, where VGG-16 brings them along trained; with `batch_norm`,
-    they have that, so that they learn quickly. The skip features are the backbone's last ones of their stride: of
-    VGG-16 conv5_3 and conv4_3, where the paper takes pool4 and pool3. The last upsampling is learnt too; the paper
-    fixed it. Padding is 'same' in place of 100 pixels and a crop.
+    Differs from the paper: fc6 and fc7 start at random, where the paper takes them trained from VGG-16, and have batch
+    norm if `batch_norm` is set. The skip features are the backbone's last ones of their stride, in VGG-16 conv5_3 and
+    conv4_3, where the paper takes pool4 and pool3. The last transposed upsampling is learnt, too; the paper keeps it
+    fixed. Padding is 'same', where the paper pads 100 pixels and crops.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class FCN(Network):
 
 
 def _score(channels: int, num_classes: int) -> nn.Conv2d:
-    """1x1 convolution to class scores, which starts at zero as in the paper."""
+    """1x1 convolution to class scores, with weights that start at zero as in the paper."""
     convolution = nn.Conv2d(channels, num_classes, 1)
     nn.init.zeros_(convolution.weight)
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]

@@ -9,9 +9,9 @@ from segbench.models.network import cut, enlarge, size_of
 
 
 class ConvBNReLU(nn.Sequential):
-    """Convolution, batch norm, ReLU: (N, in_channels, H, W) -> (N, out_channels, H, W); it keeps the size.
+    """Convolution, batch norm, ReLU: (N, in_channels, H, W) -> (N, out_channels, H, W)
 
-    rate: of an atrous convolution; groups: as many as channels make it depthwise.
+    rate: more than 1 makes the convolution atrous; groups: in_channels makes it depthwise.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_px: int, *, rate: int = 1, groups: int = 1) -> None:
@@ -24,7 +24,7 @@ class ConvBNReLU(nn.Sequential):
 
 
 class ConvReLU(nn.Sequential):
-    """ConvBNReLU as it was before batch norm: convolution with a bias, ReLU."""
+    """Convolution with a bias, ReLU: the layer of papers from before batch norm."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_px: int, *, rate: int = 1) -> None:
         convolution = nn.Conv2d(in_channels, out_channels, kernel_px, padding=rate * (kernel_px // 2), dilation=rate)
@@ -46,8 +46,8 @@ class SeparableConv(nn.Sequential):
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling of Chen et al.: Rethinking atrous convolution, 2017, fig. 5.
 
-    A 1x1 convolution, a 3x3 convolution at each rate and global average pooling, side by side; concatenated, and
-    mixed by a 1x1 convolution.
+    A 1x1 convolution, a 3x3 convolution at each rate and global average pooling work side by side. Their outputs are
+    concatenated and mixed by a 1x1 convolution.
     """
 
     def __init__(self, in_channels: int, channels: int, *, atrous_rates: Sequence[int], dropout: float) -> None:
@@ -77,10 +77,10 @@ class BilinearUpsampling(nn.Module):
 
 
 class TransposedUpsampling(nn.Module):
-    """Transposed convolution by a factor, initialised to bilinear interpolation and learnt from there.
+    """Transposed convolution that enlarges by a factor; it starts as bilinear interpolation and is learnt from there.
 
-    The kernel has 2 * factor pixels (Long et al. 2015), each class is upsampled by itself at first. An image whose
-    size the factor does not divide yields a border too much, at the right and below, which is cut off.
+    The kernel is 2 * factor pixels wide (Long et al. 2015). At first, each class is upsampled without the others.
+    Pixels beyond the target size, at the right and below, are cut off.
     """
 
     def __init__(self, channels: int, *, factor: int) -> None:
@@ -93,7 +93,7 @@ class TransposedUpsampling(nn.Module):
             self.convolution.weight[range(channels), range(channels)] = bilinear_kernel(factor)
 
     def forward(self, x: Tensor, *, size: tuple[int, int]) -> Tensor:
-        """(N, C, h, w) -> (N, C, *size), where size is at most factor * (h, w)"""
+        """(N, C, h, w) -> (N, C, *size); size is at most factor * (h, w)"""
         upsampled: Tensor = self.convolution(x)
         return cut(upsampled, size)
 

@@ -1,4 +1,4 @@
-"""The frame of a network, and what all networks do to sizes."""
+"""The base class of networks, protocols of special ones, and resizing that all share."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class LossTerm(NamedTuple):
-    """What training compares: logits (N, C, h, w) with label_maps (N, h, w), and how much that counts."""
+    """Logits (N, C, h, w) that training compares with label maps (N, h, w), and the weight of that loss in the sum."""
 
     logits: Tensor
     label_maps: Tensor
@@ -17,17 +17,17 @@ class LossTerm(NamedTuple):
 
 
 DEEPEST = 32
-"""The deepest stride: an image whose sides are multiples of it divides evenly at every stride."""
+"""The largest stride. Sides that are multiples of it divide evenly at every stride."""
 BORDER = 127 / 255
-"""Grey, as the border of training samples that are smaller than their crop."""
+"""Grey, like the border of training images that are smaller than the crop."""
 
 
 class Network(nn.Module):
     """A model that is trained step by step: images (N, 3, H, W) float RGB in 0..1 -> logits (N, C, H, W).
 
-    A subclass has `logits`, which sees images padded to whole strides. A strided convolution puts its output between
-    other pixels when its input is odd than when it is even; without padding, features would lie up to half a stride
-    elsewhere in test images than in the crops that the network was trained on.
+    Subclasses implement `logits`, which gets images padded to multiples of DEEPEST. Whether the side of its input is
+    odd or even decides where a strided convolution places its output; without padding, features of test images could
+    lie up to half a stride away from where those of the training crops lie.
     """
 
     def forward(self, images: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
-        """What the training loss sums up; the logits alone, unless a model says otherwise.
+        """The terms that the training loss sums up: the logits alone, unless a model overrides this.
 
         images: (N, 3, H, W) float RGB in 0..1; label_maps: (N, H, W)
         """
@@ -47,33 +47,33 @@ class Network(nn.Module):
 
 
 def pad_to_whole_strides(images: Tensor) -> Tensor:
-    """(N, 3, H, W) -> the same with a grey border at the right and below, up to multiples of DEEPEST"""
+    """(N, 3, H, W) -> the same with a grey border at the right and below, with sides that are multiples of DEEPEST"""
     below, right = (-side % DEEPEST for side in size_of(images))
     return F.pad(images, (0, right, 0, below), value=BORDER) if below or right else images
 
 
 def cut(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) -> (N, C, *size), its top left part"""
+    """(N, C, H, W) -> (N, C, *size), the top left part"""
     return x[..., : size[0], : size[1]]
 
 
 @runtime_checkable
 class FittedOnPixels(Protocol):
-    """A model that is fitted at once to pixels, not trained step by step."""
+    """A model that is fitted to pixels in one go, not trained step by step."""
 
     def fit(self, colors: NDArray[np.uint8], classes: NDArray[np.uint8], *, seed: int) -> None:
-        """colors: (P, 3) RGB; classes: (P,) class indices or IGNORE_INDEX."""
+        """Fit to pixels. colors: (P, 3) uint8 RGB; classes: (P,) uint8 class indices or IGNORE_INDEX."""
 
 
 @runtime_checkable
 class Sliding(Protocol):
-    """A classifier of patches with two forms that give the same scores: slid patch by patch, and convolutional."""
+    """A classifier of patches in two forms with the same scores: slid over the image, and convolutional."""
 
     def scores(self, images: Tensor, *, stride: int) -> Tensor:
         """The convolutional form: (N, 3, H, W) -> (N, C, ceil(H / stride), ceil(W / stride))"""
 
     def slid_scores(self, images: Tensor, *, stride: int) -> Tensor:
-        """The same, patch by patch."""
+        """The form that is slid over the image: the same scores, patch by patch."""
 
 
 def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -13,9 +13,9 @@ from segbench.models.network import LossTerm, Network, cut, enlarge, pad_to_whol
 class PSPNet(Network):
     """PSPNet of Zhao et al.: Pyramid scene parsing network, CVPR 2017, fig. 3, and its auxiliary loss, fig. 4.
 
-    The backbone keeps output stride 8; its last feature is concatenated with its averages over 1, 2x2, 3x3 and 6x6
-    regions, mixed by a 3x3 convolution, classified, and enlarged bilinearly. In training, a small FCN on the stage
-    before the last adds its loss.
+    The backbone keeps output stride 8. Its last feature is concatenated with its averages over grids of `bins` regions
+    (1, 2x2, 3x3 and 6x6 in the paper), mixed by a 3x3 convolution, classified, and enlarged bilinearly to the image's
+    size. In training, a small FCN on the stage before the last adds an auxiliary loss.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class PSPNet(Network):
         return self._logits(self.backbone(images), size_of(images))
 
     def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
-        """The logits, and those of the stage before the last at a lower weight."""
+        """The logits, and those of the stage before the last with the auxiliary weight."""
         padded = pad_to_whole_strides(images)
         features, size = self.backbone(padded), size_of(padded)
         auxiliary_logits = enlarge(self.auxiliary_head(features[16]), size)
@@ -49,7 +49,7 @@ class PSPNet(Network):
 
 
 class PyramidPooling(nn.Module):
-    """The feature and its averages over grids of bins, each reduced to an equal part of its channels."""
+    """A feature with its averages over grids of regions, each reduced to an equal share of the feature's channels."""
 
     def __init__(self, channels: int, bins: Sequence[int]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Sliding window: an image classifier, applied around every position."""
+"""Sliding window: an image classifier that is applied to the patch around each position."""
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,15 @@ class SlidingWindow(Network):
     networks segment neuronal membranes in electron microscopy images, NeurIPS 2012.
 
     Two convolutions with pooling and two fully connected layers, without padding, so that a patch's scores depend
-    on nothing outside. `slid_scores` cuts every patch out and classifies it; `scores` makes the fully connected layers
-    convolutions and shares what overlapping patches have in common (Long et al. 2015, fig. 2). Both give the same.
+    on nothing outside it. `slid_scores` cuts out each patch and classifies it. `scores` turns the fully connected
+    layers into convolutions, so that overlapping patches share computations (Long et al. 2015, fig. 2). Both give the
+    same scores.
 
-    It has its own small network: a backbone pads within, where a patch and an image differ.
+    Differs from the paper: a smaller network, with batch norm. It is not the shared backbone, since backbones pad
+    inside, which makes the features of a patch differ from those of the same part of an image.
+
     patch_px: side of a patch, a multiple of 4. stride: pixels between classified positions, a power of 2 up to
-    patch_px; bilinear interpolation fills in the others.
+    patch_px; bilinear interpolation fills in the pixels between.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class SlidingWindow(Network):
         self.fc2 = nn.Linear(hidden_channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """images (N, 3, H, W) -> logits (N, C, H, W); its positions are those of the image at any size."""
+        """images (N, 3, H, W) -> logits (N, C, H, W). It needs no padding to whole strides."""
         scores = self.scores(images, stride=self.stride)  # (N, C, H/stride, W/stride)
         logits = _enlarge(scores, self.stride)
         return logits[..., : images.shape[-2], : images.shape[-1]]
@@ -54,14 +57,14 @@ class SlidingWindow(Network):
         return F.conv2d(x, self.fc2.weight[..., None, None], self.fc2.bias)
 
     def slid_scores(self, images: Tensor, *, stride: int) -> Tensor:
-        """The same scores patch by patch, a row of positions at a time."""
+        """The form that is slid over the image: the same scores, patch by patch, one row of positions at a time."""
         padded, side = self._around_positions(images, stride), self.patch_px
         patches = padded.unfold(2, side, stride).unfold(3, side, stride)  # (N, 3, rows, columns, side, side)
         rows = [self._classify(row.permute(0, 2, 1, 3, 4).flatten(0, 1)) for row in patches.unbind(2)]
         return torch.stack(rows).unflatten(1, (len(images), -1)).permute(1, 3, 0, 2)  # (N, C, rows, columns)
 
     def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
-        """The scores of random patches against the labels of their centres."""
+        """The scores of random patches, to compare with the labels of their centres."""
         height, width = size_of(images)
         count = (len(images), self.patches_per_image)
         y = torch.randint(height, count, device=images.device)
@@ -82,7 +85,7 @@ class SlidingWindow(Network):
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
 
     def _around_positions(self, images: Tensor, stride: int) -> Tensor:
-        """The images with so much of their edge repeated that each position has a whole patch around it.
+        """Pad the images by repeating their edges, so that each position has a whole patch around it.
 
         Positions are the centres of squares of stride x stride px that tile the image from its top left corner.
         """
@@ -94,7 +97,10 @@ class SlidingWindow(Network):
 
 
 def _pool(x: Tensor, *, rate: int, keeps_resolution: bool) -> tuple[Tensor, int]:
-    """2x2 max pooling; without its stride, all that follows is atrous at twice the rate, with the same result."""
+    """2x2 max pooling, and the rate of what follows.
+
+    To keep the resolution, pooling has stride 1 and later layers are atrous at twice the rate: the result is the same.
+    """
     if keeps_resolution:
         return F.max_pool2d(x, 2, stride=1, dilation=rate), 2 * rate
     return F.max_pool2d(x, 2), rate

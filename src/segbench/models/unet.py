@@ -1,4 +1,4 @@
-"""U-Net."""
+"""U-Net: a decoder that mirrors the encoder, with skip connections between them."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,11 @@ class UNet(Network):
 
     The contracting path is the backbone, or the paper's own. Each step of the expanding path doubles the size by a
     2x2 up-convolution, concatenates the contracting path's feature of that size, and mixes both by two 3x3
-    convolutions; a last 1x1 convolution gives the scores.
+    convolutions. A last 1x1 convolution predicts the scores.
 
-    Differs from the paper: 'same' padding; no dropout; batch norm, if wanted; `decoder_channels`, one entry a step,
-    need not halve; a step for which the backbone has no feature (most have none at stride 1) concatenates nothing.
+    Differs from the paper: padding is 'same'; no dropout; batch norm if `batch_norm` is set; `decoder_channels`, one
+    entry per step, need not halve; a step concatenates nothing if the backbone has no feature of its size, as most
+    have none at stride 1.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class ExpandingStep(nn.Module):
         self.mix = _two_convolutions(out_channels + skip_channels, out_channels, batch_norm=batch_norm)
 
     def forward(self, x: Tensor, *, skip: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """(N, in_channels, h, w) and (N, skip_channels, *size) -> (N, out_channels, *size); size at most 2 * (h, w)"""
+        """(N, in_channels, h, w) and (N, skip_channels, *size) -> (N, out_channels, *size); size: at most 2 * (h, w)"""
         x = self.up(x)[..., : size[0], : size[1]]
         if skip is not None:
             x = torch.cat([x, skip], dim=1)
@@ -66,7 +67,7 @@ class ExpandingStep(nn.Module):
 
 
 class ContractingPath(nn.Module):
-    """The paper's own contracting path: two 3x3 convolutions a level, 2x2 max pooling between levels."""
+    """The paper's own contracting path: two 3x3 convolutions per level, 2x2 max pooling between levels."""
 
     def __init__(self, *, channels: int, batch_norm: bool) -> None:
         super().__init__()

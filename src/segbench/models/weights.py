@@ -1,4 +1,4 @@
-"""A trained network's way to disk and back: one file for each seed in a model's folder."""
+"""Saving and restoring trained networks: a model's folder has one file per seed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +13,18 @@ from segbench.models.build import build_model
 
 
 def weights_name(seed: int) -> str:
-    """The file of a seed's weights in its model's folder."""
+    """The name of a seed's file in its model's folder."""
     return f"seed_{seed}.pt"
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's state, on the CPU."""
+    """Write a network's state dict, with its tensors on the CPU."""
     with replacing(path) as temporary:
         torch.save({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, temporary)
 
 
 def restore_network(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int, path: Path) -> nn.Module:
-    """The trained network that `save_weights` wrote. InputError if the file is of another model."""
+    """Read a network that `save_weights` wrote. Raises InputError if the file is missing or of another model."""
     untrained = backbone.model_copy(update={"weights": "none"})
     network = build_model(model, backbone=untrained, num_classes=num_classes)
     try:
@@ -37,7 +37,10 @@ def restore_network(model: params.AnyModel, *, backbone: params.Backbone, num_cl
 def restore_seeds(
     model: params.AnyModel, *, backbone: params.Backbone, num_classes: int, folder: Path
 ) -> Iterator[tuple[str, nn.Module]]:
-    """(name, network) for each seed's weights in a model's folder, in the order of the seeds; a name is as `seed_0`."""
+    """Read (name, network) of each seed in a model's folder, in the order of the seeds. Names are as `seed_0`.
+
+    Raises InputError if there is none, or as `restore_network` does.
+    """
     paths = sorted(folder.glob("seed_*.pt"), key=lambda path: int(path.stem.removeprefix("seed_")))
     if not paths:
         raise InputError(f"{folder}: no weights; train first")

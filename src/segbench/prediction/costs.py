@@ -1,4 +1,4 @@
-"""What computing a network takes: multiply-adds, and what sharing convolutions saves a sliding window."""
+"""Costs of computing a network: multiply-adds, and the saving of a sliding window that shares its convolutions."""
 
 import statistics
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from segbench.prediction.predictor import timed
 SLIDING_STRIDES = (16, 8, 4, 2, 1)
 REPEATS = 3
 MOST_SIDE_PX = 256
-"""Of the part of an image on which the forms are compared: slid at every pixel, a large image would take an hour."""
+"""Largest side of the part of an image that is compared: sliding over each pixel of a large one would take an hour."""
 
 
 @dataclass(frozen=True)
 class SlidingCosts:
-    """The sliding window and its convolutional form at one stride, on one image or its middle."""
+    """Costs and results of the sliding window and its convolutional form at one stride, on one image or its middle."""
 
     stride: int
     num_positions: int
@@ -30,14 +30,14 @@ class SlidingCosts:
     slid_multiply_adds: int
     convolutional_multiply_adds: int
     largest_difference: float
-    """Between a score of the one and the same score of the other."""
+    """Between a score of one form and the same score of the other."""
     largest_score: float
     same_class: float
-    """Share of the positions at which both find the same class most probable."""
+    """Share of the positions at which both forms find the same class most probable."""
 
 
 def multiply_adds(compute: Callable[[], object]) -> int:
-    """Multiply-adds of convolutions and matrix products, as torch counts them (two FLOPs each)."""
+    """Number of multiply-adds in convolutions and matrix products; torch counts each as two FLOPs."""
     with FlopCounterMode(display=False) as counter:
         compute()
     return int(counter.get_total_flops()) // 2
@@ -45,9 +45,9 @@ def multiply_adds(compute: Callable[[], object]) -> int:
 
 @torch.no_grad()
 def compare_forms(model: Sliding, images: Tensor) -> list[SlidingCosts]:
-    """Slide the window and convolve, at ever smaller strides; medians of interleaved runs in float32.
+    """Compare the two forms at each of SLIDING_STRIDES. Times are medians of REPEATS runs, in turn, in float32.
 
-    images: (1, 3, H, W) float RGB in 0..1, of which the middle is used, at most MOST_SIDE_PX high and wide
+    images: (1, 3, H, W) float RGB in 0..1; only the middle is used, at most MOST_SIDE_PX high and wide.
     """
     images = center_crop(images, [min(side, MOST_SIDE_PX) for side in images.shape[-2:]])
     results = []
@@ -74,5 +74,5 @@ def compare_forms(model: Sliding, images: Tensor) -> list[SlidingCosts]:
 
 
 def _finished(form: Callable[..., Tensor], images: Tensor, stride: int) -> Tensor:
-    """The scores on the CPU, so that no device is still at work when the clock stops."""
+    """The scores, copied to the CPU, so that a GPU has finished when the clock stops."""
     return form(images, stride=stride).cpu()

@@ -13,7 +13,7 @@ from segbench.machine import peak_memory_mib
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the learning curves. Validation scores are None for an epoch after which nothing was validated."""
+    """One row of the learning curves. Validation scores are None after an epoch without validation."""
 
     epoch: int
     train_loss: float
@@ -26,12 +26,12 @@ class Epoch:
     val_mean_iou: float | None = None
 
     def metrics(self) -> dict[str, float | None]:
-        """All but the epoch's number."""
+        """The values by name, without the epoch's number."""
         return {name: value for name, value in asdict(self).items() if name != "epoch"}
 
 
 class Curves(Callback):
-    """Keeps one row per epoch, also across a restart; prints it and passes it on."""
+    """Collects one row per epoch, also across a restart; prints each and hands it to `on_epoch`."""
 
     def __init__(self, on_epoch: Callable[[Epoch], None]) -> None:
         self.rows: list[Epoch] = []
@@ -41,27 +41,27 @@ class Curves(Callback):
         self._lr = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """What the checkpoint stores of the curves."""
+        """The rows, for the checkpoint."""
         return {"rows": [asdict(row) for row in self.rows]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the rows that the checkpoint stores."""
+        """The rows of the epochs before a restart."""
         self.rows = [Epoch(**row) for row in state_dict["rows"]]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock, which counts training without validation. The last epoch is always validated."""
+        """Start the clock, and see to it that the last epoch is validated."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
         self._started, self._images = time.perf_counter(), 0
         self._lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: E501  # fmt: skip
-        """Stop the clock for now."""
+        """Stop the clock for now: validation, which follows the last batch, is not timed."""
         self._ended = time.perf_counter()
         self._images += len(batch[0]) * trainer.world_size
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add the epoch's row: Lightning has validated before it calls this."""
+        """Add the epoch's row. Lightning has run the validation before it calls this."""
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
         validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         seconds = self._ended - self._started

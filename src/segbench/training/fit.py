@@ -26,11 +26,11 @@ from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImage
 from segbench.training.task import Task
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # hides tips and the list of devices
-warnings.filterwarnings("ignore", module="lightning.*")  # few workers, a folder with a checkpoint: on purpose
+warnings.filterwarnings("ignore", module="lightning.*")  # few workers and an old folder are both meant
 
 
 def seed_everything(seed: int) -> None:
-    """Fix all random numbers, so that the same seed builds and trains the same network."""
+    """Seed all random numbers, so that the same seed builds and trains the same network."""
     L.seed_everything(seed, workers=True, verbose=False)
 
 
@@ -52,11 +52,12 @@ def fit(
     checkpoints: Path,
     on_epoch: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Train a model in place and return its curves; continue from the checkpoint that a killed training left.
+    """Train a model in place and return its learning curves; a killed training continues from its last checkpoint.
 
-    The same seed gives the same weights on one machine, with one number of threads, also after a restart. On CUDA,
-    bilinear upsampling and the losses sum in no fixed order, so the last bits of the weights differ there. Raises
-    InputError if there are fewer samples than devices.
+    The same seed gives the same weights on the same machine with the same number of threads, also after a restart. On
+    CUDA, the last bits of the weights may differ, since bilinear upsampling and the losses sum in no fixed order there.
+    class_weights: (num_classes,) for the loss, None for equal ones. Raises InputError if there are fewer samples than
+    devices.
     """
     task = Task(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -72,7 +73,7 @@ def fit(
     callbacks: list[Callback] = [curves]
     if schedule.checkpoint == "best":
         callbacks.append(best)
-    callbacks.append(keep(filename="last", save_on_train_epoch_end=True))  # after `best`, to hold its state
+    callbacks.append(keep(filename="last", save_on_train_epoch_end=True))  # after `best`, whose state it stores too
     shows_progress = sys.stderr.isatty()
     if shows_progress:
         callbacks.append(TQDMProgressBar(leave=False))
@@ -89,22 +90,22 @@ def fit(
         callbacks=callbacks,
         plugins=[WholeCheckpoints()],
         default_root_dir=checkpoints,
-        deterministic="warn" if is_on_cpu else None,  # on CUDA, deterministic upsampling is slow
+        deterministic="warn" if is_on_cpu else None,  # deterministic upsampling is slow on CUDA
         num_sanity_val_steps=0,
         logger=False,
         enable_progress_bar=shows_progress,
         enable_model_summary=False,
-        use_distributed_sampler=False,  # the sampler divides the samples itself
+        use_distributed_sampler=False,  # EpochSampler divides the samples between processes itself
     )
-    share = len(samples) // trainer.world_size
-    if not share:
+    samples_per_device = len(samples) // trainer.world_size
+    if not samples_per_device:
         raise InputError(
             f"params.yaml: train.devices are {trainer.world_size}, but the training split has {len(samples)} images; "
             "it must have one per device"
         )
     loader = DataLoader(
         samples,
-        batch_size=min(schedule.batch_size, share),
+        batch_size=min(schedule.batch_size, samples_per_device),
         sampler=EpochSampler(
             samples.class_pixels, seed=seed, epochs=schedule.epochs, rare_share=schedule.rare_class_sampling
         ),
@@ -117,7 +118,7 @@ def fit(
     with depthwise_in_float32(model) if precision == "bfloat16_dense" else nullcontext():
         trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.interrupted:
-        raise KeyboardInterrupt  # Lightning keeps it to itself
+        raise KeyboardInterrupt  # Lightning does not pass it on
     if schedule.checkpoint == "best":
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         task.load_state_dict(state)

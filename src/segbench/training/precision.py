@@ -16,7 +16,7 @@ LIGHTNING_PRECISION: dict[Precision, Any] = {
 
 
 def device_type(accelerator: str) -> str:
-    """What training will run on: cuda, mps, xla or cpu. InputError if it is not there."""
+    """The device that training will run on: cuda, mps, xla or cpu. InputError if this machine has no such device."""
     available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True, "tpu": True}
     if accelerator == "auto":
         accelerator = next(name for name, is_there in available.items() if is_there)
@@ -28,8 +28,8 @@ def device_type(accelerator: str) -> str:
 def choose_precision(requested: str, device: str) -> Precision:
     """The number format for training, by hardware when `requested` is auto.
 
-    CPUs with bfloat16 arithmetic (AMX or AVX-512) run dense convolutions 1.2 to 3 times faster in it, but the
-    backward pass of depthwise ones up to 3.6 times slower: those stay in float32 (bfloat16_dense).
+    CPUs with bfloat16 arithmetic (AMX or AVX-512) run dense convolutions 1.2 to 3 times faster in it, but the backward
+    pass of depthwise convolutions up to 3.6 times slower. With bfloat16_dense, those stay in float32.
     """
     match requested, device:
         case ("auto", "cuda"):

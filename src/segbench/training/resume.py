@@ -1,7 +1,8 @@
-"""Where an interrupted training waits for the next try.
+"""Checkpoints from which a killed training continues.
 
-A declared output is deleted by DVC when its stage starts, so checkpoints lie in a folder that DVC does not know. Its
-name is a hash of all that the training depends on: after a change of parameters, data or code, a training starts anew.
+DVC deletes the declared outputs of a stage when it starts, so checkpoints lie in a folder that DVC does not know. The
+folder's name is a hash of all that the training depends on: after a change of parameters, data or code, a training
+starts anew.
 """
 
 import hashlib
@@ -23,14 +24,14 @@ def training_key(settings: Mapping[str, Any], sources: Mapping[str, str]) -> str
 
 
 def checkpoint_folder(key: str) -> Path:
-    """The folder of a training's checkpoints and its tracking run; removed when the stage that trains has ended."""
+    """The folder of a training's checkpoints and its MLflow run's id; removed when the stage ends."""
     return project_root() / "data" / "checkpoints" / key
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Replaces a checkpoint at once: a kill leaves the former or the new one, where Lightning may leave half of one."""
+    """Writes a checkpoint whole or not at all: Lightning, killed while it writes, may leave half of one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write the checkpoint beside its path, then move it there."""
+        """Write the checkpoint to a temporary file, then move it to its path."""
         with replacing(Path(path)) as temporary:
             torch.save(checkpoint, temporary)

@@ -1,4 +1,4 @@
-"""torch Datasets over the augmented samples that all networks see, and over whole images for validation."""
+"""Datasets for torch: the augmented samples that all networks see, and whole images for validation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from segbench.labels import LabelMap
 
 MOST_PIXEL_IMAGES = 500
 RARITY_TEMPERATURE = 0.01
-"""The value of DAFormer: classes with more than a few per cent of the pixels are hardly ever drawn."""
+"""The value of DAFormer, with which classes of more than a few per cent of the pixels are hardly ever drawn."""
 
 
 class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
@@ -50,7 +50,7 @@ class AugmentedSamples(Dataset[tuple[Tensor, Tensor]]):
 
 @dataclass(frozen=True)
 class _Packed:
-    """Stored samples. Each process maps the files itself, since pickling an open map would copy all of its pixels."""
+    """Stored samples. Each process opens the files itself: an open memory map would be pickled with all its pixels."""
 
     folder: Path
 
@@ -68,10 +68,11 @@ class _Packed:
 
 
 def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(num_images,) probabilities of drawing an image: first a class by its rarity, then an image that shows the class.
+    """The probability of drawing each image, (num_images,): first a class is drawn, then an image that shows it.
 
-    class_pixels: (num_images, num_classes). A class's probability is the softmax of minus its share of all pixels over
-    RARITY_TEMPERATURE (Hoyer et al.: DAFormer, CVPR 2022, sec. 3.3). A class that no image shows is never drawn.
+    The probabilities of the classes are the softmax of -share / RARITY_TEMPERATURE, where share is the class's share of
+    all pixels (Hoyer et al.: DAFormer, CVPR 2022, sec. 3.3). A class that no image shows is never drawn.
+    class_pixels: (num_images, num_classes).
     """
     shows = class_pixels > 0
     shares = class_pixels.sum(axis=0) / class_pixels.sum()
@@ -81,10 +82,10 @@ def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 class EpochSampler(Sampler[int]):
-    """Positions in the stream for one epoch, shuffled by seed and epoch alone, so that a restart changes nothing.
+    """The positions in the stream that an epoch takes, in an order that depends on seed and epoch alone.
 
-    Several training processes share the positions evenly. rare_share: the share of the samples that is replaced by an
-    image drawn by `rarity`, in the version of a random epoch.
+    So a restart changes nothing. Several training processes share the positions evenly. rare_share: the share of the
+    samples that are replaced by images drawn by `rarity`, each in the version of a random epoch.
     """
 
     def __init__(self, class_pixels: NDArray[np.int64], *, seed: int, epochs: int, rare_share: float) -> None:
@@ -114,7 +115,7 @@ class EpochSampler(Sampler[int]):
 
 
 def _processes() -> tuple[int, int]:
-    """The number of this training process, and how many there are."""
+    """The rank of this training process, and how many there are."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1

@@ -17,9 +17,9 @@ from segbench.training.schedule import build_optimizer, build_scheduler
 
 
 class Task(L.LightningModule):
-    """A network with the schedule that trains it.
+    """A network and the schedule that it is trained by.
 
-    class_weights: (num_classes,) weights of the loss, or None for equal ones.
+    class_weights: (num_classes,) for the loss, or None for equal ones.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class Task(L.LightningModule):
         return losses.weighted_sum(logits, label_maps, terms=self.schedule.loss, class_weights=self.class_weights)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """One step on (N, 3, H, W) uint8 images and (N, H, W) uint8 label maps.
+        """The loss of a batch: (N, 3, H, W) uint8 images and (N, H, W) uint8 label maps.
 
-        Its random numbers (dropout) depend on the seed and the step alone, so that a resumed training equals an
-        unbroken one.
+        The random numbers of dropout depend on the seed, the step and the process alone, so that a resumed training
+        gives the same weights as an unbroken one.
         """
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))
         images, label_maps = batch
@@ -55,21 +55,21 @@ class Task(L.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """Score an image at its label map's own size, as the test does."""
+        """Score an image at the size of its label map, as on the test split."""
         images, label_maps = batch
         logits = F.interpolate(self(images), size=label_maps.shape[-2:], mode="bilinear", align_corners=False)
         self.log("val_loss", self.loss(logits, label_maps), batch_size=1, sync_dist=True)
         self.confusion.update(logits.argmax(dim=1), label_maps.long())
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of the whole split; several processes' counts are summed by torchmetrics."""
+        """Log the metrics of the whole split. With several processes, torchmetrics sums their counts."""
         found = compute_scores(self.confusion.compute().cpu().numpy())
         self.confusion.reset()
         self.log("val_pixel_accuracy", found.pixel_accuracy)
         self.log("val_mean_iou", found.mean_iou)
 
     def configure_optimizers(self) -> Any:
-        """The schedule's optimiser, whose rates change at each step."""
+        """The optimiser, and the scheduler that changes its learning rates at each step."""
         optimizer = build_optimizer(self.model, self.schedule)
         num_steps = int(self.trainer.estimated_stepping_batches)
         scheduler = build_scheduler(optimizer, self.schedule, num_steps=num_steps)

@@ -1,7 +1,7 @@
-"""A model's trainings on a dataset, one for each seed: what they depend on, and what each leaves behind.
+"""A model's trainings on a dataset, one per seed: what each depends on, and what it leaves behind.
 
-A finished training leaves weights and a record beside its checkpoints until the trainings with the other seeds have
-finished too, so that a kill never costs a finished training.
+A finished training keeps its weights and its record beside its checkpoints until the stage ends, so that a kill during
+the training of another seed does not cost them.
 """
 
 import statistics
@@ -46,7 +46,7 @@ class Training:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the result, for reports and for `key`."""
+        """All parameters and data that decide the result, for reports and for `key`."""
         schedule = self._schedule.model_dump()
         return {
             "dataset": self.dataset,
@@ -62,7 +62,7 @@ class Training:
 
     @cached_property
     def key(self) -> str:
-        """A hash of the settings and of the sources that training imports: the same key gives the same weights.
+        """A hash of the settings and of the code that training imports: the same key gives the same weights.
 
         Computed once, so that editing code during a training does not change its folder.
         """
@@ -71,12 +71,12 @@ class Training:
 
     @property
     def folder(self) -> Path:
-        """Where the checkpoints lie, and the weights and the record of a finished training."""
+        """Where the checkpoints are, and the weights and the record of a finished training."""
         return checkpoint_folder(self.key)
 
     @property
     def has_ended(self) -> bool:
-        """Whether the training has left its weights and its record."""
+        """Whether its weights and its record are there."""
         return (self.folder / RECORD).exists() and (self.folder / WEIGHTS).exists()
 
     @property
@@ -138,7 +138,7 @@ class Training:
 
 
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What one training of the model costs, as the median over its seeds, and each seed's key, commit and time."""
+    """What training the model once costs, as medians over its seeds; and the key, commit and time of each training."""
     costs = {name: records[0][name] for name in ("parameters", "backbone_parameters")}
     for name in MEDIANS:
         known = [record[name] for record in records if record[name] is not None]
@@ -148,7 +148,7 @@ def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def validation_mean_iou(records: Sequence[dict[str, Any]], *, checkpoint: str) -> float | None:
-    """Mean IoU on the validation split of the weights that are kept, averaged over the seeds; None without epochs."""
+    """Mean IoU of the kept weights on the validation split, averaged over the seeds; None without epochs."""
     curves = [[row["val_mean_iou"] for row in record["epochs"]] for record in records]
     curves = [[value for value in curve if value is not None] for curve in curves]
     kept = [max(curve) if checkpoint == "best" else curve[-1] for curve in curves if curve]
@@ -156,7 +156,7 @@ def validation_mean_iou(records: Sequence[dict[str, Any]], *, checkpoint: str) -
 
 
 def write_curves(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """The curves of all seeds as CSV: one row per seed and epoch."""
+    """The learning curves of all seeds as CSV: one row per seed and epoch."""
     names = ["seed", *(field.name for field in fields(Epoch))]
     rows = [{"seed": record["seed"], **epoch} for record in records for epoch in record["epochs"]]
     write_csv(path, pd.DataFrame(rows, columns=names))

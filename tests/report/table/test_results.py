@@ -1,0 +1,130 @@
+"""From the stages' files to what the table says of one model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segbench import params
+from segbench.labels import Classes
+from segbench.params.models import section_of
+from segbench.report.drawing.pictures import write_contact_sheet
+from segbench.report.table.comparison import Contender
+from segbench.report.table.content import Published
+from segbench.report.table.published import published_on
+from segbench.report.table.results import ModelResults
+from segbench.scoring.counts import SplitCounts, write_counts
+from tests.report.sample_results import row
+
+CLASSES = Classes.of([("all", (0, 0, 0)), ("other", (9, 9, 9))])
+PICTURED = [row("test", name, group=name, block=name) for name in ("a", "b")]
+OFF, ON = (np.full((2, 2), label, np.uint8) for label in (0, 1))
+PAPERS = Published(0.6, "another protocol")
+CHOSEN = {"appearance_weight": 4.0, "steps": 5}
+
+
+def write_results(folder: Path, architecture: str, *, chosen: dict[str, float] | None) -> None:
+    """What the stages leave of a model with two seeds and two epochs; the CRF takes 30 of 40 ms."""
+    settings = {
+        "model": {"name": "mine", "architecture": architecture},
+        "backbone": {"name": "resnet18", "weights": "hub"},
+        "train": {"epochs": 2, "seeds": [3, 4]},
+        "samples": {"scale": 0.5, "crop_px": [96, 128]},
+    }
+    training = {
+        "parameters": 11, "training_images_per_second": 12.0, "training_seconds": 13.0, "settings": settings,
+        "deviations": {"lr": 0.01, "seeds": [3, 4]}, "trainings": [{"seed": 3}, {"seed": 4}],
+    }  # fmt: skip
+    contents: dict[str, dict[str, Any]] = {
+        "training": training,
+        "prediction": {"multiply_adds": 14, "latency_ms": 10.0, "peak_memory_mib": 15.0},
+        "crf": {"chosen": chosen, "latency_ms": 30.0 if chosen else 0},
+    }
+    for name, content in contents.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    counts = np.arange(16).reshape(2, 2, 2, 2)
+    split_counts = {"off": SplitCounts(counts, counts[:, :1]), "on": SplitCounts(counts[::-1], counts[:, :1])}
+    write_counts(folder / "counts.npz", split_counts)
+    epochs = {"seed": [3, 3, 4, 4], "epoch": [1, 2, 1, 2], "val_mean_iou": [None, 0.5, None, 0.25]}
+    pd.DataFrame(epochs).to_csv(folder / "curves.csv", index=False)
+    for name, label_map in (("label_maps", OFF), ("label_maps_crf", ON)):
+        write_contact_sheet(folder / f"{name}.png", [label_map, label_map], CLASSES)
+
+
+def contenders(
+    folder: Path, architecture: str, *, chosen: dict[str, float] | None = CHOSEN
+) -> tuple[Contender, Contender]:
+    """Of the model without and with the CRF."""
+    write_results(folder, architecture, chosen=chosen)
+    off, on = ModelResults.read("mine", folder).contenders(PICTURED, published=PAPERS)
+    assert (off.label, on.label) == ("mine", "mine + CRF")
+    return off, on
+
+
+WITH_CRF = {"deeplab_v1", "deeplab_v2"}
+WITHOUT_CRF = {
+    "color_clusters", "sliding_window", "fcn", "unet", "pspnet", "deeplab_v3", "deeplab_v3_plus",
+}  # fmt: skip
+
+
+def test_the_papers_of_deeplab_v1_and_v2_end_with_a_crf_and_no_others() -> None:
+    credited = {name for name in WITH_CRF | WITHOUT_CRF if section_of(name).ends_with_crf}
+    assert credited == WITH_CRF
+
+
+@pytest.mark.parametrize(("architecture", "has_crf"), [("deeplab_v2", True), ("unet", False)])
+def test_the_papers_figure_stands_beside_what_the_paper_has(tmp_path: Path, architecture: str, has_crf: bool) -> None:
+    off, on = contenders(tmp_path, architecture)
+    assert (off.as_in_paper, on.as_in_paper) == (not has_crf, has_crf)
+    assert (off.published, on.published) == ((None, PAPERS) if has_crf else (PAPERS, None))
+
+
+def test_the_latency_has_the_crf_where_it_is_on(tmp_path: Path) -> None:
+    off, on = contenders(tmp_path, "unet")
+    assert off.costs is not None and on.costs is not None
+    assert (off.costs.latency_ms, on.costs.latency_ms) == (10, 40)
+    for costs in (off.costs, on.costs):
+        assert (costs.parameters, costs.multiply_adds, costs.peak_memory_mib) == (11, 14, 15)
+        assert (costs.training_images_per_second, costs.training_seconds) == (12, 13)
+
+
+def test_both_have_their_own_counts_pictures_and_settings(tmp_path: Path) -> None:
+    off, on = contenders(tmp_path, "unet")
+    np.testing.assert_array_equal(off.counts.confusions[0], on.counts.confusions[1])
+    assert (off.counts.confusions != on.counts.confusions).all()
+    for contender, label_map in ((off, OFF), (on, ON)):
+        np.testing.assert_array_equal(contender.label_maps, [label_map, label_map])
+        assert contender.deviations == ("lr 0.01", "seeds [3, 4]")
+    expected = {
+        "backbone": "resnet18", "weights": "hub", "epochs": "2", "seeds": "3 4", "input_scale": "0.5",
+        "crop_px": "128x96", "crf_parameters": "",
+    }  # fmt: skip
+    assert off.protocol == expected
+    assert on.protocol == {**expected, "crf_parameters": "appearance_weight 4, steps 5"}
+
+
+def test_a_crf_that_was_left_out_costs_nothing(tmp_path: Path) -> None:
+    _, on = contenders(tmp_path, "deeplab_v1", chosen=None)
+    assert on.costs is not None and on.costs.latency_ms == 10
+    assert on.protocol["crf_parameters"] == ""
+
+
+def test_the_learning_curve_is_the_first_seeds(tmp_path: Path) -> None:
+    write_results(tmp_path, "unet", chosen=None)
+    curve = ModelResults.read("mine", tmp_path).curve
+    assert curve.epochs == (1, 2)
+    np.testing.assert_equal(curve.mean_iou, (np.nan, 0.5))
+
+
+def test_papers_figures_are_of_camvids_published_split_alone() -> None:
+    published, disjoint = (
+        published_on(params.CamvidSource(kind="camvid", root=Path("camvid"), split=split))  # type: ignore[arg-type]
+        for split in ("published", "disjoint")
+    )
+    assert {model: figure.mean_iou for model, figure in published.items()} == {
+        "fcn_8s": 0.57, "deeplab_v1": 0.616, "pspnet": 0.691,
+    }  # fmt: skip
+    assert not disjoint
