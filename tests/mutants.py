@@ -88,6 +88,8 @@ def main() -> None:
     parser.add_argument("--only", metavar="NAME", help="only faults with this in their name")
     only = parser.parse_args().only or ""
     mutants = [mutant for mutant in read_mutants() if only in mutant.name]
+    if not mutants:
+        sys.exit(f"no fault has {only} in its name")
     start = time.perf_counter()
     survivors = []
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +110,7 @@ def main() -> None:
     survived = [mutant for mutant in survivors if not mutant.must_be_caught]
     print(
         f"{len(mutants) - len(survivors)} of {len(mutants)} faults caught in {time.perf_counter() - start:.0f} s; "
-        f"{len(survivors) - len(survived)} of those that must be survived"
+        f"{len(survivors) - len(survived)} survived that must be caught"
     )
     if len(survived) < len(survivors) or len(survived) > (1 - LEAST_CAUGHT) * len(others):
         sys.exit(1)

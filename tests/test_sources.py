@@ -68,6 +68,15 @@ def test_words_of_reports_and_parameters_concern_no_network(stage: str) -> None:
     assert not [path for path in used if "report/pages/page" in path or "/params/" in path or "tracking" in path]
 
 
+def test_an_edit_of_drawings_concerns_the_stages_that_draw_files() -> None:
+    """What evaluate shows in MLflow alone is no result."""
+    stages = ("prepare", "augment", "train", "predict", "crf", "evaluate", "external", "claims", "compare")
+    drawing = "src/segbench/report/drawing/figures.py"
+    assert [stage for stage in stages if drawing in source_digests(f"pipeline.{stage}")] == [
+        "prepare", "augment", "crf", "compare",
+    ]  # fmt: skip
+
+
 def test_the_page_depends_on_its_template_style_and_script() -> None:
     used = source_digests("pipeline.compare")
     suffixes = {Path(path).suffix for path in used if path.startswith("src/segbench/report/pages/page.")}
@@ -80,7 +89,7 @@ def test_every_module_is_used_by_a_stage_or_neutral() -> None:
     stages = [f"pipeline.{path.stem}" for path in (PROJECT / "pipeline").glob("*.py") if path.stem != "__init__"]
     loaded = [entry.network_module for entry in PARAMETERS.models.values()]
     used = set(source_digests(*stages, *loaded, *source_modules()))
-    neutral = {f"src/segbench/{name}.py" for name in sources.NEUTRAL}
+    neutral = {f"src/segbench/{name.replace('.', '/')}.py" for name in sources.NEUTRAL}
     everything = {
         path.relative_to(PROJECT).as_posix()
         for path in (PROJECT / "src/segbench").rglob("*.py")

@@ -12,8 +12,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-NEUTRAL = ("errors", "parallel", "sources", "tracking", "params")
-"""These cannot change a result: the values of params.yaml are dependencies of the stages themselves."""
+NEUTRAL = ("errors", "parallel", "sources", "tracking", "report.tracked", "params")
+"""These cannot change a result: nothing is read back from MLflow, and the values of params.yaml are dependencies of the
+stages themselves."""
 
 
 def source_digests(*modules: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from segbench import params
 from segbench.errors import InputError
 from segbench.params.fields import Section
 from segbench.params.models import ModelSection
-from tests.parameters import PARAMS_FILE
+from tests.parameters import PARAMS_FILE, PROJECT
 
 MODELS: dict[str, dict[str, Any]] = {
     name: yaml.safe_load(PARAMS_FILE.read_text())["models"][name]
@@ -71,6 +71,15 @@ def test_no_two_entries_share_a_mapping() -> None:
 
     tree = yaml.safe_load(PARAMS_FILE.read_text())
     visit(tree, "params.yaml")
+
+
+def test_the_examples_in_the_projects_file_are_those_that_are_tested() -> None:
+    tested = PARAMS_FILE.read_text()
+    example = tested[tested.index("  # mine:") : tested.index("\n\n# Shared by all networks")]
+    project = (PROJECT / "params.yaml").read_text()
+    if "  # mine:" not in project:
+        pytest.skip("the example is in use")
+    assert example in project
 
 
 def test_the_commented_examples_are_valid(tmp_path: Path) -> None:
