@@ -1,4 +1,4 @@
-"""Raw images -> PNG files and a manifest in the prepared form, a page of audit, and a contact sheet."""
+"""Raw images -> PNG files and a manifest in the prepared form, a page with the audit, and a contact sheet."""
 
 import sys
 from collections.abc import Sequence

@@ -95,7 +95,8 @@ def test_every_module_is_used_by_a_stage_or_neutral() -> None:
         for path in (PROJECT / "src/segbench").rglob("*.py")
         if path.name != "__init__.py" and path.parent.name != "params"
     }
-    assert everything - used - neutral == set()
+    for_mlflow_alone = {"src/segbench/report/drawing/confusion.py"}
+    assert everything - used - neutral == for_mlflow_alone
 
 
 def source_modules() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The exception for a mistake in what the user gave, and how mistakes are listed."""
+"""The exception for a user's mistake in a file or value, and how mistakes are listed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ def about(path: Path) -> Iterator[None]:
 
 
 def raise_listed(mistakes: Sequence[str]) -> None:
-    """Raise one InputError for all mistakes, one per line, of which the first MOST_LISTED are shown. None: no error."""
+    """Raise one InputError that lists the first MOST_LISTED mistakes, one per line. Without mistakes, do nothing."""
     if mistakes:
         more = [f"... and {len(mistakes) - MOST_LISTED} more"] if len(mistakes) > MOST_LISTED else []
         raise InputError("\n".join([*mistakes[:MOST_LISTED], *more]))

@@ -1,4 +1,4 @@
-"""Where the project is; JSON and CSV files; replacing a file or folder without ever leaving half of one."""
+"""The project's folder, JSON and CSV files, and replacing a file or folder so that no half-written one is left."""
 
 import json
 import os
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def project_root() -> Path:
-    """The project's folder; while DVC runs an experiment in a temporary copy, the folder that it copied."""
+    """The project's folder; while DVC runs an experiment in a temporary copy, the original folder."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
 
 
@@ -43,7 +43,7 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`. What the block wrote there, file or folder, replaces `path` at its end.
+    """Give a temporary path beside `path`. When the block ends, the file or folder that it wrote there replaces `path`.
 
     If the block raises, `path` stays as it was and the temporary file or folder is removed.
     """
@@ -60,9 +60,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Move a finished file or folder to `path`. A kill leaves the old one, the new one or nothing there, never half."""
+    """Move a finished file or folder to `path`.
+
+    If the process is killed meanwhile, `path` is the old one, the new one or missing, but never half of one.
+    """
     former = path.with_name(f".{path.name}.former")
-    if former.is_dir():  # left by a kill
+    if former.is_dir():  # left by a killed process
         shutil.rmtree(former)
     if path.is_dir():
         path.rename(former)

@@ -67,6 +67,6 @@ def resize_image(image: RGBImage, *, height_px: int, width_px: int) -> RGBImage:
 
 
 def scale_image(image: RGBImage, *, scale: float) -> RGBImage:
-    """Resize to `scale` times the image's size, which is how a network sees it."""
+    """Resize to `scale` times the image's size, the size at which a network sees it."""
     height, width = image.shape[:2]
     return resize_image(image, height_px=round(height * scale), width_px=round(width * scale))

@@ -1,6 +1,7 @@
-"""MLflow: the memory of how results came to be. Nothing here is ever read back into a result.
+"""MLflow keeps the record of how results came to be. No result is ever read back from it.
 
-One experiment a dataset, one run for a model's whole chain of stages: `train` begins it, `evaluate` completes it.
+There is one experiment per dataset and one run per training: `train` begins it, `evaluate` completes it. The audit of
+the dataset by `prepare` has a run of its own.
 The store is mlflow.db in the project's root, or what MLFLOW_TRACKING_URI names.
 """
 
@@ -19,16 +20,16 @@ from segbench.machine import git_commit
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # a new store would tell of every table
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # otherwise a new store logs each table that it makes
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 RUN_ID_FILE = "mlflow_run_id"
 KEY_TAG = "segbench.training_key"
-MOST_PARAMS_A_CALL = 100
+MOST_PARAMS_PER_CALL = 100
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""Else the UI opens an experiment with its pages for language models."""
+"""Without this tag, the UI opens an experiment with its pages for language models."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ class Run:
     run_id: str
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Nested sections become dotted names."""
+        """Log parameters; those of nested sections get dotted names."""
         params = [Param(name, str(value)) for name, value in flattened(parameters)]
-        for start in range(0, len(params), MOST_PARAMS_A_CALL):
-            self.client.log_batch(self.run_id, params=params[start : start + MOST_PARAMS_A_CALL])
+        for start in range(0, len(params), MOST_PARAMS_PER_CALL):
+            self.client.log_batch(self.run_id, params=params[start : start + MOST_PARAMS_PER_CALL])
 
     def log_metrics(self, metrics: Mapping[str, float | None], *, step: int = 0) -> None:
-        """All in one call; None is left out."""
+        """Log metrics in one call, without those that are None."""
         now_ms = int(time.time() * 1000)
         entities = [Metric(name, float(value), now_ms, step) for name, value in metrics.items() if value is not None]
         self.client.log_batch(self.run_id, metrics=entities)
@@ -61,7 +62,7 @@ class Run:
 
 @contextmanager
 def training_run(*, dataset: str, name: str, key: str, checkpoints: Path) -> Iterator[Run]:
-    """The run of a training; one that was killed is rejoined by the id that lies beside its checkpoints."""
+    """The run of a training. A training that was killed continues its run, whose id lies beside its checkpoints."""
     client, experiment_id = _open(dataset)
     id_file = checkpoints / RUN_ID_FILE
     run_id = _rejoined(client, id_file) if id_file.exists() else None
@@ -125,7 +126,7 @@ def _create(client: MlflowClient, experiment_id: str, *, name: str, key: str) ->
 def _rejoined(client: MlflowClient, id_file: Path) -> str | None:
     try:
         return client.get_run(id_file.read_text()).info.run_id
-    except MlflowException:  # another store by now
+    except MlflowException:  # the id is of another store
         return None
 
 

@@ -68,7 +68,7 @@ def test_torch_and_compiled_engines_agree(device: str, num_classes: int) -> None
     compiled = refine_after(image, probabilities, PARAMETERS, steps=steps)
     in_torch_ = in_torch.mean_field(image, probabilities, PARAMETERS, steps=steps, device=torch.device(device))
     np.testing.assert_allclose(compiled, in_torch_, atol=1e-5)
-    assert {one.shape for one in compiled} == {probabilities.shape}
+    assert {refined.shape for refined in compiled} == {probabilities.shape}
 
 
 def test_steps_are_those_of_separate_runs() -> None:

@@ -30,12 +30,12 @@ def images_of(*, true_edge: int) -> list[TuningImage]:
 
 
 def test_what_helps_is_chosen_and_its_score_is_what_it_gives() -> None:
-    (one, _) = images = images_of(true_edge=30)
+    (first, _) = images = images_of(true_edge=30)
     found = search(images)
     assert len(found.candidates) == 8 * 2
     assert found.chosen == found.best.parameters
-    refined = refine(one.image, one.probabilities, found.best.parameters).argmax(axis=0).astype(np.uint8)
-    score = compute_scores(confusion_matrix(truth=one.truth, predicted=refined, num_classes=2)).mean_iou
+    refined = refine(first.image, first.probabilities, found.best.parameters).argmax(axis=0).astype(np.uint8)
+    score = compute_scores(confusion_matrix(truth=first.truth, predicted=refined, num_classes=2)).mean_iou
     assert found.best.score == pytest.approx(score)
     assert found.best.score == max(candidate.score for candidate in found.candidates) > found.score_without + 0.05
 
@@ -66,8 +66,8 @@ def test_a_seed_repeats_the_search() -> None:
 
 
 def test_the_objective_is_what_is_asked_for() -> None:
-    (one, _) = images = images_of(true_edge=30)
-    plain = confusion_matrix(truth=one.truth, predicted=one.probabilities.argmax(0).astype(np.uint8), num_classes=2)
+    (first, _) = images = images_of(true_edge=30)
+    plain = confusion_matrix(truth=first.truth, predicted=first.probabilities.argmax(0).astype(np.uint8), num_classes=2)
     for objective in ("mean_iou", "pixel_accuracy", "mean_dice"):
         found = search(images, trials=2, objective=objective)
         assert found.score_without == pytest.approx(getattr(compute_scores(plain), objective))

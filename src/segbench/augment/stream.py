@@ -1,7 +1,7 @@
 """The augmented samples that every network sees: one endless stream, the first epochs of which may be stored.
 
-Sample `epoch * num_images + index` is made of training image `index`. It depends on the recipe and its position in the
-stream alone, not on the model, the number of workers or a restart.
+Sample `epoch * num_images + index` is made from training image `index`. It depends on the recipe and on its position in
+the stream, but not on the model, the number of workers or a restart.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ CACHED_MIB = 512
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that the stream depends on beside the training images. copies: number of epochs that are stored."""
+    """All that the stream depends on besides the training images. copies: number of epochs that are stored."""
 
     seed: int
     copies: int
@@ -51,7 +51,7 @@ class Recipe:
 
 
 class Stream:
-    """The samples of a recipe, each made when it is asked for.
+    """The samples of a recipe, each computed on demand.
 
     Scaled images stay in memory, up to CACHED_MIB, so that a dataset that fits is decoded only once.
     """
@@ -78,7 +78,7 @@ class Stream:
         if self._free_bytes >= 0:
             self._scaled[index] = pair
             for array in pair:
-                array.setflags(write=False)  # later samples are made of them, too
+                array.setflags(write=False)  # later samples start from the same arrays
         return pair
 
 

@@ -39,10 +39,10 @@ ADVICE = ".*(special case of|very slow)"
 class Augmentation:
     """Scaling, the named transforms, then padding and a crop at a random position or at the centre.
 
-    transforms: one {name: arguments} each, in order. OneOf and its like have theirs in the argument `transforms`.
-    Borders that a transform makes are IGNORE_INDEX in the label map. Raises InputError for a name or argument that
-    albumentations does not know, and for a transform that does not make uint8 RGB samples, or needs more than an image
-    and its label map.
+    transforms: one {name: arguments} each, in order. OneOf and other compositions have theirs in the argument
+    `transforms`. Borders that a transform makes are IGNORE_INDEX in the label map. Raises InputError for a name or
+    argument that albumentations does not know, and for a transform that does not make uint8 RGB samples, or needs more
+    than an image and its label map.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ def set_random_seeds(compose: A.BaseCompose, seed: int) -> None:
 
 
 def _nested(transform: A.BasicTransform | A.BaseCompose) -> Iterator[A.BasicTransform | A.BaseCompose]:
-    """The transform and all inside it, outer before inner: to seed a transform seeds those inside it, too."""
+    """The transform and all inside it, outer before inner, since seeding one also seeds those inside it."""
     yield transform
     if isinstance(transform, A.BaseCompose):
         for inner in transform.transforms:

@@ -47,7 +47,7 @@ class CRFParameters:
 
 
 def negative_unary(probabilities: Floats) -> Floats:
-    """Minus the unary term: (C, H, W) probabilities -> (C, H * W) their logarithms"""
+    """log P, which is minus the unary term: (C, H, W) probabilities -> (C, H * W)"""
     flat = probabilities.reshape(len(probabilities), -1)
     return np.log(np.maximum(flat, SMALLEST_PROBABILITY, dtype=np.float32))
 

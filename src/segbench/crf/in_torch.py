@@ -44,7 +44,8 @@ class _Lattice:
     """Where N points lie among M lattice points. Rows of corner values: row 0 is zero, lattice point i has row i + 1.
 
     corners, weights: (N, d + 1) rows and weights of the corners of each point's simplex, for slicing.
-    points, point_weights, starts: the same sorted by lattice point, for splatting; starts: (M,), where each begins.
+    points, point_weights: (N * (d + 1),) indices of the points and their weights, sorted by lattice point, to splat.
+    starts: (M,) where the entries of each lattice point begin.
     neighbours: (d + 1, 2, M) rows of the two neighbours along each axis.
     """
 

@@ -16,14 +16,14 @@ videos differ in at least 10."""
 MOST_IGNORED = 0.5
 """Share of a split's pixels without a class above which scores describe the smaller part of its images."""
 FEW_IMAGES = 5
-"""A class in fewer training images than this is warned of: they do not show how it varies."""
+"""The audit warns of a class in fewer training images than this: they do not show how it varies."""
 RARE = 0.001
 """Share of the labelled training pixels below which plain cross entropy loses little by never predicting a class."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A warning in one line. images: those that it is about, unless it is about the dataset as a whole."""
+    """A warning in one line. images: those that it is about; empty if it is about the dataset as a whole."""
 
     says: str
     images: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ def class_shares(rows: Sequence[Row]) -> NDArray[np.float64]:
 
 
 def class_images(rows: Sequence[Row]) -> NDArray[np.int64]:
-    """(num_classes,) in how many images each class has a pixel."""
+    """(num_classes,) number of images that have a pixel of each class."""
     return np.sum([np.array(row.class_pixels) > 0 for row in rows], axis=0)
 
 

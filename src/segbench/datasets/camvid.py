@@ -51,7 +51,7 @@ def open_source(root: Path, *, split: Literal["published", "disjoint"], archive_
     a fifteenth of a second.
 
     root: holds train.txt, train/, trainannot/ and so on; relative to the project's folder.
-    Raises InputError if a list is missing, or names a file or video that is.
+    Raises InputError if a list is missing, or names a missing file or an unknown video.
     """
     root = project_root() / root
     if not root.exists():
@@ -71,7 +71,7 @@ def _examples(root: Path, split: str) -> list[Example]:
     for line in listing.read_text().split("\n"):
         if not line.strip():
             continue
-        # A line is '/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png', of which only a.png is true here.
+        # A line is '/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png', of which only a.png is used.
         name = Path(line.split()[0]).name
         image_path, label_path = root / split / name, root / f"{split}annot" / name
         for path in (image_path, label_path):

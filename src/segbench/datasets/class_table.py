@@ -36,7 +36,7 @@ class ClassTable:
 
     @classmethod
     def read(cls, path: Path) -> "ClassTable":
-        """Read classes.csv. Raises InputError for a missing column, a wrong cell, and a name, value or colour twice."""
+        """Read classes.csv. Raises InputError for a missing column, a wrong cell, or a name, value or colour twice."""
         records = read_records(path, columns=["name"])
         names = [record["name"] for record in records if record["name"] != IGNORE]
         for name in names:
@@ -55,7 +55,7 @@ class ClassTable:
         return cls(classes, of_value=of_value, of_color=of_color)
 
     def label_map(self, path: Path) -> LabelMap:
-        """(H, W) label map of a mask's file. Raises InputError for a value or colour that is in no line."""
+        """(H, W) label map of a mask's file. Raises InputError for an unknown value or colour."""
         mask = read_mask(path) if self.of_value else read_image(path)
         with about(path):
             if mask.ndim == 2:

@@ -57,7 +57,7 @@ def _classes(categories: list[dict[str, Any]]) -> Classes:
 
 
 def _stuff(root: Path, published: str, class_of: Mapping[int, int]) -> Loads:
-    """Label maps in grey PNG: each pixel has its category's id, or 0 for none."""
+    """Label maps in grey PNG: each pixel has its category's id, or 0 for no category."""
     class_of = {0: IGNORE_INDEX} | dict(class_of)
     return {
         path.stem: partial(read_pair, root / published / f"{path.stem}.jpg", path, class_of)
@@ -66,7 +66,7 @@ def _stuff(root: Path, published: str, class_of: Mapping[int, int]) -> Loads:
 
 
 def _panoptic(root: Path, published: str, class_of: Mapping[int, int]) -> Loads:
-    """Label maps in RGB PNG: a colour is a segment's number, black is none; the JSON file has their categories."""
+    """Label maps in RGB PNG: a colour encodes a segment's number, black none; the JSON file has its category."""
     folder = root / "annotations" / f"panoptic_{published}"
     loads = {}
     for entry in read_json(folder.with_suffix(".json"))["annotations"]:

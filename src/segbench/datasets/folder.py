@@ -83,7 +83,7 @@ def _load(image_path: Path, mask_path: Path, *, table: ClassTable, bits: int) ->
 
 
 def _items(root: Path, split: str = "") -> list[Item]:
-    """Images with their masks, by name. Raises InputError, with one line per file, for one without the other."""
+    """Images with their masks, by name. Raises InputError, with one line per file, for an image or mask alone."""
     images, masks = (_files(root / kind / split) for kind in ("images", "masks"))
     raise_listed(
         [f"{path}: no mask {root / 'masks' / split / name}.*" for name, path in images.items() if name not in masks]
@@ -93,7 +93,7 @@ def _items(root: Path, split: str = "") -> list[Item]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """The image files in a folder and the folders in it, by name."""
+    """The image files in a folder and its subfolders, by name."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     files: dict[str, Path] = {}

@@ -1,7 +1,7 @@
 """Bringing a source's examples into the prepared form: each is checked, and the dataset appears only if all are good.
 
 Only a few images are in memory at a time. Until all are written, they lie in a folder beside the prepared dataset,
-with a journal of what is finished. After a kill or an error, the next run continues from there.
+with a journal of the finished ones. After a kill or an error, the next run continues from there.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ def _check_names(source: Source) -> None:
 
 
 def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
-    """The row of each example, once it is in the journal, or what is wrong with the example; in their order."""
+    """Yield each example's row, after writing it to the journal, or the example's error, in the examples' order."""
     path = unfinished / JOURNAL
     written, common = _read_journal(path), _common_digest(source)
 
@@ -93,7 +93,7 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
     with path.open("a") as journal:
         for key, row in map_in_order(outcome, source.examples, workers=num_cores()):
             if isinstance(row, Row) and key:
-                # The newline comes first, since a kill may have cut the line before.
+                # The newline comes first: the last line may be incomplete, if the process was killed while writing it.
                 journal.write(f"\n{json.dumps([key, asdict(row)])}")
                 journal.flush()
             yield row
@@ -102,21 +102,21 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
 def _read_journal(path: Path) -> dict[str | None, Row]:
     rows: dict[str | None, Row] = {}
     for line in path.read_text().splitlines() if path.exists() else []:
-        with suppress(ValueError):  # a line that a kill cut
+        with suppress(ValueError):  # an incomplete line
             key, row = json.loads(line)
             rows[key] = Row(**{**row, "class_pixels": tuple(row["class_pixels"])})
     return rows
 
 
 def _common_digest(source: Source) -> str:
-    """Digest of what all rows depend on: the classes, and the code that loads, checks and writes examples."""
+    """Digest of the classes and of the code that loads, checks and writes examples: all rows depend on these."""
     modules = {load.func.__module__ for example in source.examples if (load := _known_loader(example))}
     code = source_digests(__name__, *modules)
     return hashlib.sha256(repr((source.classes, source.ignore_index, code)).encode()).hexdigest()
 
 
 def _known_loader(example: Example) -> "partial[Any] | None":
-    """The example's loader, if code and arguments tell what it does: a partial of a function of segbench."""
+    """The example's loader, if its code and arguments fix its result: a partial of a function of segbench."""
     load = example.load
     return load if isinstance(load, partial) and load.func.__module__.startswith("segbench.") else None
 
@@ -168,7 +168,7 @@ def _digest(pixels: NDArray[np.uint8]) -> str:
 
 
 def _remove_others(unfinished: Path, rows: Sequence[Row]) -> None:
-    """Remove images of an earlier run that are not in this one, and half-written files that a kill left."""
+    """Remove images of an earlier run that are not in this one, and half-written files of a killed run."""
     names = {(row.split, f"{row.name}.png") for row in rows}
     for path in unfinished.glob("*/*/*"):
         if (path.parts[-3], path.name) not in names:

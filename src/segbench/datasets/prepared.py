@@ -5,7 +5,7 @@ dataset.json                   class names and colours, and the fingerprint
 <split>/images/<name>.png      RGB at the original size
 <split>/label_maps/<name>.png  indexed: 0..num_classes-1 or IGNORE_INDEX
 
-The manifest is read and written by the csv module: of 100,000 images, pandas takes twice the memory and no less time.
+The manifest is read and written by the csv module: for 100,000 images, pandas needs twice the memory and no less time.
 """
 
 import csv
@@ -28,7 +28,7 @@ from segbench.labels import Classes, LabelMap
 class Row:
     """One image of the manifest.
 
-    class_pixels: number of pixels of each class; ignored_pixels: of none.
+    class_pixels: number of pixels of each class; ignored_pixels: number of pixels without a class.
     image_digest, label_digest: of the pixels, so that equal images have equal digests.
     perceptual_hash: 64 bits, few of which differ between images that look alike.
     """

@@ -35,7 +35,7 @@ def read_mask(path: Path) -> NDArray[np.integer]:
 def read_photo(path: Path, *, bits: int) -> RGBImage:
     """(H, W, 3) uint8 RGB of an image file with 8 or 16 bits per channel, turned upright as its EXIF data say.
 
-    bits: how many of 16 bits the image uses, as 12 of some cameras; images of 8 bits are not scaled. Raises InputError
+    bits: how many of 16 bits the image uses, 12 for some cameras; images of 8 bits are not scaled. Raises InputError
     if the file is missing, damaged, of another kind, or uses more bits.
     """
     with open_image(path) as image:

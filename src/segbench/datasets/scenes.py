@@ -7,8 +7,8 @@ detail    poles are one or two pixels wide, signs a few pixels;
 edges     are soft and lie where colours change, so that a dense CRF can sharpen a coarse prediction;
 void      pixels that several classes share have no label, as along the contours of Pascal VOC.
 
-The same seed gives the same bytes: floating-point numbers meet only + - * / and square roots, which all machines
-round alike.
+The same seed gives the same bytes: computations in floating point use only + - * / and square roots, which all
+machines round alike.
 """
 
 import math
@@ -63,7 +63,7 @@ PAINTS: list[Color] = [
 
 @dataclass(frozen=True)
 class Light:
-    """A time of day: colours of the sky, tint of what is drawn, haze (0 to 1), and the share of lit windows."""
+    """A time of day: colours of the sky, tint of all shapes, haze (0 to 1), and the share of lit windows."""
 
     zenith: Color
     horizon: Color
@@ -132,7 +132,7 @@ class Canvas:
         return self.picture.crop((0, 0, self.picture.width, self.fine(horizon)))
 
     def add_haze(self, *, horizon: float) -> None:
-        """Blend all but the sky with the sky's lowest colour, so that what is drawn so far looks distant."""
+        """Blend all but the sky with the sky's lowest colour, so that everything drawn so far looks distant."""
         strength = [0 if label == SKY else round(self.light.haze * 255) for label in range(256)]
         backdrop = self.class_map.crop((0, 0, self.picture.width, self.fine(horizon)))
         self.picture.paste(self.light.horizon, (0, 0), backdrop.point(strength))

@@ -1,4 +1,4 @@
-"""What every source of images provides: classes and examples; and helpers that several sources share."""
+"""The form of every source of images, its classes and examples, and helpers that several sources share."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from segbench.labels import Classes, LabelMap, from_values
 
 SPLITS = ("train", "val", "test")
 HELD_OUT_SHARE, MOST_HELD_OUT = 0.1, 500
-"""Enough to choose a CRF's parameters by. More would cost training images, and time in validation."""
+"""How much of train is held out if a dataset has no val: enough to choose a CRF's parameters.
+More would cost training images, and time in validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Example:
     group: the same for images of one origin, such as the name of their video; scores are also reported per group.
     block: the same for images that resemble each other, such as the name of their clip; confidence intervals resample
     whole blocks.
-    load: reads or draws the two arrays. If it is a partial of a function of segbench, a preparation that was killed
+    load: reads or draws the two arrays. If it is a partial of a function of segbench, an interrupted preparation
     recognises the example by the function's code and arguments, and by the size and time of the files among them.
     """
 
@@ -54,12 +55,12 @@ def read_pair(image_path: Path, label_path: Path, class_of: Mapping[int, int]) -
 
 
 def check_files(paths: Iterable[Path], *, named_by: str) -> None:
-    """Raise InputError with one line per missing file. named_by: the list or file that says it should be there."""
+    """Raise InputError with one line per missing file. named_by: the list or file that names it."""
     raise_listed([f"{path}: no such file, but {named_by} names it" for path in paths if not path.is_file()])
 
 
 def split_names(*, train: Sequence[str], test: Sequence[str]) -> dict[str, str]:
-    """The split of each name, for datasets with labels of two splits only: val is evenly spaced names of train."""
+    """The split of each name, for datasets with labels of two splits only: val takes evenly spaced names of train."""
     count = min(MOST_HELD_OUT, max(1, round(HELD_OUT_SHARE * len(train))))
     held_out = {train[index] for index in np.linspace(0, len(train) - 1, count).astype(int)} if train else set()
     return {name: "val" if name in held_out else "train" for name in train} | dict.fromkeys(test, "test")

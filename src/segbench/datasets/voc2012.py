@@ -29,7 +29,7 @@ def open_source(root: Path, *, sbd: Path | None) -> Source:
     """Examples of `root`, which holds VOCdevkit/, and of `sbd`, which holds SBD's cls/, train.txt and val.txt.
 
     Both are downloaded if they are missing. sbd: None leaves SBD's labels out. SBD's labels are used only for images
-    that VOC does not label, all for training. Raises InputError if a list is missing, or names a file that is.
+    that VOC does not label, all for training. Raises InputError if a list is missing, or names a missing file.
     """
     root = project_root() / root
     if not root.exists():

@@ -37,5 +37,5 @@ def _imported(name: str) -> Any:
 
 
 def num_parameters(module: nn.Module | None) -> int:
-    """Number of learnable parameters of a network, or of a part of it; 0 if it has no such part."""
+    """Number of learnable parameters of a network, or of a part of it; 0 for None."""
     return sum(parameter.numel() for parameter in module.parameters()) if module else 0

@@ -15,7 +15,7 @@ class ColorClusters(nn.Module):
 
     The clusters are found by k-means in the RGB colours of training pixels. The frequencies are counted over the same
     pixels, with one pixel of each class added to each cluster, so that no class has probability 0. The model sees
-    neither place nor texture nor surroundings, so it fails where classes share a colour.
+    neither position nor texture nor surroundings, so it fails where classes share a colour.
     """
 
     centers: Tensor

@@ -97,7 +97,7 @@ class SlidingWindow(Network):
 
 
 def _pool(x: Tensor, *, rate: int, keeps_resolution: bool) -> tuple[Tensor, int]:
-    """2x2 max pooling, and the rate of what follows.
+    """2x2 max pooling, and the rate of the layers that follow.
 
     To keep the resolution, pooling has stride 1 and later layers are atrous at twice the rate: the result is the same.
     """

@@ -37,7 +37,7 @@ def restore_network(model: params.AnyModel, *, backbone: params.Backbone, num_cl
 def restore_seeds(
     model: params.AnyModel, *, backbone: params.Backbone, num_classes: int, folder: Path
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Read (name, network) of each seed in a model's folder, in the order of the seeds. Names are as `seed_0`.
+    """Read (name, network) of each seed in a model's folder, in the order of the seeds. Names are like `seed_0`.
 
     Raises InputError if there is none, or as `restore_network` does.
     """

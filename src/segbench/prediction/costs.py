@@ -16,7 +16,7 @@ from segbench.prediction.predictor import timed
 SLIDING_STRIDES = (16, 8, 4, 2, 1)
 REPEATS = 3
 MOST_SIDE_PX = 256
-"""Largest side of the part of an image that is compared: sliding over each pixel of a large one would take an hour."""
+"""Largest side of the part of an image that is compared: sliding over every pixel of a large one takes an hour."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SlidingCosts:
     slid_multiply_adds: int
     convolutional_multiply_adds: int
     largest_difference: float
-    """Between a score of one form and the same score of the other."""
+    """The largest absolute difference between the scores of the two forms."""
     largest_score: float
     same_class: float
     """Share of the positions at which both forms find the same class most probable."""

@@ -26,13 +26,13 @@ class Predictor:
     """
 
     def __init__(self, model: nn.Module, *, scale: float) -> None:
-        torch.backends.cudnn.allow_tf32 = False  # TF32 has 10 bits of a fraction, float32 has 23
+        torch.backends.cudnn.allow_tf32 = False  # its fractions have 10 bits, those of float32 23
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.scale = scale
 
     def input(self, image: RGBImage) -> torch.Tensor:
-        """What the model sees: (H, W, 3) uint8 RGB -> (1, 3, scaled H, scaled W) float RGB in 0..1, on the device"""
+        """The model's input: (H, W, 3) uint8 RGB -> (1, 3, scaled H, scaled W) float RGB in 0..1, on the device"""
         pixels = torch.from_numpy(np.array(scale_image(image, scale=self.scale))).to(self.device)
         return pixels.permute(2, 0, 1)[None].float().div(255).contiguous(memory_format=torch.channels_last)
 
