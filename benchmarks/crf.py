@@ -1,6 +1,6 @@
-"""The dense CRF against pydensecrf2: images a second on all cores, and where the time goes. Run with `make bench`.
+"""The dense CRF against pydensecrf2: images per second on all cores, and where the time goes. Run with `make bench`.
 
-Both refine the same photographs with the same parameters, in turns: pydensecrf2 in a process a core, since it holds
+Both refine the same photographs with the same parameters, in turns: pydensecrf2 in one process per core, since it holds
 the GIL, ours in a thread a core. `--images FOLDER` takes a folder's images, and SEGBENCH_CAMVID in the environment
 CamVid's test images, in place of crops of scikit-learn's two photographs.
 """
@@ -103,7 +103,7 @@ def guessed(image: RGBImage, num_classes: int, rng: np.random.Generator) -> Floa
 
 
 def compare(name: str, cores: int) -> None:
-    """Print both engines' images a second over the tasks, and how many labels are the same."""
+    """Print both engines' images per second over the tasks, and how many labels are the same."""
     with (
         ProcessPoolExecutor(cores, get_context("spawn"), initializer=receive, initargs=(tasks,)) as processes,
         ThreadPoolExecutor(cores) as threads,
@@ -172,7 +172,7 @@ def break_down(task: Task) -> None:
     for name, part_ms in parts.items():
         print(f"  {name:<22}{part_ms:>7.1f} ms{100 * part_ms / whole_ms:>6.0f} %")
     spatial_ms = milliseconds(lambda: normalized(xy, weight=1))
-    print(f"  and once an image size: smoothness lattice, {spatial_ms:.1f} ms")
+    print(f"  and once per image size: smoothness lattice, {spatial_ms:.1f} ms")
 
     num_corners = appearance.corners.shape[1] + smoothness.corners.shape[1]
     streamed_mb = (unary.nbytes + 8 * n * num_corners) / 1e6
@@ -200,7 +200,7 @@ def main() -> None:
     cores = num_cores()
     print(describe_machine())
     photographed = "CamVid's test images" if camvid and folder == default else folder or "scikit-learn's photographs"
-    print(f"{photographed}: images a second on {cores} cores, medians of {REPEATS} rounds in turns")
+    print(f"{photographed}: images per second on {cores} cores, medians of {REPEATS} rounds in turns")
     print(f"{'images':<24}{'pydensecrf2':>13}{'segbench':>13}{'ratio':>8}{'same labels %':>15}")
     for count, width, height, num_classes in ((4, 1024, 512, 19), (20, 480, 360, 11)):
         images = photographs(folder, width=width, height=height, count=count)

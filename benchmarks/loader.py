@@ -1,4 +1,4 @@
-"""Samples a second from stored arrays, made while training, and of a plain Dataset, against what training consumes.
+"""Samples per second from stored arrays, made while training, and of a plain Dataset, against what training consumes.
 
 At CamVid's training size: 480x360 images halved, crops of 208x160, batches of 8, the recipe of params.yaml. Run with
 `make bench`; SEGBENCH_CAMVID names a copy of CamVid, else scenes are drawn.
@@ -80,7 +80,7 @@ def prepared(folder: Path) -> Prepared:
 
 
 def loading(samples: Dataset[tuple[Tensor, Tensor]], *, workers: int) -> Callable[[], float]:
-    """Samples a second over NUM_IMAGES of them; worker processes stay alive in between, as in training."""
+    """Samples per second over NUM_IMAGES of them; worker processes stay alive in between, as in training."""
     loader = DataLoader(
         samples, BATCH_SIZE, sampler=range(NUM_IMAGES), num_workers=workers, persistent_workers=workers > 0
     )
@@ -95,7 +95,7 @@ def loading(samples: Dataset[tuple[Tensor, Tensor]], *, workers: int) -> Callabl
 
 
 def training(name: str, samples: AugmentedSamples, data: Prepared, parameters: params.Params) -> float:
-    """Images a second of an epoch's steps, as the train stage makes them."""
+    """Images per second of an epoch's steps, as the train stage makes them."""
     model = build_model(parameters.model(name), backbone=parameters.backbone, num_classes=len(data.classes))
     assert isinstance(model, Network)
     schedule = parameters.train.model_copy(update={"batch_size": BATCH_SIZE, "epochs": 1, "validate_every_epochs": 1})
@@ -140,7 +140,7 @@ def main() -> None:
     fastest = max(medians[f"training of {model}"] for model in MODELS)
     print(describe_machine())
     print(f"{len(data.split('train'))} images, {torch.get_num_threads()} threads, medians of {ROUNDS} rounds in turns")
-    print(f"{'images a second':<28}{'median':>9}" + "".join(f"{f'/ {name}':>11}" for name in MODELS))
+    print(f"{'images per second':<28}{'median':>9}" + "".join(f"{f'/ {name}':>11}" for name in MODELS))
     for name, median in medians.items():
         ratios = "".join(f"{median / medians[f'training of {model}']:>11.2f}" for model in MODELS)
         too_slow = name.startswith(("stored", "made")) and median < fastest

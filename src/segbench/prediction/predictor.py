@@ -26,7 +26,7 @@ class Predictor:
     """
 
     def __init__(self, model: nn.Module, *, scale: float) -> None:
-        torch.backends.cudnn.allow_tf32 = False  # its fractions have 10 bits, those of float32 23
+        torch.backends.cudnn.allow_tf32 = False  # TF32's fraction has 10 bits, float32's has 23
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.scale = scale
