@@ -338,7 +338,7 @@ def test_a_kill_leaves_the_former_dataset_and_the_next_run_continues(tmp_path: P
         "from pathlib import Path; from segbench.datasets.preparation import prepare; from segbench.datasets import "
         f"scenes; prepare(scenes.open_source(seed=0, **{size | num_images}), Path('prepared'))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "src")])}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     journal = tmp_path / ".prepared.partial" / JOURNAL
     while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") >= 10):

@@ -264,7 +264,7 @@ def test_a_kill_costs_no_training_that_has_ended(project: tuple[Path, Accessed],
     root, _ = project
     command = filled(body("train")["cmd"], dataset="scenes", model="fcn_8s").replace("data/weights", str(tmp_path))
     arguments = [sys.executable, *shlex.split(command)[1:]]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "src")])}
 
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(arguments, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)

@@ -4,144 +4,143 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from segbench.augment.stream import Recipe, write_augmented
+from segbench.augment.transforms import Transform
 from segbench.datasets import scenes
 from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from segbench.models.build import build_model
 from segbench.models.network import Network
+from segbench.params import LossName
 from segbench.prediction.predictor import Predictor
 from segbench.scoring import metrics
+from segbench.training.curves import Epoch
 from segbench.training.fit import fit, seed_everything
-from segbench.training.samples import AugmentedSamples, WholeImages
-from tests.parameters import PARAMETERS
+from segbench.training.losses import weighted_sum
+from segbench.training.precision import Precision
+from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages
+from tests.parameters import PARAMETERS, PROJECT
 
-TRAINING = textwrap.dedent(
-    """
-    import sys, time
-    from pathlib import Path
-    import torch
-    from segbench import params
-    from segbench.training.fit import fit, seed_everything
-    from segbench.models.build import build_model
-    from segbench.models.weights import save_weights
-    from segbench.augment.stream import Recipe, write_augmented
-    from segbench.datasets import scenes
-    from segbench.datasets.preparation import prepare
-    from segbench.training.samples import AugmentedSamples, WholeImages
 
-    root, folder, slow = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "slow"
-    parameters = params.load(Path("tests/params.yaml"))
-    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=8, num_val=2, num_test=1)
-    data = prepare(source, folder / "prepared")
-    recipe = Recipe(seed=0, copies=2, scale=1.0, crop_px=(48, 64), transforms=[{"HorizontalFlip": {"p": 0.5}}])
+def some_data(folder: Path, *, num_train: int, num_val: int = 1) -> Prepared:
+    """Scenes of 64x48 px."""
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=num_train, num_val=num_val, num_test=1)
+    return prepare(source, folder / "prepared")
+
+
+def some_samples(
+    data: Prepared, folder: Path, *, copies: int = 1, transforms: list[Transform] | None = None
+) -> AugmentedSamples:
+    """Of whole images, as they are unless there are transforms."""
+    recipe = Recipe(seed=0, copies=copies, scale=1.0, crop_px=(48, 64), transforms=transforms or [])
     write_augmented(recipe, data, folder / "augmented")
+    return AugmentedSamples(folder / "augmented", data)
+
+
+def a_network(model: str, data: Prepared) -> Network:
     seed_everything(0)
-    network = build_model(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
-    rows = fit(
-        network, AugmentedSamples(folder / "augmented", data), WholeImages(data, "val", scale=1.0),
-        schedule=parameters.train.model_copy(update={"batch_size": 4, "epochs": 4}), seed=0,
-        precision="float32", class_weights=None, num_classes=len(data.classes), checkpoints=root,
-        on_epoch=lambda row: time.sleep(60 if slow and row.epoch == 3 else 0),
-    )
-    save_weights(network, folder / "weights.pt")
-    print([row.epoch for row in rows])
-    """
-)
+    network = build_model(PARAMETERS.model(model), backbone=PARAMETERS.backbone, num_classes=len(data.classes))
+    assert isinstance(network, Network)
+    return network
 
 
-def _train(checkpoints: Path, folder: Path, speed: str = "fast") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", TRAINING, str(checkpoints), str(folder), speed]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def train(
+    network: Network, samples: AugmentedSamples, data: Prepared, checkpoints: Path, *, schedule: Mapping[str, object],
+    precision: Precision = "float32", class_weights: Tensor | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda row: None,
+) -> list[Epoch]:  # fmt: skip
+    """`fit` with seed 0 by the common schedule and what differs from it."""
+    return fit(
+        network, samples, WholeImages(data, "val", scale=1.0),
+        schedule=PARAMETERS.train.model_copy(update=schedule), seed=0, precision=precision,
+        class_weights=class_weights, num_classes=len(data.classes), checkpoints=checkpoints, on_epoch=on_epoch,
+    )  # fmt: skip
+
+
+def train_four_epochs(folder: Path, checkpoints: Path, on_epoch: Callable[[Epoch], None]) -> dict[str, Tensor]:
+    """The weights that a training of the tests below gives."""
+    data = some_data(folder, num_train=8, num_val=2)
+    samples = some_samples(data, folder, copies=2, transforms=[{"HorizontalFlip": {"p": 0.5}}])
+    network = a_network("fcn_8s", data)
+    rows = train(network, samples, data, checkpoints, schedule={"batch_size": 4, "epochs": 4}, on_epoch=on_epoch)
+    assert [row.epoch for row in rows] == [1, 2, 3, 4]
+    return network.state_dict()
+
+
+def train_until_killed() -> None:
+    """The same in a process of its own, which waits before it writes the third epoch's checkpoint."""
+    folder, checkpoints, num_threads = sys.argv[1:]
+    torch.set_num_threads(int(num_threads))
+    train_four_epochs(Path(folder), Path(checkpoints), lambda row: time.sleep(600 if row.epoch == 3 else 0))
 
 
 def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path) -> None:
-    unbroken = _train(tmp_path / "a", tmp_path / "one").communicate()[0]
-    assert unbroken.splitlines()[-1] == "[1, 2, 3, 4]"
-    killed = _train(tmp_path / "b", tmp_path / "two", "slow")
+    unbroken = train_four_epochs(tmp_path / "unbroken", tmp_path / "all", lambda row: None)
+    killed = subprocess.Popen(
+        [
+            sys.executable, "-c", "from tests.training.test_fit import train_until_killed; train_until_killed()",
+            str(tmp_path / "killed"), str(tmp_path / "some"), str(torch.get_num_threads()),
+        ],
+        cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     assert killed.stdout is not None
+    output = []
     for line in killed.stdout:
-        if line.startswith("epoch 3/4"):  # it now sleeps before epoch 3's checkpoint is written
+        output.append(line)
+        if line.startswith("epoch 3/4"):
             break
-    time.sleep(0.2)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    resumed = _train(tmp_path / "b", tmp_path / "two").communicate()[0]
-    epochs = [line.split()[1] for line in resumed.splitlines() if line.startswith("epoch ")]
-    assert epochs == ["3/4", "4/4"], resumed
-    assert resumed.splitlines()[-1] == "[1, 2, 3, 4]"
-    weights = [torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("one", "two")]
-    assert weights[0].keys() == weights[1].keys()
-    for name, tensor in weights[0].items():
-        assert torch.equal(tensor, weights[1][name]), name
+    assert [path.name for path in (tmp_path / "some").glob("*.ckpt")] == ["last.ckpt"], "".join(output)
+    resumed_epochs: list[int] = []
+    resumed = train_four_epochs(tmp_path / "resumed", tmp_path / "some", lambda row: resumed_epochs.append(row.epoch))
+    assert resumed_epochs == [3, 4]
+    assert unbroken.keys() == resumed.keys()
+    for name, tensor in unbroken.items():
+        assert torch.equal(tensor, resumed[name]), name
 
 
 def test_fewer_images_than_devices_are_refused(tmp_path: Path) -> None:
-    parameters = PARAMETERS
-    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=1, num_val=1, num_test=1)
-    data = prepare(source, tmp_path / "prepared")
-    write_augmented(Recipe(seed=0, copies=1, scale=1.0, crop_px=(48, 64), transforms=[]), data, tmp_path / "augmented")
-    network = build_model(parameters.model("fcn_32s"), backbone=parameters.backbone, num_classes=len(data.classes))
-    assert isinstance(network, Network)
+    data = some_data(tmp_path, num_train=1)
     with pytest.raises(InputError, match=r"train\.devices are 2, but the training split has 1 images"):
-        fit(
-            network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
-            schedule=parameters.train.model_copy(update={"accelerator": "cpu", "devices": 2}), seed=0,
-            precision="float32", class_weights=None, num_classes=len(data.classes),
-            checkpoints=tmp_path / "checkpoints", on_epoch=lambda row: None,
+        train(
+            a_network("fcn_32s", data), some_samples(data, tmp_path), data, tmp_path / "checkpoints",
+            schedule={"accelerator": "cpu", "devices": 2},
         )  # fmt: skip
 
 
 def test_stored_and_made_samples_train_the_same_network(tmp_path: Path) -> None:
     """Bit for bit, also when other processes make them, and with images drawn for their rare classes."""
-    parameters = PARAMETERS
-    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=8, num_val=1, num_test=1)
-    data = prepare(source, tmp_path / "prepared")
-    curves, weights = [], []
+    data = some_data(tmp_path, num_train=8)
+    curves, states = [], []
     for copies, workers in ((2, 0), (0, 0), (0, 2)):
         folder = tmp_path / f"{copies}_{workers}"
-        transforms = parameters.augment.transforms
-        write_augmented(Recipe(seed=0, copies=copies, scale=1.0, crop_px=(48, 64), transforms=transforms), data, folder)
+        samples = some_samples(data, folder, copies=copies, transforms=PARAMETERS.augment.transforms)
+        network = a_network("fcn_32s", data)
         schedule = {"batch_size": 4, "epochs": 2, "loader_workers": workers, "rare_class_sampling": 0.5}
-        seed_everything(0)
-        network = build_model(parameters.model("fcn_32s"), backbone=parameters.backbone, num_classes=len(data.classes))
-        assert isinstance(network, Network)
-        rows = fit(
-            network, AugmentedSamples(folder, data), WholeImages(data, "val", scale=1.0),
-            schedule=parameters.train.model_copy(update=schedule), seed=0, precision="float32", class_weights=None,
-            num_classes=len(data.classes), checkpoints=folder / "checkpoints", on_epoch=lambda row: None,
-        )  # fmt: skip
+        rows = train(network, samples, data, folder / "checkpoints", schedule=schedule)
         curves.append([row.train_loss for row in rows])
-        weights.append(network.state_dict())
+        states.append(network.state_dict())
     assert curves[0] == curves[1] == curves[2]
-    for others in weights[1:]:
-        assert all(torch.equal(others[name], tensor) for name, tensor in weights[0].items())
+    for others in states[1:]:
+        assert all(torch.equal(others[name], tensor) for name, tensor in states[0].items())
 
 
 def test_the_last_epoch_is_validated_too_and_the_best_checkpoint_is_the_best_of_all(tmp_path: Path) -> None:
-    parameters = PARAMETERS
-    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=8, num_val=3, num_test=1)
-    data = prepare(source, tmp_path / "prepared")
-    write_augmented(Recipe(seed=0, copies=1, scale=1.0, crop_px=(48, 64), transforms=[]), data, tmp_path / "augmented")
-    seed_everything(0)
-    network = build_model(parameters.model("fcn_8s"), backbone=parameters.backbone, num_classes=len(data.classes))
-    assert isinstance(network, Network)
-    rows = fit(
-        network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
-        schedule=parameters.train.model_copy(
-            update={"batch_size": 4, "checkpoint": "best", "lr": 0.02, "epochs": 5, "validate_every_epochs": 2}
-        ),
-        seed=0, precision="float32", class_weights=None, num_classes=len(data.classes),
-        checkpoints=tmp_path / "checkpoints", on_epoch=lambda row: None,
-    )  # fmt: skip
+    data = some_data(tmp_path, num_train=8, num_val=3)
+    network = a_network("fcn_8s", data)
+    schedule = {"batch_size": 4, "checkpoint": "best", "lr": 0.02, "epochs": 5, "validate_every_epochs": 2}
+    rows = train(network, some_samples(data, tmp_path), data, tmp_path / "checkpoints", schedule=schedule)
     assert [row.epoch for row in rows if row.val_mean_iou is not None] == [2, 4, 5]
     predictor = Predictor(network, scale=1.0)
     assert not torch.backends.cudnn.allow_tf32  # the test protocol is float32, on every device
@@ -157,23 +156,72 @@ def test_the_last_epoch_is_validated_too_and_the_best_checkpoint_is_the_best_of_
 
 def test_a_step_is_no_longer_than_its_clipped_gradient(tmp_path: Path) -> None:
     """One step of plain SGD with a loss a million times as steep: the weights move by the rate times the norm."""
-    parameters = PARAMETERS
-    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=2, num_val=1, num_test=1)
-    data = prepare(source, tmp_path / "prepared")
-    write_augmented(Recipe(seed=0, copies=1, scale=1.0, crop_px=(48, 64), transforms=[]), data, tmp_path / "augmented")
+    data = some_data(tmp_path, num_train=2)
+    network = a_network("fcn_32s", data)
+    before = [parameter.detach().double() for parameter in network.parameters()]
     schedule = {
         "batch_size": 2, "epochs": 1, "optimizer": "sgd", "lr": 0.5, "backbone_lr_factor": 1, "momentum": 0.0,
         "weight_decay": 0.0, "warmup_epochs": 0, "gradient_clip_norm": 0.25, "loss": {"cross_entropy": 1e6},
     }  # fmt: skip
-    seed_everything(0)
-    network = build_model(parameters.model("fcn_32s"), backbone=parameters.backbone, num_classes=len(data.classes))
-    assert isinstance(network, Network)
-    before = [parameter.detach().double() for parameter in network.parameters()]
-    fit(
-        network, AugmentedSamples(tmp_path / "augmented", data), WholeImages(data, "val", scale=1.0),
-        schedule=parameters.train.model_copy(update=schedule), seed=0, precision="float32", class_weights=None,
-        num_classes=len(data.classes), checkpoints=tmp_path / "checkpoints", on_epoch=lambda row: None,
-    )  # fmt: skip
+    train(network, some_samples(data, tmp_path), data, tmp_path / "checkpoints", schedule=schedule)
     moved = [now.detach().double() - then for now, then in zip(network.parameters(), before, strict=True)]
     distance = torch.cat([change.flatten() for change in moved]).norm()
     assert float(distance) == pytest.approx(0.5 * 0.25, rel=1e-3)
+
+
+class TwoLayers(Network):
+    """A dense and a depthwise convolution, and the number formats that they computed in while training."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.dense = nn.Conv2d(3, num_classes, 1)
+        self.depthwise = nn.Conv2d(num_classes, num_classes, 3, padding=1, groups=num_classes)
+        self.formats: dict[str, torch.dtype] = {}
+
+    def logits(self, images: Tensor) -> Tensor:
+        dense = self.dense(images)
+        scores: Tensor = self.depthwise(dense)
+        if self.training:
+            self.formats = {"dense": dense.dtype, "depthwise": scores.dtype}
+        return scores
+
+
+@pytest.mark.parametrize(
+    ("precision", "dense", "depthwise"),
+    [
+        ("float32", torch.float32, torch.float32),
+        ("bfloat16", torch.bfloat16, torch.bfloat16),
+        ("bfloat16_dense", torch.bfloat16, torch.float32),
+    ],
+)
+def test_each_layer_trains_in_the_number_format_of_the_precision(
+    precision: Precision, dense: torch.dtype, depthwise: torch.dtype, tmp_path: Path
+) -> None:
+    data = some_data(tmp_path, num_train=2)
+    network = TwoLayers(len(data.classes))
+    train(
+        network, some_samples(data, tmp_path), data, tmp_path / "checkpoints", precision=precision,
+        schedule={"epochs": 1, "accelerator": "cpu"},
+    )  # fmt: skip
+    assert network.formats == {"dense": dense, "depthwise": depthwise}
+
+
+@pytest.mark.parametrize("rare_share", [0.0, 1.0])
+def test_the_first_steps_loss_is_that_of_the_samplers_batch(rare_share: float, tmp_path: Path) -> None:
+    data = some_data(tmp_path, num_train=4)
+    samples = some_samples(data, tmp_path)
+    torch.manual_seed(0)
+    network = TwoLayers(len(data.classes))
+    class_weights = torch.linspace(0, 2, len(data.classes))
+    terms: dict[LossName, float] = {"cross_entropy": 0.5, "dice": 2.0}
+    sampler = EpochSampler(samples.class_pixels, seed=0, epochs=1, rare_share=rare_share)
+    images, label_maps = map(torch.stack, zip(*(samples[position] for position in sampler), strict=True))
+    with torch.no_grad():
+        expected = weighted_sum(network(images / 255), label_maps, terms=terms, class_weights=class_weights)
+    schedule = {
+        "batch_size": 4, "epochs": 1, "loss": terms, "rare_class_sampling": rare_share, "accelerator": "cpu",
+    }  # fmt: skip
+    rows = train(
+        network, samples, data, tmp_path / "checkpoints", schedule=schedule, class_weights=class_weights
+    )  # fmt: skip
+    assert rows[0].train_loss == pytest.approx(float(expected), rel=1e-4)

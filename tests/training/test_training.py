@@ -5,8 +5,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from segbench import params
+from segbench.augment.stream import Recipe, write_augmented
+from segbench.datasets import scenes
+from segbench.datasets.preparation import prepare
+from segbench.models.build import build_model
+from segbench.models.network import Network
+from segbench.models.weights import restore_network
 from segbench.training import training as trainings
+from segbench.training.curves import Epoch
+from segbench.training.fit import seed_everything
+from segbench.training.losses import loss_class_weights
+from segbench.training.samples import AugmentedSamples
 from segbench.training.training import RECORD, WEIGHTS, Training, validation_mean_iou
 from tests.parameters import PARAMETERS
 
@@ -27,21 +39,21 @@ def test_code_that_is_edited_while_a_training_runs_does_not_part_it_from_what_it
 ) -> None:
     monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path / key)
     monkeypatch.setattr(trainings, "training_key", lambda settings, sources: "before")
-    one = a_training()
-    folder = one.folder
+    training = a_training()
+    folder = training.folder
     monkeypatch.setattr(trainings, "training_key", lambda settings, sources: "after")
-    assert one.folder == folder
+    assert training.folder == folder
     assert a_training().folder != folder
 
 
 def test_a_training_has_ended_when_all_that_it_leaves_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path)
-    one = a_training()
-    assert not one.has_ended
+    training = a_training()
+    assert not training.has_ended
     (tmp_path / RECORD).write_text("{}")
-    assert not one.has_ended
+    assert not training.has_ended
     (tmp_path / WEIGHTS).touch()
-    assert one.has_ended
+    assert training.has_ended
 
 
 def record(*curve: float | None) -> dict[str, Any]:
@@ -72,3 +84,50 @@ def test_a_trainings_key_depends_on_its_settings_and_on_the_code_of_its_network(
     assert found["settings"] == {"lr": 0.1}
     assert {"src/segbench/models/unet.py", "src/segbench/training/fit.py"} <= found["sources"].keys()
     assert "src/segbench/models/pspnet.py" not in found["sources"]
+
+
+def test_a_training_fits_its_own_model_to_its_own_dataset_by_its_own_schedule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"name": "resnet18", "weights": "none"}
+    schedule = {"lr": 0.5, "class_weights": "inverse_frequency", "precision": "float32"}
+    changes = {"backbone": params.Backbone(**own), "train_on": {"scenes": schedule}}
+    model = PARAMETERS.model("fcn_32s").model_copy(update=changes)
+    parameters = PARAMETERS.model_copy(update={"models": {"fcn_32s": model}})
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=2, num_val=1, num_test=1)
+    data = prepare(source, tmp_path / "prepared")
+    write_augmented(Recipe(seed=0, copies=1, scale=0.5, crop_px=(24, 32), transforms=[]), data, tmp_path / "augmented")
+    samples = AugmentedSamples(tmp_path / "augmented", data)
+    monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path / key)
+    given: dict[str, Any] = {}
+
+    def spy(*arguments: Any, **options: Any) -> list[Epoch]:
+        given.update(options, arguments=arguments)
+        return []
+
+    monkeypatch.setattr(trainings, "fit", spy)
+    training = Training("scenes", "fcn_32s", 3, parameters, data, samples)
+    assert not training.has_ended
+    training.run(print)
+    network, given_samples, validation = given.pop("arguments")
+    assert isinstance(network, Network) and given_samples is samples
+    assert (validation.rows, validation.scale) == (data.split("val"), 0.5)
+    class_weights = loss_class_weights("inverse_frequency", samples.class_pixels)
+    assert class_weights is not None and torch.equal(given.pop("class_weights"), class_weights)
+    assert given == {
+        "schedule": parameters.train_for("scenes", "fcn_32s"), "seed": 3, "precision": "float32",
+        "num_classes": len(data.classes), "checkpoints": training.folder, "on_epoch": print,
+    }  # fmt: skip
+    assert given["schedule"].lr == 0.5
+
+    seed_everything(3)
+    backbone, path = params.Backbone(**own), training.folder / WEIGHTS
+    expected = build_model(model, backbone=backbone, num_classes=len(data.classes)).state_dict()
+    restored = restore_network(model, backbone=backbone, num_classes=len(data.classes), path=path).state_dict()
+    assert expected.keys() == restored.keys()
+    assert all(torch.equal(tensor, restored[name]) for name, tensor in expected.items())
+    assert training.has_ended
+    assert (training.record["seed"], training.record["training_key"]) == (3, training.key)
+    settings = training.settings
+    assert settings["backbone"] == own and settings["train"]["lr"] == 0.5 and settings["train"]["seeds"] == [3]
+    assert settings["samples"]["crop_px"] == (24, 32) and settings["dataset_fingerprint"] == data.fingerprint

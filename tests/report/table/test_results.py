@@ -1,6 +1,7 @@
 """From the stages' files to what the table says of one model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pandas as pd
 import pytest
 
 from segbench import params
+from segbench.datasets.prepared import Prepared
 from segbench.labels import Classes
 from segbench.params.models import section_of
 from segbench.report.drawing.pictures import write_contact_sheet
-from segbench.report.table.comparison import Contender
+from segbench.report.table.comparison import Contender, compare
 from segbench.report.table.content import Published
 from segbench.report.table.published import published_on
 from segbench.report.table.results import ModelResults
@@ -128,3 +130,15 @@ def test_papers_figures_are_of_camvids_published_split_alone() -> None:
         "fcn_8s": 0.57, "deeplab_v1": 0.616, "pspnet": 0.691,
     }  # fmt: skip
     assert not disjoint
+
+
+def test_an_entry_of_the_table_has_all_that_its_contender_has(tmp_path: Path) -> None:
+    data = Prepared(Path(), CLASSES, fingerprint="", rows=(row("train", "t", group="t", block="t"), *PICTURED))
+    counts = SplitCounts(np.ones((1, 2, 2, 2), np.int64), np.ones((1, 1, 2, 2), np.int64))
+    both = [replace(contender, counts=counts) for contender in contenders(tmp_path, "deeplab_v2")]
+    entries, _ = compare(both, data)
+    for contender in both:
+        (entry,) = (entry for entry in entries if entry.label == contender.label)
+        assert (entry.costs, entry.published) == (contender.costs, contender.published)
+        assert (entry.deviations, entry.as_in_paper) == (contender.deviations, contender.as_in_paper)
+        assert entry.protocol == {"split": "test", "resolution_px": "2x2", **contender.protocol}
