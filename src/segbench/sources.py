@@ -11,6 +11,10 @@ import tokenize
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from grimp import ImportGraph
 
 NEUTRAL = ("errors", "parallel", "sources", "tracking", "report.tracked", "params")
 """These cannot change a result: nothing is read back from MLflow, and the values of params.yaml are dependencies of the
@@ -85,7 +89,7 @@ def _bare_strings(source: str) -> list[Span]:
 
 
 @cache
-def _import_graph(*packages: str):  # type: ignore[no-untyped-def]  # grimp.ImportGraph
+def _import_graph(*packages: str) -> "ImportGraph":
     """The imports between the modules of these packages, without the neutral ones."""
     import grimp
 
