@@ -33,7 +33,7 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy
 	$(IN_VENV) lint-imports --no-cache
-	$(IN_VENV) python -m pytest
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadscope
 
 mutants: $(READY_TO_TEST) ## plant faults in the code, and see a test fail for each
 	$(IN_VENV) python -m tests.mutants
