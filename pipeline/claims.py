@@ -12,8 +12,9 @@ from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
 from segbench.report.pages.sliding import sliding_markdown
 from segbench.report.table.claims import CONTEXT, THIN, MeasureName, judge_costs, judge_scores
+from segbench.scoring.blocks import Clips, choose_blocks
 from segbench.scoring.counts import read_counts
-from segbench.scoring.metrics import Counts
+from segbench.scoring.metrics import ClassPixels
 
 
 def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: Path, sliding: Path) -> None:
@@ -24,23 +25,26 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
     classes: dict[MeasureName, Sequence[str]] = {
         "mIoU": names, THIN: chosen.thin_classes, CONTEXT: chosen.context_classes,
     }  # fmt: skip
-    confusions: dict[str, Counts] = {}
+    images: dict[str, ClassPixels] = {}
+    trainings: dict[str, str | None] = {}
     reports: dict[str, dict[str, Any]] = {}
     for model in parameters.benchmark.models:
         counts = read_counts(results / model / "counts.npz")
-        confusions |= {model: counts["off"].confusions, f"{model} + CRF": counts["on"].confusions}
+        images |= {model: counts["off"].images, f"{model} + CRF": counts["on"].images}
+        trainings |= {model: model, f"{model} + CRF": model}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
-    blocks = [row.block for row in data.split("test")]
+    rows = data.split("test")
+    blocks = choose_blocks(images, Clips.of(rows))
     indices = {measure: [names.index(name) for name in of_measure] for measure, of_measure in classes.items()}
-    found = judge_scores(confusions, classes=indices, blocks=blocks) + judge_costs(reports)
+    found = judge_scores(images, classes=indices, trainings=trainings, blocks=blocks) + judge_costs(reports)
 
     write_json(findings, [asdict(finding) for finding in found])
     claims = claims_markdown(
         found,
         dataset=dataset,
-        num_images=len(blocks),
-        num_blocks=len(set(blocks)),
-        num_trainings={model: len(confusions[model]) for model in reports},
+        num_images=len(rows),
+        num_blocks=blocks.number,
+        num_trainings={model: len(images[model].correct) for model in reports},
         classes=classes,
         results=reports,
     )

@@ -92,7 +92,7 @@ def a_page(
             Curve(model, EPOCHS, (nan, 0.5 - 0.02 * place, nan, 0.7 - 0.02 * place))
             for place, model in enumerate(models)
         ),
-        boundary_widths_px=WIDTHS_PX,
+        boundary_shares={width_px: 0.05 * width_px for width_px in WIDTHS_PX},
         groups=(Group("town", num_images=1, is_seen=True), Group("country", num_images=num_images - 1, is_seen=False)),
         differences=some_differences(entries),
         crf_choices=(("Model", "gain, points", "steps"), *((model, "+1.5", "5") for model in models)),

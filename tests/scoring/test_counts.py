@@ -16,9 +16,10 @@ from segbench.errors import InputError
 from segbench.images import write_label_map
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 from segbench.prediction.external import adopt
-from segbench.scoring.boundaries import trimap_confusions
-from segbench.scoring.counts import SplitCounts, count_folders, predicted_label_map, read_counts, write_counts
-from segbench.scoring.metrics import compute_scores, confusion_matrix
+from segbench.scoring.boundaries import boundary_distances, trimap_confusions
+from segbench.scoring.counts import KINDS, SplitCounts, count_folders, predicted_label_map, read_counts, write_counts
+from segbench.scoring.metrics import ClassPixels, compute_scores, confusion_matrix
+from tests.scoring.population import confusions_of, split_counts
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180)), ("car", (64, 0, 128))])
 WIDTHS_PX = [1.0, 3.0]
@@ -56,32 +57,56 @@ def predict(folder: Path, *, seed: int) -> Path:
 def test_counts_are_those_of_each_image_and_seed(data: Prepared, tmp_path: Path) -> None:
     folders = [predict(tmp_path / f"seed_{seed}", seed=seed) for seed in (20, 30)]
     counts = count_folders(data, folders, widths_px=WIDTHS_PX)
-    assert counts.confusions.shape == (2, 2, 3, 3) and counts.trimap.shape == (2, 2, 3, 3)
+    assert counts.confusions.shape == (2, 3, 3) and counts.images.predicted.shape == (2, 2, 3)
+    assert counts.near_boundaries.true.shape == (2, 3)
     for seed, folder in enumerate(folders):
-        near = np.zeros((2, 3, 3), np.int64)
+        near, of_split = np.zeros((2, 3, 3), np.int64), np.zeros((3, 3), np.int64)
         for index, row in enumerate(data.split("test")):
             truth, predicted = data.label_map(row), predicted_label_map(folder, row)
             expected = confusion_matrix(truth=truth, predicted=predicted, num_classes=3)
-            np.testing.assert_array_equal(counts.confusions[seed, index], expected)
-            near += trimap_confusions(truth=truth, predicted=predicted, num_classes=3, widths_px=WIDTHS_PX)
-        np.testing.assert_array_equal(counts.trimap[seed], near)
-        of_split = counts.confusions[seed, 0] + counts.confusions[seed, 1]
-        np.testing.assert_array_equal(counts.of_split()[seed], of_split)
+            same(counts.images.seed(seed).select(index), ClassPixels.of(expected))
+            distances_px = boundary_distances(truth)
+            near += trimap_confusions(
+                distances_px, truth=truth, predicted=predicted, num_classes=3, widths_px=WIDTHS_PX
+            )
+            of_split += expected
+        same(counts.near_boundaries.seed(seed), ClassPixels.of(near))
+        np.testing.assert_array_equal(counts.confusions[seed], of_split)
+        same(counts.images.total().seed(seed), ClassPixels.of(of_split))
         assert counts.scores()[seed].as_report("abc") == compute_scores(of_split).as_report("abc")
+    first = counts.first_seeds(1)
+    assert (first.num_seeds, counts.num_seeds) == (1, 2)
+    same(first.images, ClassPixels(counts.images.true, counts.images.predicted[:1], counts.images.correct[:1]))
+
+
+def same(found: ClassPixels, expected: ClassPixels) -> None:
+    for kind in KINDS:
+        np.testing.assert_array_equal(getattr(found, kind), getattr(expected, kind))
 
 
 def test_counts_come_back_as_they_were_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    small = SplitCounts(rng.integers(0, 9, (1, 2, 3, 3)), rng.integers(0, 9, (1, 2, 3, 3)))
-    large = SplitCounts(small.confusions + 2**40, small.trimap)
+    confusions = confusions_of(rng, accuracy=0.8, num_seeds=2)
+    small = split_counts(confusions, near_boundaries=confusions[:, :3])
+    large = SplitCounts(small.images, small.confusions + 2**40, small.near_boundaries)
     write_counts(tmp_path / "counts.npz", {"off": small, "on": large})
     stored = read_counts(tmp_path / "counts.npz")
     for name, counts in (("off", small), ("on", large)):
         np.testing.assert_array_equal(stored[name].confusions, counts.confusions)
-        np.testing.assert_array_equal(stored[name].trimap, counts.trimap)
+        same(stored[name].images, counts.images)
+        same(stored[name].near_boundaries, counts.near_boundaries)
         assert stored[name].confusions.dtype == np.int64
     with pytest.raises(InputError, match=r"no\.npz: no such file"):
         read_counts(tmp_path / "no.npz")
+
+
+def test_sums_of_stored_counts_do_not_overflow() -> None:
+    """They are stored in 32 bits; a split of many large images has more pixels of a class."""
+    many = np.full((2, 3), 2**31, np.uint32)
+    pixels = ClassPixels(many, many, many // 2)
+    assert pixels.total().true.tolist() == [2**32] * 3
+    of_image = pixels.select(0).scores()
+    assert of_image.mean_iou == pytest.approx(1 / 3) and of_image.mean_dice == 0.5
 
 
 @pytest.mark.parametrize("form", ["palette", "grey", "colours", "colours with alpha"])
@@ -104,7 +129,7 @@ def test_label_maps_from_elsewhere_are_read_in_every_usual_form(form: str, data:
     for row in data.split("test"):
         np.testing.assert_array_equal(predicted_label_map(tmp_path / "adopted", row), data.label_map(row))
     counts = count_folders(data, [tmp_path / "adopted"], widths_px=WIDTHS_PX)
-    assert np.trace(counts.confusions.sum(axis=(0, 1))) == counts.confusions.sum() == 2 * (6 * 8 - 1)
+    assert np.trace(counts.confusions[0]) == counts.confusions.sum() == 2 * (6 * 8 - 1)
 
 
 def _save(array: NDArray[np.unsignedinteger]) -> Callable[[Path], None]:

@@ -1,22 +1,28 @@
 """Scores with intervals, differences and ranks: by hand, against `compute_scores`, and where they degenerate."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
 from segbench.scoring.intervals import Difference, Estimate, Interval, Measure, Metric, Pair, analyse
-from segbench.scoring.metrics import Counts, compute_scores
-from tests.scoring.population import confusions_of
+from segbench.scoring.metrics import ClassPixels, Counts, compute_scores
+from tests.scoring.population import confusions_of, pixels
 
 MEAN_IOU = Measure("mIoU")
 
 
+def all_pixels(entries: Mapping[str, Counts]) -> dict[str, ClassPixels]:
+    return {name: pixels(counts) for name, counts in entries.items()}
+
+
 def estimate(counts: Counts, measure: Measure = MEAN_IOU) -> Estimate:
-    return analyse({"a": counts}, measures=[measure], num_resamples=500).estimates["a", measure]
+    return analyse({"a": pixels(counts)}, measures=[measure], num_resamples=500).estimates["a", measure]
 
 
 def compare(first: Counts, second: Counts) -> Difference:
     pair = Pair("first", "second", MEAN_IOU)
-    return analyse({"first": first, "second": second}, pairs=[pair], num_resamples=500).differences[pair]
+    return analyse(all_pixels({"first": first, "second": second}), pairs=[pair], num_resamples=500).differences[pair]
 
 
 @pytest.mark.parametrize("classes", [None, (0, 2), (1,)])
@@ -51,7 +57,7 @@ def test_differences_are_those_of_the_pairs_scores_in_their_order() -> None:
     rng = np.random.default_rng(0)
     entries = {name: confusions_of(rng, accuracy=accuracy) for name, accuracy in (("a", 0.8), ("b", 0.75), ("c", 0.7))}
     pairs = [Pair("c", "a", MEAN_IOU), Pair("a", "b", Measure("mAcc")), Pair("a", "b", MEAN_IOU)]
-    found = analyse(entries, pairs=pairs, num_resamples=500)
+    found = analyse(all_pixels(entries), pairs=pairs, num_resamples=500)
     assert list(found.differences) == pairs
     for pair, difference in found.differences.items():
         first, second = (found.estimates[name, pair.measure].score.value for name in (pair.first, pair.second))
@@ -64,6 +70,49 @@ def test_seeds_that_agree_have_no_spread_and_the_same_interval() -> None:
     once, thrice = estimate(counts), estimate(np.repeat(counts, 3, axis=0))
     assert (once.score.low, once.score.high) == pytest.approx((thrice.score.low, thrice.score.high))
     assert thrice.seed_spread == pytest.approx(0)
+
+
+def test_all_entries_are_compared_by_as_many_trainings_and_the_others_tell_the_variance() -> None:
+    rng = np.random.default_rng(0)
+    accuracies = {"thrice": (0.7, 0.8, 0.9), "twice": (0.75, 0.85), "theirs": (0.8,)}
+    counts = {
+        name: np.concatenate([confusions_of(rng, accuracy=accuracy) for accuracy in of_seeds])
+        for name, of_seeds in accuracies.items()
+    }
+    pair = Pair("thrice", "twice", MEAN_IOU)
+    found = analyse(all_pixels(counts), pairs=[pair], trainings={"theirs": None})
+    of_seeds = {
+        name: np.array([compute_scores(seed.sum(axis=0)).mean_iou for seed in entry]) for name, entry in counts.items()
+    }
+    estimates = {name: found.estimates[name, MEAN_IOU] for name in counts}
+    for name, num_seeds in (("thrice", 2), ("twice", 2), ("theirs", 1)):
+        assert estimates[name].score.value == pytest.approx(of_seeds[name][:num_seeds].mean())
+    assert estimates["thrice"].seed_spread == pytest.approx(of_seeds["thrice"].std(ddof=1))
+    ranks = [estimates[name].rank for name in counts]
+    assert [rank.value if rank else None for rank in ranks] == [2, 1, None], "one set is not ranked among means of two"
+
+    variance = (2 * of_seeds["thrice"].var(ddof=1) + of_seeds["twice"].var(ddof=1)) / 3
+    share = estimates["thrice"].training_share
+    assert share is not None and 0.9 < share < 1
+    assert estimates["theirs"].training_share == 0
+    half_width = found.differences[pair].alone.high - found.differences[pair].alone.value
+    assert half_width > 3 * np.sqrt(2 * variance / 2), "t with 3 degrees of freedom"
+
+
+def test_trainings_that_a_pair_shares_do_not_widen_its_difference() -> None:
+    """A CRF that gains the same on every seed: how far seeds differ does not matter."""
+    rng = np.random.default_rng(0)
+    plain = np.concatenate([confusions_of(rng, accuracy=accuracy) for accuracy in (0.6, 0.7, 0.8)])
+    refined = plain.copy()
+    refined[..., 0, 1] -= refined[..., 0, 1] // 4
+    refined[..., 0, 0] = 100 - refined[..., 0, 1] - refined[..., 0, 2]
+    pair = Pair("refined", "plain", MEAN_IOU)
+    counts = all_pixels({"plain": plain, "refined": refined})
+    shared = analyse(counts, pairs=[pair], trainings={"plain": "unet", "refined": "unet"}).differences[pair].alone
+    apart = analyse(counts, pairs=[pair]).differences[pair].alone
+    assert shared.value == apart.value > 0
+    assert shared.low > 0 > apart.low
+    assert apart.high - apart.low > 5 * (shared.high - shared.low)
 
 
 def test_two_entries_are_compared_image_by_image() -> None:
@@ -82,7 +131,9 @@ def test_ranks_of_models_far_apart_are_certain_and_those_of_twins_are_not() -> N
     twin = confusions_of(rng, accuracy=0.8)
     entries = {"twin": twin, "best": confusions_of(rng, accuracy=0.95), "worst": confusions_of(rng, accuracy=0.5)}
     entries["rival"] = rng.permutation(twin, axis=1)
-    ranks = {name: found.rank for (name, _), found in analyse(entries, measures=[MEAN_IOU]).estimates.items()}
+    ranks = {
+        name: found.rank for (name, _), found in analyse(all_pixels(entries), measures=[MEAN_IOU]).estimates.items()
+    }
     assert ranks["best"] == Interval(1, 1, 1)
     assert ranks["worst"] == Interval(4, 4, 4)
     assert ranks["twin"] == ranks["rival"] == Interval(2, 2, 3)
@@ -109,8 +160,8 @@ def test_a_difference_on_a_single_image_is_no_lead_and_widens_no_other_interval(
     entries["almost a"] = entries["a"].copy()
     entries["almost a"][0, 0] = np.diag([100, 100, 100])
     clear, on_one_image = Pair("a", "b", MEAN_IOU), Pair("almost a", "a", MEAN_IOU)
-    apart = analyse(entries, pairs=[clear]).differences[clear].simultaneous
-    together = analyse(entries, pairs=[clear, on_one_image]).differences
+    apart = analyse(all_pixels(entries), pairs=[clear]).differences[clear].simultaneous
+    together = analyse(all_pixels(entries), pairs=[clear, on_one_image]).differences
     widths = [interval.high - interval.low for interval in (apart, together[clear].simultaneous)]
     assert together[on_one_image].alone.low < 0 < together[on_one_image].alone.value
     assert widths[1] < 1.25 * widths[0]
@@ -151,11 +202,12 @@ def test_a_model_without_a_score_is_ranked_last() -> None:
     second = first.copy()
     second[:, :, 0, 2], second[:, :, 0, 0] = second[:, :, 0, 0], 0
     measure = Measure("mIoU", (2,))
-    found = analyse({"none": first, "zero": second}, measures=[measure]).estimates
-    assert (found["none", measure].rank.value, found["zero", measure].rank.value) == (2, 1)
+    found = analyse(all_pixels({"none": first, "zero": second}), measures=[measure]).estimates
+    ranks = [found[name, measure].rank for name in ("none", "zero")]
+    assert [rank.value for rank in ranks if rank] == [2, 1]
 
 
 def test_a_seed_gives_the_same_analysis_again() -> None:
     entries = {"a": confusions_of(np.random.default_rng(0), accuracy=0.8)}
-    once, again, other = (analyse(entries, measures=[MEAN_IOU], seed=seed) for seed in (1, 1, 2))
+    once, again, other = (analyse(all_pixels(entries), measures=[MEAN_IOU], seed=seed) for seed in (1, 1, 2))
     assert once == again != other

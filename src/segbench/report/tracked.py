@@ -31,7 +31,7 @@ def log_evaluation(
             report = split_counts.scores()[seed_index].as_report(data.classes.names)
             run.log_metrics({f"test.crf_{crf}.{name}": value for name, value in tracking.numbers(report)})
             figure = Path(folder) / f"confusion_crf_{crf}.png"
-            write_confusion(figure, split_counts.of_split()[seed_index], data.classes, title=f"{title}, CRF {crf}")
+            write_confusion(figure, split_counts.confusions[seed_index], data.classes, title=f"{title}, CRF {crf}")
             run.log_file(figure)
         for row in data.split("test")[:NUM_PICTURES]:
             image, truth, predicted = data.image(row), data.label_map(row), predicted_label_map(label_maps, row)

@@ -1,6 +1,6 @@
 """From folders of label maps, one PNG per test image, to the pixel counts that all metrics are computed from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,28 +11,43 @@ from segbench.errors import InputError, about
 from segbench.files import replacing
 from segbench.images import read_label_map
 from segbench.labels import LabelMap
-from segbench.scoring.boundaries import trimap_confusions
-from segbench.scoring.metrics import Counts, Scores, compute_scores, confusion_matrix
+from segbench.scoring.boundaries import boundary_distances, trimap_confusions
+from segbench.scoring.metrics import ClassPixels, Counts, Scores, compute_scores, confusion_matrix
+
+KINDS = ("true", "predicted", "correct")
+"""The arrays of `ClassPixels`, in their order."""
 
 
 @dataclass(frozen=True, eq=False)
 class SplitCounts:
-    """Confusion matrices of the test split, for one or more training seeds.
+    """Pixels of the test split by class, for one or more training seeds.
 
-    confusions: one per image, in the manifest's order: (num_seeds, num_images, C, C). trimap: of the pixels near
-    boundaries, summed over images: (num_seeds, num_widths, C, C).
+    images: of each image, in the manifest's order: true pixels (num_images, C), predicted and correct ones (num_seeds,
+    num_images, C). Statistics need no more of an image, and with many classes its confusion matrix would be large.
+    confusions: summed over images, (num_seeds, C, C). near_boundaries: summed over images too, of the pixels within
+    each width of a boundary: (num_widths, C) and (num_seeds, num_widths, C).
     """
 
+    images: ClassPixels
     confusions: Counts
-    trimap: Counts
+    near_boundaries: ClassPixels
 
-    def of_split(self) -> Counts:
-        """(num_seeds, C, C): one confusion matrix over the whole split per seed."""
-        return self.confusions.sum(axis=1)
+    @property
+    def num_seeds(self) -> int:
+        """How many trainings were counted."""
+        return len(self.confusions)
+
+    def first_seeds(self, number: int) -> "SplitCounts":
+        """The counts of so many trainings alone."""
+        images, near_boundaries = (
+            ClassPixels(pixels.true, pixels.predicted[:number], pixels.correct[:number])
+            for pixels in (self.images, self.near_boundaries)
+        )
+        return SplitCounts(images, self.confusions[:number], near_boundaries)
 
     def scores(self) -> list[Scores]:
         """All metrics of the split, for each seed."""
-        return [compute_scores(confusion) for confusion in self.of_split()]
+        return [compute_scores(confusion) for confusion in self.confusions]
 
 
 def count_folders(data: Prepared, folders: Sequence[Path], *, widths_px: Sequence[float]) -> SplitCounts:
@@ -40,20 +55,26 @@ def count_folders(data: Prepared, folders: Sequence[Path], *, widths_px: Sequenc
 
     Raises InputError for the first file that is missing, has another size than its image, or a label out of range.
     """
-    rows, num_classes = data.split("test"), len(data.classes)
-    confusions = np.zeros((len(folders), len(rows), num_classes, num_classes), np.int64)
-    trimap = np.zeros((len(folders), len(widths_px), num_classes, num_classes), np.int64)
-    for seed_index, folder in enumerate(folders):
-        for image_index, row in enumerate(rows):
-            truth, predicted = data.label_map(row), predicted_label_map(folder, row)
+    rows, num_classes, num_widths = data.split("test"), len(data.classes), len(widths_px)
+    images = np.zeros((3, len(folders), len(rows), num_classes), np.int64)
+    confusions = np.zeros((len(folders), num_classes, num_classes), np.int64)
+    near = np.zeros((len(folders), num_widths, num_classes, num_classes), np.int64)
+    for image_index, row in enumerate(rows):
+        truth = data.label_map(row)
+        distances_px = boundary_distances(truth)
+        for seed_index, folder in enumerate(folders):
+            predicted = predicted_label_map(folder, row)
             with about(_path(folder, row)):
-                confusions[seed_index, image_index] = confusion_matrix(
-                    truth=truth, predicted=predicted, num_classes=num_classes
+                confusion = confusion_matrix(truth=truth, predicted=predicted, num_classes=num_classes)
+                near[seed_index] += trimap_confusions(
+                    distances_px, truth=truth, predicted=predicted, num_classes=num_classes, widths_px=widths_px
                 )
-                trimap[seed_index] += trimap_confusions(
-                    truth=truth, predicted=predicted, num_classes=num_classes, widths_px=widths_px
-                )
-    return SplitCounts(confusions, trimap)
+            pixels = ClassPixels.of(confusion)
+            images[:, seed_index, image_index] = pixels.true, pixels.predicted, pixels.correct
+            confusions[seed_index] += confusion
+    of_images, of_boundaries = ClassPixels(images[0, 0], images[1], images[2]), ClassPixels.of(near)
+    near_boundaries = ClassPixels(of_boundaries.true[0], of_boundaries.predicted, of_boundaries.correct)
+    return SplitCounts(of_images, confusions, near_boundaries)
 
 
 def predicted_label_map(folder: Path, row: Row) -> LabelMap:
@@ -68,9 +89,9 @@ def _path(folder: Path, row: Row) -> Path:
 def write_counts(path: Path, counts: Mapping[str, SplitCounts]) -> None:
     """Write counts by name, such as `off` and `on` for the CRF, in a compressed file."""
     arrays = {
-        f"{kind}_{name}": array.astype(np.uint32 if array.max(initial=0) < 2**32 else np.int64)
+        f"{name}_{key}": array.astype(np.uint32 if array.max(initial=0) < 2**32 else np.int64)
         for name, split_counts in counts.items()
-        for kind, array in (("confusions", split_counts.confusions), ("trimap", split_counts.trimap))
+        for key, array in _arrays(split_counts)
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -80,12 +101,21 @@ def read_counts(path: Path) -> dict[str, SplitCounts]:
     """The counts that `write_counts` wrote, by name. Raises InputError if the file is missing."""
     try:
         with np.load(path) as stored:
-            names = [key.removeprefix("confusions_") for key in stored if key.startswith("confusions_")]
+            names = [key.removesuffix("_confusions") for key in stored if key.endswith("_confusions")]
             return {
                 name: SplitCounts(
-                    stored[f"confusions_{name}"].astype(np.int64), stored[f"trimap_{name}"].astype(np.int64)
+                    images=ClassPixels(*(stored[f"{name}_images_{kind}"] for kind in KINDS)),
+                    confusions=stored[f"{name}_confusions"].astype(np.int64),
+                    near_boundaries=ClassPixels(*(stored[f"{name}_near_boundaries_{kind}"] for kind in KINDS)),
                 )
                 for name in names
             }
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+
+
+def _arrays(counts: SplitCounts) -> Iterator[tuple[str, Counts]]:
+    yield "confusions", counts.confusions
+    for name, pixels in (("images", counts.images), ("near_boundaries", counts.near_boundaries)):
+        for kind in KINDS:
+            yield f"{name}_{kind}", getattr(pixels, kind)

@@ -46,6 +46,60 @@ def class_pairs(*, truth: LabelMap, predicted: LabelMap, counted: NDArray[np.boo
     return num_classes * true_classes.astype(np.int64) + predicted_classes
 
 
+@dataclass(frozen=True, eq=False)
+class ClassPixels:
+    """How many pixels have each class in the truth, in a prediction, and in both: all that the metrics are made of.
+
+    true, predicted, correct: (..., C) whole numbers. Leading axes, such as images and training seeds, need only fit by
+    broadcasting: the truth is the same for every seed.
+    """
+
+    true: NDArray[np.integer[Any]]
+    predicted: NDArray[np.integer[Any]]
+    correct: NDArray[np.integer[Any]]
+
+    @classmethod
+    def of(cls, confusion: Counts) -> "ClassPixels":
+        """From confusion matrices (..., C, C)."""
+        return cls(confusion.sum(axis=-1), confusion.sum(axis=-2), np.diagonal(confusion, axis1=-2, axis2=-1))
+
+    def select(self, images: Any) -> "ClassPixels":
+        """Some of the images, whose axis is the last but one, by an index, a slice or a mask."""
+        return ClassPixels(self.true[..., images, :], self.predicted[..., images, :], self.correct[..., images, :])
+
+    def total(self) -> "ClassPixels":
+        """Summed over images, whose axis is the last but one."""
+        return ClassPixels(
+            *(pixels.sum(axis=-2, dtype=np.int64) for pixels in (self.true, self.predicted, self.correct))
+        )
+
+    def seed(self, index: int) -> "ClassPixels":
+        """Those of one training seed, whose axis is the first of the predicted and of the correct ones."""
+        return ClassPixels(self.true, self.predicted[index], self.correct[index])
+
+    def scores(self) -> "Scores":
+        """All metrics, where there is no axis but that of the classes.
+
+        Per class, accuracy is TP/GT, precision TP/Pred, IoU TP/(GT + Pred - TP) and Dice 2TP/(GT + Pred).
+        """
+        true, predicted, correct = (pixels.astype(np.float64) for pixels in (self.true, self.predicted, self.correct))
+        class_accuracy = ratio(correct, true)
+        class_precision = ratio(correct, predicted)
+        class_iou = ratio(correct, true + predicted - correct)
+        class_dice = ratio(2 * correct, true + predicted)
+        return Scores(
+            class_accuracy=class_accuracy,
+            class_precision=class_precision,
+            class_iou=class_iou,
+            class_dice=class_dice,
+            pixel_accuracy=float(ratio(correct.sum(), true.sum())),
+            mean_accuracy=_mean(class_accuracy),
+            mean_iou=_mean(class_iou),
+            mean_dice=_mean(class_dice),
+            num_classes_averaged=int(np.isfinite(class_iou).sum()),
+        )
+
+
 @dataclass(frozen=True)
 class Scores:
     """All metrics of a split, as fractions; NaN where a denominator is zero. Class arrays are (num_classes,).
@@ -73,27 +127,8 @@ class Scores:
 
 
 def compute_scores(confusion: Counts) -> Scores:
-    """Scores from a (num_classes, num_classes) confusion matrix.
-
-    Per class, accuracy is TP/GT, precision TP/Pred, IoU TP/(GT + Pred - TP) and Dice 2TP/(GT + Pred).
-    """
-    correct = np.diagonal(confusion).astype(np.float64)
-    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    class_accuracy = ratio(correct, true)
-    class_precision = ratio(correct, predicted)
-    class_iou = ratio(correct, true + predicted - correct)
-    class_dice = ratio(2 * correct, true + predicted)
-    return Scores(
-        class_accuracy=class_accuracy,
-        class_precision=class_precision,
-        class_iou=class_iou,
-        class_dice=class_dice,
-        pixel_accuracy=float(ratio(correct.sum(), true.sum())),
-        mean_accuracy=_mean(class_accuracy),
-        mean_iou=_mean(class_iou),
-        mean_dice=_mean(class_dice),
-        num_classes_averaged=int(np.isfinite(class_iou).sum()),
-    )
+    """Scores from a (num_classes, num_classes) confusion matrix."""
+    return ClassPixels.of(confusion).scores()
 
 
 def average_scores(of_seeds: Sequence[Scores]) -> Scores:

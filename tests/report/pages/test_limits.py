@@ -8,6 +8,7 @@ from segbench.datasets.prepared import Prepared
 from segbench.report.pages.limits import limits
 from segbench.report.table.content import Curve
 from segbench.report.table.results import ModelResults
+from segbench.scoring.blocks import Blocks
 from tests.report.sample_results import INDEPENDENT, a_model, data, row
 
 
@@ -15,14 +16,20 @@ def topics(texts: tuple[str, ...]) -> list[str]:
     return [text.partition(":")[0] for text in texts]
 
 
+def all_limits(of: Prepared, models: list[ModelResults], **known: Any) -> tuple[str, ...]:
+    """With the blocks that the dataset has, unless told."""
+    blocks = Blocks([row.block for row in of.split("test")], None, None, None)
+    return limits(of, models, **{"blocks": blocks, **known})
+
+
 def limit(topic: str, models: list[ModelResults], of: Prepared = INDEPENDENT, **known: Any) -> str:
-    (text,) = (text for text in limits(of, models, **known) if text.startswith(f"{topic}:"))
+    (text,) = (text for text in all_limits(of, models, **known) if text.startswith(f"{topic}:"))
     return text
 
 
 def test_limits_are_those_of_the_data_and_the_trainings() -> None:
     models = [a_model(scale=0.5), a_model("fcn_8s", scale=0.5, machine="another")]
-    texts = limits(data(seen=True, blocks=("clip", "clip")), models)
+    texts = all_limits(data(seen=True, blocks=("clip", "clip")), models)
     assert topics(texts) == ["Split", "Validation", "Backbone", "Schedule", "Resolution", "Costs"]
     assert "1 of the 11 test images" in texts[0]
     assert "the 2 images are parts of only 1 group, which training images also come from." in texts[1]
@@ -33,13 +40,13 @@ def test_limits_are_those_of_the_data_and_the_trainings() -> None:
 
 
 def test_what_does_not_limit_is_not_named() -> None:
-    assert topics(limits(INDEPENDENT, [a_model()])) == ["Backbone", "Schedule"]
+    assert topics(all_limits(INDEPENDENT, [a_model()])) == ["Backbone", "Schedule"]
 
 
 def test_a_backbone_is_said_of_the_models_that_have_it() -> None:
     models = [a_model("unet"), a_model("fcn_8s"), a_model("clusters", backbone="none", epochs=0)]
     assert "2 of 3 models have resnet18, the others have none" in limit("Backbone", models)
-    assert topics(limits(INDEPENDENT, [models[2]])) == []
+    assert topics(all_limits(INDEPENDENT, [models[2]])) == []
     models.append(a_model("paper_unet", backbone="vgg16", deviations={"backbone": "vgg16"}))
     text = limit("Backbones", models)
     assert text.endswith("resnet18 (unet and fcn_8s), vgg16 (paper_unet).")
@@ -55,9 +62,15 @@ def test_blocks_of_one_group_are_not_independent() -> None:
     rows = [row("test", str(index), group="video", block=f"clip {index // 2}") for index in range(6)]
     rows = [row("train", "a", group="a", block="a"), *rows]
     one_video = replace(data(seen=False, blocks=("clip", "clip")), rows=tuple(rows))
-    text = limit("Intervals", [a_model()], one_video, joined=1.26)
+    blocks = Blocks([row.block for row in one_video.split("test")], 1.7, 2.0, None)
+    text = limit("Intervals", [a_model()], one_video, blocks=blocks, longer=1.26)
     assert "3 blocks of test images" in text
-    assert "parts of 1 group. With neighbouring blocks joined in pairs, standard errors of mIoU are 1.3 times" in text
+    assert "parts of 1 group. A block holds 2 images in a row, no fewer than the 1.7 whose errors resemble each" in text
+    assert "With blocks twice as long, standard errors of mIoU are 1.3 times as large. No interval" in text
+    short = limit("Intervals", [a_model()], one_video, blocks=replace(blocks, images_alike=3.2))
+    assert "the errors of 3.2 images in a row resemble each other, but longer blocks would be too few. No" in short
+    unknown = limit("Intervals", [a_model()], one_video, blocks=replace(blocks, images_alike=None))
+    assert "parts of 1 group. No interval" in unknown
 
 
 def test_few_test_images_are_named() -> None:

@@ -237,7 +237,7 @@ def test_many_classes_fit_into_a_page() -> None:
     [
         ({"entries": ()}, "at least one entry"),
         ({"classes": some_classes(4)}, "class_iou has 3 values, not 4"),
-        ({"boundary_widths_px": (1.0,)}, "boundary_mean_iou has 4 values, not 1"),
+        ({"boundary_shares": {1.0: 0.1}}, "boundary_mean_iou has 4 values, not 1"),
     ],
 )
 def test_a_page_whose_parts_do_not_fit_is_refused(wrong: dict[str, object], message: str) -> None:
@@ -549,7 +549,7 @@ def test_hostile_names_run_nothing_and_a_bare_page_works(browser: Browser, tmp_p
     hostile = a_page(models=(HOSTILE,), classes=some_classes(40), num_images=1, height_px=12, width_px=16)
     (tmp_path / "hostile.html").write_text(page_html(hostile), encoding="utf-8")
     only = replace(hostile.entries[1], model="only", costs=None, confusion=None, boundary_mean_iou=())
-    bare = replace(hostile, entries=(only,), curves=(), findings=(), test_images=(), notes=(), boundary_widths_px=())
+    bare = replace(hostile, entries=(only,), curves=(), findings=(), test_images=(), notes=(), boundary_shares={})
     (tmp_path / "bare.html").write_text(page_html(bare), encoding="utf-8")
     for name in ("hostile", "bare"):
         visiting = Visit(browser, tmp_path / f"{name}.html", viewport=PHONE)

@@ -1,12 +1,15 @@
 """Verdicts on claims, from numbers for which they are known."""
 
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from segbench.report.table.claims import CLAIMS, CONTEXT, THIN, Finding, judge_costs, judge_scores
+from segbench.report.table.claims import CLAIMS, CONTEXT, THIN, Finding, MeasureName, judge_costs, judge_scores
 from segbench.scoring import metrics
+from segbench.scoring.blocks import Blocks
+from tests.scoring.population import pixels
 
 
 def confusions(*, right: int, num_images: int = 20) -> metrics.Counts:
@@ -24,7 +27,18 @@ def verdict(findings: list[Finding], *, first: str, second: str) -> list[str]:
     ]
 
 
-CLASSES = {"mIoU": [0, 1], THIN: [1], CONTEXT: [0]}
+CLASSES: Mapping[MeasureName, Sequence[int]] = {"mIoU": [0, 1], THIN: [1], CONTEXT: [0]}
+
+
+def judged(
+    counts: Mapping[str, metrics.Counts], *, classes: Mapping[MeasureName, Sequence[int]] = CLASSES,
+    ids: Sequence[Hashable] | None = None, twice_as_long: Sequence[Hashable] | None = None,
+) -> list[Finding]:  # fmt: skip
+    """Each image is a block, or as `ids` say; each entry has its own trainings."""
+    images = {name: pixels(of_entry) for name, of_entry in counts.items()}
+    each = range(next(iter(counts.values())).shape[1])
+    blocks = Blocks(list(ids or each), None, None, list(twice_as_long) if twice_as_long else None)
+    return judge_scores(images, classes=classes, trainings={}, blocks=blocks)
 
 
 @pytest.mark.parametrize(("fcn_16s", "expected"), [(90, "holds"), (60, "does not hold"), (75, "undecided")])
@@ -32,7 +46,7 @@ def test_a_claim_is_judged_by_its_interval(fcn_16s: int, expected: str) -> None:
     counts = {"fcn_32s": confusions(right=75), "fcn_16s": confusions(right=fcn_16s)}
     if expected == "undecided":
         counts["fcn_16s"] = counts["fcn_32s"][:, ::-1]
-    findings = judge_scores(counts, classes=CLASSES)
+    findings = judged(counts)
     assert len(findings) == len(CLAIMS)
     assert verdict(findings, first="fcn_16s", second="fcn_32s") == [expected] * 2
 
@@ -49,8 +63,8 @@ def test_an_interval_is_the_wider_the_more_claims_are_judged() -> None:
         name: confusions(right=right) for right, claim in enumerate(CLAIMS, 60) for name in (claim.first, claim.second)
     }
     two = {name: every_model[name] for name in ("fcn_16s", "fcn_32s")}
-    low, high = interval(judge_scores(two, classes={**CLASSES, THIN: []}))
-    corrected_low, corrected_high = interval(judge_scores(every_model, classes=CLASSES))
+    low, high = interval(judged(two, classes={**CLASSES, THIN: []}))
+    corrected_low, corrected_high = interval(judged(every_model))
     assert corrected_low < low < high < corrected_high
 
 
@@ -58,15 +72,28 @@ def test_an_interval_is_the_wider_where_images_are_of_the_same_clip() -> None:
     counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}
     five_times = {name: np.repeat(of_model, 5, axis=1) for name, of_model in counts.items()}
     clips = [f"clip {index // 5}" for index in range(100)]
-    low, high = interval(judge_scores(five_times, classes=CLASSES))
-    clips_low, clips_high = interval(judge_scores(five_times, classes=CLASSES, blocks=clips))
+    low, high = interval(judged(five_times))
+    clips_low, clips_high = interval(judged(five_times, ids=clips))
     assert clips_low < low < high < clips_high
-    assert (clips_low, clips_high) == pytest.approx(interval(judge_scores(counts, classes=CLASSES)))
+    assert (clips_low, clips_high) == pytest.approx(interval(judged(counts)))
+
+
+def test_a_verdict_that_depends_on_the_length_of_blocks_says_so() -> None:
+    """Twenty images, of which the first five are far better; as one block, they could be chance."""
+    counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=71)}
+    counts["fcn_16s"][:, :5] = confusions(right=99)[:, :5]
+    unsure = [index // 5 for index in range(20)]
+    found = judged(counts, twice_as_long=unsure)
+    (claim, _) = (finding for finding in found if finding.first.startswith("fcn_16s "))
+    assert (claim.verdict, claim.with_longer_blocks) == ("holds", "undecided")
+    counts["fcn_16s"] = confusions(right=90)
+    stays = judged(counts, twice_as_long=unsure)
+    assert [finding.with_longer_blocks for finding in stays] == [None] * len(CLAIMS)
 
 
 def test_a_claim_about_missing_models_or_classes_is_not_judged() -> None:
     counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}
-    findings = judge_scores(counts, classes={**CLASSES, THIN: []})
+    findings = judged(counts, classes={**CLASSES, THIN: []})
     assert verdict(findings, first="fcn_16s", second="fcn_32s") == ["holds", "not run"]
     assert next(found for found in findings if found.first == "unet").difference == "unet is not in the benchmark"
 

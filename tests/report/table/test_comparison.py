@@ -13,15 +13,16 @@ from segbench.report.drawing import pictures
 from segbench.report.table.comparison import (
     MOST_GROUPS,
     Contender,
+    boundary_shares,
     compare,
-    error_ratio_of_joined_blocks,
+    error_ratio_with_longer_blocks,
     groups_of,
     sizes_of,
     worst_first,
 )
 from segbench.report.table.content import Costs, ScoredImage
-from segbench.scoring.counts import SplitCounts
 from segbench.scoring.metrics import Counts, compute_scores
+from tests.scoring.population import split_counts
 
 CLASSES = Classes.of([("road", (128, 64, 128)), ("sky", (70, 130, 180))])
 NUM_IMAGES = 30
@@ -50,47 +51,61 @@ def matrices(*, right: float, seed: int) -> Counts:
 
 def a_contender(model: str, confusions: Counts, *, crf: bool = False, latency_ms: float | None = None) -> Contender:
     """confusions: (num_seeds, NUM_IMAGES, 2, 2)"""
-    counts = SplitCounts(confusions, trimap=confusions.sum(axis=1)[:, np.newaxis])
+    counts = split_counts(confusions, near_boundaries=confusions.sum(axis=1)[:, np.newaxis])
     costs = Costs(1, 1, latency_ms, 1.0, 1.0, 1.0) if latency_ms is not None else None
     return Contender(model, crf=crf, counts=counts, as_in_paper=not crf, costs=costs)
 
 
 POOR = a_contender("poor", matrices(right=0.7, seed=0)[np.newaxis], latency_ms=5.0)
 GOOD = a_contender("good", np.stack([matrices(right=0.9, seed=seed) for seed in (0, 1)]), latency_ms=10.0)
-REFINED = a_contender("good", matrices(right=0.95, seed=0)[np.newaxis], crf=True, latency_ms=30.0)
+REFINED = a_contender("good", np.stack([matrices(right=0.95, seed=seed) for seed in (0, 1)]), crf=True, latency_ms=30.0)
 SLOW = a_contender("slow", matrices(right=0.8, seed=0)[np.newaxis], latency_ms=20.0)
-THEIRS = a_contender("theirs", matrices(right=0.85, seed=0)[np.newaxis])
+THEIRS = replace(a_contender("theirs", matrices(right=0.85, seed=0)[np.newaxis]), is_trained=False)
 ALL = [POOR, GOOD, REFINED, SLOW, THEIRS]
 
 
 def test_entries_are_the_best_first_with_their_scores(data: Prepared) -> None:
-    entries, _ = compare(ALL, data)
+    entries = compare(ALL, data).entries
     assert [entry.label for entry in entries] == ["good + CRF", "good", "theirs", "slow", "poor"]
-    assert [entry.rank.value for entry in entries] == [1, 2, 3, 4, 5]
+    assert [entry.rank and entry.rank.value for entry in entries] == [1, 2, 3, 4, 5]
     for entry in entries:
         (contender,) = (contender for contender in ALL if contender.label == entry.label)
-        per_seed = contender.counts.scores()
-        assert entry.mean_iou.value == pytest.approx(np.mean([scores.mean_iou for scores in per_seed]))
-        assert entry.scores["aAcc"].value == pytest.approx(np.mean([scores.pixel_accuracy for scores in per_seed]))
-        np.testing.assert_allclose(entry.class_iou, np.mean([scores.class_iou for scores in per_seed], axis=0))
-        assert (entry.seed_spread is None) == (len(per_seed) == 1)
+        scores, *others = contender.counts.scores()
+        assert entry.mean_iou.value == pytest.approx(scores.mean_iou), "of the first training, since some have only one"
+        assert entry.scores["aAcc"].value == pytest.approx(scores.pixel_accuracy)
+        np.testing.assert_allclose(entry.class_iou, scores.class_iou)
+        np.testing.assert_array_equal(entry.confusion, contender.counts.confusions[0])
+        assert (entry.seed_spread is None) == (not others)
         assert entry.boundary_mean_iou == pytest.approx((entry.mean_iou.value,))
+        assert entry.training_share is not None and (entry.training_share > 0) == contender.is_trained
+
+
+def test_scores_are_means_over_as_many_trainings_as_all_models_have(data: Prepared) -> None:
+    found = compare([GOOD, REFINED, THEIRS], data)
+    assert found.num_compared == 2
+    for contender, entry in zip([REFINED, GOOD], found.entries, strict=False):
+        mean = np.mean([scores.mean_iou for scores in contender.counts.scores()])
+        assert entry.mean_iou.value == pytest.approx(mean)
+    assert found.entries[-1].rank is None, "one set of predictions is not ranked among means of two"
+    once = compare([POOR, SLOW], data)
+    assert (once.num_compared, once.entries[0].training_share) == (1, None)
 
 
 def test_the_gain_of_the_crf_is_that_of_the_model(data: Prepared) -> None:
-    entries, _ = compare(ALL, data)
+    entries = compare(ALL, data).entries
     gain = entries[0].mean_iou.value - entries[1].mean_iou.value
     assert [entry.crf_gain for entry in entries] == [pytest.approx(gain), pytest.approx(gain), None, None, None]
 
 
 def test_nothing_is_both_more_accurate_and_faster_than_what_is_on_the_front(data: Prepared) -> None:
-    entries, _ = compare(ALL, data)
+    entries = compare(ALL, data).entries
     front = {entry.label: entry.is_on_front for entry in entries}
     assert front == {"good + CRF": True, "good": True, "poor": True, "slow": False, "theirs": None}
 
 
 def test_differences_are_of_each_crf_and_of_all_that_papers_report(data: Prepared) -> None:
-    entries, differences = compare(ALL, data)
+    found = compare(ALL, data)
+    entries, differences = found.entries, found.differences
     value = {entry.label: entry.mean_iou.value for entry in entries}
     assert {(pair.first, pair.second) for pair in differences} == {
         ("good + CRF", "good"), ("poor", "good"), ("poor", "slow"), ("poor", "theirs"), ("good", "slow"),
@@ -104,9 +119,15 @@ def test_groups_are_scored_apart_and_known_as_seen_or_not(data: Prepared) -> Non
     country, town = groups_of(data)
     assert (town.name, town.num_images, town.is_seen) == ("town", 10, True)
     assert (country.name, country.num_images, country.is_seen) == ("country", 20, False)
-    entries, _ = compare(ALL, data)
-    of_country = compute_scores(POOR.counts.confusions[0, 10:].sum(axis=0)).mean_iou
+    entries = compare(ALL, data).entries
+    of_country = compute_scores(matrices(right=0.7, seed=0)[10:].sum(axis=0)).mean_iou
     assert entries[-1].group_mean_iou[0] == pytest.approx(of_country)
+
+
+def test_the_share_of_the_pixels_within_each_width_of_a_boundary() -> None:
+    near = np.array([[[[1, 0], [0, 1]], [[2, 1], [0, 2]]]])
+    whole = np.array([[[[5, 1], [1, 3]], [[5, 0], [2, 3]]]])
+    assert boundary_shares(split_counts(whole, near_boundaries=near)) == (0.1, 0.25)
 
 
 def test_many_groups_and_sizes_do_not_fill_the_page(data: Prepared) -> None:
@@ -121,7 +142,7 @@ def drawn(confusions: Counts, data: Prepared) -> list[ScoredImage]:
     """The pictured images of a contender whose label maps are 0 or 1 everywhere, by the number in the image's name."""
     label_maps = [np.full((2, 2), int(row.name) % 2, np.uint8) for row in pictures.pictured(data)]
     contender = replace(a_contender("only", confusions), label_maps=label_maps)
-    entries, _ = compare([contender], data)
+    entries = compare([contender], data).entries
     return list(worst_first(data, entries, [contender]))
 
 
@@ -148,10 +169,20 @@ def test_of_many_images_the_pictured_ones_are_ordered(data: Prepared, monkeypatc
     assert images[0].score == pytest.approx(compute_scores(confusions[0, 19]).mean_iou)
 
 
-def test_neighbouring_blocks_are_joined_within_their_group(data: Prepared) -> None:
-    as_neighbours = POOR.counts.confusions[:, ::2].repeat(2, axis=1)  # in town and country
-    pairs = a_contender("pairs", as_neighbours)
+def test_clips_of_a_video_are_blocks_and_twice_as_long_ones_tell_whether_results_depend_on_it(data: Prepared) -> None:
+    """Pairs of frames that err alike, as a clip of one frame each would not see."""
+    as_neighbours = matrices(right=0.7, seed=0)[np.newaxis, ::2].repeat(2, axis=1)
+    pairs, others = a_contender("pairs", as_neighbours), a_contender("others", matrices(right=0.7, seed=1)[np.newaxis])
+    rows = [
+        replace(row, block=f"{row.group} {index // 2}") if row.split == "test" else row
+        for index, row in enumerate(data.rows, start=-2)
+    ]
+    found = compare([pairs, others], replace(data, rows=tuple(rows)))
+    assert (found.blocks.number, found.blocks.images_per_block) == (15, 2)
+    assert found.differences_with_longer_blocks.keys() == found.differences.keys()
+    assert error_ratio_with_longer_blocks([pairs, others], found.blocks) is None, "seven blocks are too few"
+    frames = compare([pairs], data)
+    assert (frames.blocks.number, dict(frames.differences_with_longer_blocks)) == (NUM_IMAGES, {})
+    pairs_of_frames = replace(found.blocks, ids=list(range(30)), twice_as_long=[index // 2 for index in range(30)])
     expected = np.sqrt(2 * (15 / 14) / (30 / 29))
-    assert error_ratio_of_joined_blocks([pairs], data) == pytest.approx(expected)
-    few = [row for row in data.rows if row.split != "test" or row.group == "town"]
-    assert error_ratio_of_joined_blocks([pairs], replace(data, rows=tuple(few))) is None
+    assert error_ratio_with_longer_blocks([pairs], pairs_of_frames) == pytest.approx(expected)

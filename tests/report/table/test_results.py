@@ -18,8 +18,9 @@ from segbench.report.table.comparison import Contender, compare
 from segbench.report.table.content import Published
 from segbench.report.table.published import published_on
 from segbench.report.table.results import ModelResults
-from segbench.scoring.counts import SplitCounts, write_counts
+from segbench.scoring.counts import write_counts
 from tests.report.sample_results import row
+from tests.scoring.population import split_counts
 
 CLASSES = Classes.of([("all", (0, 0, 0)), ("other", (9, 9, 9))])
 PICTURED = [row("test", name, group=name, block=name) for name in ("a", "b")]
@@ -48,8 +49,7 @@ def write_results(folder: Path, architecture: str, *, chosen: dict[str, float] |
     for name, content in contents.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
     counts = np.arange(16).reshape(2, 2, 2, 2)
-    split_counts = {"off": SplitCounts(counts, counts[:, :1]), "on": SplitCounts(counts[::-1], counts[:, :1])}
-    write_counts(folder / "counts.npz", split_counts)
+    write_counts(folder / "counts.npz", {"off": split_counts(counts), "on": split_counts(counts[::-1])})
     epochs = {"seed": [3, 3, 4, 4], "epoch": [1, 2, 1, 2], "val_mean_iou": [None, 0.5, None, 0.25]}
     pd.DataFrame(epochs).to_csv(folder / "curves.csv", index=False)
     for name, label_map in (("label_maps", OFF), ("label_maps_crf", ON)):
@@ -134,9 +134,9 @@ def test_papers_figures_are_of_camvids_published_split_alone() -> None:
 
 def test_an_entry_of_the_table_has_all_that_its_contender_has(tmp_path: Path) -> None:
     data = Prepared(Path(), CLASSES, fingerprint="", rows=(row("train", "t", group="t", block="t"), *PICTURED))
-    counts = SplitCounts(np.ones((1, 2, 2, 2), np.int64), np.ones((1, 1, 2, 2), np.int64))
+    counts = split_counts(np.ones((1, 2, 2, 2), np.int64))
     both = [replace(contender, counts=counts) for contender in contenders(tmp_path, "deeplab_v2")]
-    entries, _ = compare(both, data)
+    entries = compare(both, data).entries
     for contender in both:
         (entry,) = (entry for entry in entries if entry.label == contender.label)
         assert (entry.costs, entry.published) == (contender.costs, contender.published)

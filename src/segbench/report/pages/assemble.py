@@ -16,7 +16,14 @@ from segbench.report.pages.wording import (
     summarise,
 )
 from segbench.report.table.claims import Finding
-from segbench.report.table.comparison import Contender, compare, error_ratio_of_joined_blocks, groups_of, worst_first
+from segbench.report.table.comparison import (
+    Contender,
+    boundary_shares,
+    compare,
+    error_ratio_with_longer_blocks,
+    groups_of,
+    worst_first,
+)
 from segbench.report.table.content import Page
 from segbench.report.table.results import ModelResults
 
@@ -26,26 +33,28 @@ def assemble_page(
     findings: Sequence[Finding], boundary_widths_px: Sequence[float],
 ) -> Page:  # fmt: skip
     """Compare the contenders, and say what the comparison shows and what limits it."""
-    entries, differences = compare(contenders, data)
+    found = compare(contenders, data)
+    entries = found.entries
     curves = tuple(model.curve for model in models if not model.epochs.empty)
-    joined = error_ratio_of_joined_blocks(contenders, data)
+    longer = error_ratio_with_longer_blocks(contenders, found.blocks)
     return Page(
         dataset=dataset,
         description=describe_dataset(dataset, data),
-        result=summarise(entries, differences),
+        result=summarise(entries, found.differences),
         trainings=describe_trainings({model.name: len(model.seeds) for model in models}),
         classes=data.classes,
         entries=entries,
         num_images=len(data.split("test")),
         protocol=protocol(dataset, data, models),
         notes=(*NOTES, describe_averaging(entries)),
-        limits=limits(data, models, curves=curves, joined=joined),
+        limits=limits(data, models, curves=curves, blocks=found.blocks, longer=longer),
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),
         curves=curves,
-        boundary_widths_px=tuple(boundary_widths_px),
+        boundary_shares=dict(zip(boundary_widths_px, boundary_shares(contenders[0].counts), strict=True)),
         groups=groups_of(data),
-        differences=differences,
+        differences=found.differences,
+        differences_with_longer_blocks=found.differences_with_longer_blocks,
         findings=tuple(findings),
         test_images=worst_first(data, entries, contenders),
         test_images_note=describe_test_images(data),

@@ -19,7 +19,7 @@ from segbench.report.table.columns import (
 )
 from segbench.report.table.content import Page
 from segbench.report.table.numbers import percent, points, points_range, probability
-from segbench.scoring.intervals import Interval
+from segbench.scoring.intervals import Difference, Interval
 
 CAPTIONED = ("intervals", "network input", "backbone", "schedule", "seeds", "trained at commit", "machine")
 """The part of the protocol that a paper's table must state."""
@@ -31,7 +31,7 @@ def benchmark_table(page: Page) -> pd.DataFrame:
 
 
 def differences_table(page: Page) -> pd.DataFrame:
-    """One row per pair: the first's mIoU minus the second's, as a fraction, its intervals and adjusted p value."""
+    """One row per pair: the first's mIoU minus the second's, as a fraction, its intervals and adjusted p values."""
     return pd.DataFrame([
         {
             "first": pair.first,
@@ -42,9 +42,14 @@ def differences_table(page: Page) -> pd.DataFrame:
             "simultaneous_low": difference.simultaneous.low,
             "simultaneous_high": difference.simultaneous.high,
             "adjusted_p_value": difference.adjusted_p_value,
+            "adjusted_p_value_with_longer_blocks": _p_value(page.differences_with_longer_blocks.get(pair)),
         }
         for pair, difference in page.differences.items()
     ])  # fmt: skip
+
+
+def _p_value(difference: Difference | None) -> float | None:
+    return difference.adjusted_p_value if difference else None
 
 
 def benchmark_markdown(page: Page) -> str:

@@ -7,23 +7,25 @@ import numpy as np
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.pages.listing import by_value, listed
-from segbench.report.table.comparison import LEAST_BLOCKS
 from segbench.report.table.content import Curve
 from segbench.report.table.results import ModelResults
+from segbench.scoring.blocks import LEAST_BLOCKS, Blocks
 
 STILL_LEARNING = 0.02
 """Gain of mean IoU on validation images in the last quarter of the epochs."""
 
 
 def limits(
-    data: Prepared, models: Sequence[ModelResults], *, curves: Sequence[Curve] = (), joined: float | None = None
-) -> tuple[str, ...]:
+    data: Prepared, models: Sequence[ModelResults], *, blocks: Blocks, curves: Sequence[Curve] = (),
+    longer: float | None = None,
+) -> tuple[str, ...]:  # fmt: skip
     """What the comparison cannot tell, due to its images, their split, the backbones and the schedule.
 
-    joined: how many times as large standard errors of mIoU are with neighbouring blocks joined in pairs, if known.
+    blocks: which test images the intervals take as one. longer: how many times as large standard errors of mIoU are
+    with blocks twice as long, if known.
     """
     texts = [
-        *_limits_of_split(data, joined),
+        *_limits_of_split(data, blocks, longer),
         *_limit_of_backbones(models),
         *_limit_of_schedules(models, curves),
     ]
@@ -41,10 +43,10 @@ def limits(
     return tuple(texts)
 
 
-def _limits_of_split(data: Prepared, joined: float | None) -> list[str]:
+def _limits_of_split(data: Prepared, blocks: Blocks, longer: float | None) -> list[str]:
     train, val, test = ({row.group for row in data.split(split)} for split in SPLITS)
     val_images, test_images = data.split("val"), data.split("test")
-    val_blocks, test_blocks = (len({row.block for row in images}) for images in (val_images, test_images))
+    val_blocks, test_blocks = len({row.block for row in val_images}), blocks.number
     seen = sum(row.group in train for row in test_images)
     texts = []
     if len(train | test) > 1 and seen:
@@ -59,20 +61,32 @@ def _limits_of_split(data: Prepared, joined: float | None) -> list[str]:
             "the CRF's parameters, is chosen on few scenes."
         )
     if len(test) < test_blocks < len(test_images):
-        wider = (
-            f" With neighbouring blocks joined in pairs, standard errors of mIoU are {joined:.1f} times as large."
-            if joined
-            else ""
-        )
         texts.append(
             f"Intervals: the bootstrap draws {test_blocks} blocks of test images as if they were independent, but they "
-            f"are parts of {_counted(test, 'group')}.{wider} No interval includes how much scores could differ on "
-            "other groups."
+            f"are parts of {_counted(test, 'group')}.{_describe_length(blocks, longer)} No interval includes how much "
+            "scores could differ on other groups."
         )
     if test_blocks < LEAST_BLOCKS:
         drawn = "blocks of test images" if test_blocks < len(test_images) else "test images"
         texts.append(f"Test images: the intervals rest on only {test_blocks} {drawn}, so they are rough.")
     return texts
+
+
+def _describe_length(blocks: Blocks, longer: float | None) -> str:
+    """How long the blocks are, how long they should be, and what longer ones would change; empty if not known."""
+    if blocks.images_alike is None or blocks.images_per_block is None:
+        return ""
+    texts = [f"A block holds {blocks.images_per_block:g} images in a row"]
+    if blocks.images_alike <= blocks.images_per_block:
+        texts.append(f", no fewer than the {blocks.images_alike:.1f} whose errors resemble each other.")
+    else:
+        texts.append(
+            f"; the errors of {blocks.images_alike:.1f} images in a row resemble each other, but longer blocks would "
+            "be too few."
+        )
+    if longer:
+        texts.append(f" With blocks twice as long, standard errors of mIoU are {longer:.1f} times as large.")
+    return f" {''.join(texts)}"
 
 
 def _limit_of_backbones(models: Sequence[ModelResults]) -> list[str]:

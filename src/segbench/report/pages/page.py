@@ -137,7 +137,7 @@ def _curves(page: Page) -> LineChart | None:
 
 def _boundary(page: Page) -> LineChart | None:
     series = {
-        (entry.model, entry.crf): _known(page.boundary_widths_px, entry.boundary_mean_iou)
+        (entry.model, entry.crf): _known(list(page.boundary_shares), entry.boundary_mean_iou)
         for entry in page.entries
         if entry.boundary_mean_iou
     }

@@ -1,12 +1,14 @@
 """The claims of a lecture on semantic segmentation, and whether a dataset's numbers support them."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from segbench.report.table.numbers import points, points_range
+from segbench.scoring.blocks import Blocks
 from segbench.scoring.intervals import Interval, Measure, Pair, analyse
-from segbench.scoring.metrics import Counts
+from segbench.scoring.metrics import ClassPixels
 
 Verdict = Literal["holds", "does not hold", "undecided", "not run"]
 MeasureName = Literal["mIoU", "mIoU of thin classes", "mIoU of context classes"]
@@ -51,7 +53,10 @@ CLAIMS = [
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim's verdict, and the two numbers behind it as a person reads them."""
+    """A claim's verdict, and the two numbers behind it as a person reads them.
+
+    with_longer_blocks: the verdict with blocks of test images twice as long, if that is another one.
+    """
 
     says: str
     measure: str
@@ -59,34 +64,39 @@ class Finding:
     second: str
     difference: str
     verdict: Verdict
+    with_longer_blocks: Verdict | None = None
 
 
 def judge_scores(
-    confusions: Mapping[str, Counts],
+    counts: Mapping[str, ClassPixels],
     *,
     classes: Mapping[MeasureName, Sequence[int]],
-    blocks: Sequence[Hashable] | None = None,
+    trainings: Mapping[str, str | None],
+    blocks: Blocks,
 ) -> list[Finding]:
-    """Judge CLAIMS on the test images. confusions: (num_seeds, num_images, C, C) by entry.
+    """Judge CLAIMS on the test images. counts and trainings: by entry, as for `analyse`.
 
-    classes: the ones that each measure averages; blocks: one id per image, as for `analyse`. A claim holds if the 95 %
-    interval of the difference lies above zero, and does not hold if it lies below. The intervals are simultaneous over
-    all claims judged here.
+    classes: the ones that each measure averages. A claim holds if the 95 % interval of the difference lies above zero,
+    and does not hold if it lies below. The intervals are simultaneous over all claims judged here.
     """
     pairs = {
         claim: Pair(claim.first, claim.second, Measure("mIoU", tuple(classes[claim.measure])))
         for claim in CLAIMS
-        if not _what_is_missing(claim, confusions, classes)
+        if not _what_is_missing(claim, counts, classes)
     }
-    compared = {name: confusions[name] for pair in pairs.values() for name in (pair.first, pair.second)}
-    analysis = analyse(compared, pairs=list(pairs.values()), blocks=blocks) if pairs else None
+    compared = {name: counts[name] for pair in pairs.values() for name in (pair.first, pair.second)}
+    found = partial(analyse, compared, pairs=list(pairs.values()), trainings=trainings)
+    analysis = found(blocks=blocks.ids) if pairs else None
+    longer = found(blocks=blocks.twice_as_long) if pairs and blocks.twice_as_long else None
     findings = []
     for claim in CLAIMS:
         if analysis is None or claim not in pairs:
-            reason = _what_is_missing(claim, confusions, classes)
+            reason = _what_is_missing(claim, counts, classes)
             findings.append(Finding(claim.says, claim.measure, claim.first, claim.second, reason, "not run"))
             continue
         pair, difference = pairs[claim], analysis.differences[pairs[claim]].simultaneous
+        verdict = _verdict(difference)
+        with_longer_blocks = _verdict(longer.differences[pair].simultaneous) if longer else verdict
         first, second = (100 * analysis.estimates[name, pair.measure].score.value for name in (pair.first, pair.second))
         findings.append(
             Finding(
@@ -95,18 +105,19 @@ def judge_scores(
                 f"{claim.first} {first:.1f}",
                 f"{claim.second} {second:.1f}",
                 f"{points(difference.value)} {points_range(difference.low, difference.high)}",
-                _verdict(difference),
+                verdict,
+                None if with_longer_blocks == verdict else with_longer_blocks,
             )
         )
     return findings
 
 
 def _what_is_missing(
-    claim: Claim, confusions: Mapping[str, Counts], classes: Mapping[MeasureName, Sequence[int]]
+    claim: Claim, counts: Mapping[str, ClassPixels], classes: Mapping[MeasureName, Sequence[int]]
 ) -> str:
     """Why a claim cannot be judged; empty if it can."""
     for name in (claim.first, claim.second):
-        if name not in confusions:
+        if name not in counts:
             return f"{name} is not in the benchmark"
     return "" if classes[claim.measure] else "params.yaml names no such classes"
 

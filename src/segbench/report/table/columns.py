@@ -123,12 +123,12 @@ COLUMNS: tuple[Column, ...] = (
         readers={"markdown"}, show=_yes, kind="flag",
     ),
     Column(
-        "rank", lambda entry: int(entry.rank.value), "Rank",
+        "rank", lambda entry: int(entry.rank.value) if entry.rank else None, "Rank",
         explanation="the place by mIoU; in brackets, its places in the middle 95 % of resamples of the test images",
         readers={"page", "markdown"}, show=_rank, beside=("rank_best", "rank_worst"),
     ),
-    Column("rank_best", lambda entry: int(entry.rank.low)),
-    Column("rank_worst", lambda entry: int(entry.rank.high)),
+    Column("rank_best", lambda entry: int(entry.rank.low) if entry.rank else None),
+    Column("rank_worst", lambda entry: int(entry.rank.high) if entry.rank else None),
     *_score(
         "mIoU", "mean over classes of intersection over union", interval_readers={"markdown", "latex", "readme"}
     ),
@@ -203,13 +203,11 @@ def boundary_columns(page: Page) -> list[Column]:
     """mIoU of the pixels near boundaries between classes, for each width of the band around them."""
     return [
         Column(
-            f"mIoU_within_{width:g}_px",
-            _item(lambda entry: entry.boundary_mean_iou, index),
-            f"{width:g} px",
-            show=percent,
+            f"mIoU_within_{width:g}_px", _item(lambda entry: entry.boundary_mean_iou, index), f"{width:g} px",
+            f"{percent(share)} % of pixels", show=percent,
         )
-        for index, width in enumerate(page.boundary_widths_px)
-    ]
+        for index, (width, share) in enumerate(page.boundary_shares.items())
+    ]  # fmt: skip
 
 
 def group_columns(page: Page) -> list[Column]:

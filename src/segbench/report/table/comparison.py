@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 from typing import get_args
 
@@ -12,13 +13,12 @@ from segbench.datasets.prepared import Prepared, Row
 from segbench.labels import LabelMap
 from segbench.report.drawing.pictures import pictured, reduced_image, reduced_label_map
 from segbench.report.table.content import Costs, Entry, Group, Published, ScoredImage, label
+from segbench.scoring.blocks import LEAST_BLOCKS, Blocks, Clips, choose_blocks
 from segbench.scoring.counts import SplitCounts
 from segbench.scoring.intervals import Analysis, Difference, Measure, Metric, Pair, analyse, error_ratios
-from segbench.scoring.metrics import Counts, average_scores, compute_scores
+from segbench.scoring.metrics import ClassPixels, average_scores
 
 MOST_SIZES, MOST_GROUPS = 3, 8
-LEAST_BLOCKS = 10
-"""Fewer blocks give an unreliable standard error."""
 MEAN_IOU = Measure("mIoU")
 MEASURES: dict[Metric, Measure] = {metric: Measure(metric) for metric in get_args(Metric)}
 
@@ -27,12 +27,14 @@ MEASURES: dict[Metric, Measure] = {metric: Measure(metric) for metric in get_arg
 class Contender:
     """A model with the CRF off or on, or another program's predictions, before statistics.
 
-    label_maps: of the pictured test images, reduced, by the first seed. The other fields become those of the entry.
+    counts: of all training seeds. is_trained: not by another program, of whose trainings nothing is known. label_maps:
+    of the pictured test images, reduced, by the first seed. The other fields become those of the entry.
     """
 
     model: str
     crf: bool
     counts: SplitCounts
+    is_trained: bool = True
     label_maps: Sequence[LabelMap] = ()
     as_in_paper: bool = True
     costs: Costs | None = None
@@ -46,41 +48,47 @@ class Contender:
         return label(self.model, crf=self.crf)
 
 
-def compare(contenders: Sequence[Contender], data: Prepared) -> tuple[tuple[Entry, ...], Mapping[Pair, Difference]]:
+@dataclass(frozen=True, eq=False)
+class Comparison:
     """Entries, the highest mIoU first, and differences of mIoU.
 
-    Compared are each model with the CRF and without it, and every two entries that are as their papers have them.
+    num_compared: scores are means over so many trainings of each model, its first ones. blocks: which test images the
+    intervals take as one. differences_with_longer_blocks: with blocks twice as long; empty where there are none.
     """
+
+    entries: tuple[Entry, ...]
+    differences: Mapping[Pair, Difference]
+    num_compared: int
+    blocks: Blocks
+    differences_with_longer_blocks: Mapping[Pair, Difference]
+
+
+def compare(contenders: Sequence[Contender], data: Prepared) -> Comparison:
+    """Compare each model with the CRF and without it, and every two entries that are as their papers have them."""
     refined = [contender for contender in contenders if contender.crf]
     as_in_paper = [contender.label for contender in contenders if contender.as_in_paper]
     pairs = [Pair(contender.label, contender.model, MEAN_IOU) for contender in refined]
     pairs += [Pair(first, second, MEAN_IOU) for first, second in combinations(as_in_paper, 2)]
-    analysis = analyse(
-        {contender.label: contender.counts.confusions for contender in contenders},
-        measures=list(MEASURES.values()),
-        pairs=pairs,
-        blocks=[row.block for row in data.split("test")],
+    images = {contender.label: contender.counts.images for contender in contenders}
+    trainings = {contender.label: contender.model if contender.is_trained else None for contender in contenders}
+    blocks = choose_blocks(
+        {name: pixels for name, pixels in images.items() if trainings[name]}, Clips.of(data.split("test"))
     )
+    found = partial(analyse, images, pairs=pairs, trainings=trainings)
+    analysis = found(measures=list(MEASURES.values()), blocks=blocks.ids)
+    longer = found(blocks=blocks.twice_as_long).differences if blocks.twice_as_long else {}
     entries = [_entry(contender, analysis, data) for contender in contenders]
     entries.sort(key=lambda entry: -entry.mean_iou.value)
-    return tuple(replace(entry, is_on_front=_is_on_front(entry, entries)) for entry in entries), analysis.differences
+    marked = tuple(replace(entry, is_on_front=_is_on_front(entry, entries)) for entry in entries)
+    return Comparison(marked, analysis.differences, analysis.num_compared, blocks, longer)
 
 
-def error_ratio_of_joined_blocks(contenders: Sequence[Contender], data: Prepared) -> float | None:
-    """How many times as large the standard error of mIoU is if neighbouring blocks of a group are joined in pairs.
-
-    The median over entries; None where that leaves fewer than LEAST_BLOCKS, or where nothing is joined.
-    """
-    rows = data.split("test")
-    places: dict[str, dict[str, int]] = {}
-    for row in rows:
-        of_group = places.setdefault(row.group, {})
-        of_group.setdefault(row.block, len(of_group))
-    blocks, joined = [row.block for row in rows], [(row.group, places[row.group][row.block] // 2) for row in rows]
-    if not LEAST_BLOCKS <= len(set(joined)) < len(set(blocks)):
+def error_ratio_with_longer_blocks(contenders: Sequence[Contender], blocks: Blocks) -> float | None:
+    """How many times as large the standard error of mIoU is with blocks twice as long: the median over entries."""
+    if not blocks.twice_as_long or len(set(blocks.twice_as_long)) < LEAST_BLOCKS:
         return None
-    confusions = {contender.label: contender.counts.confusions for contender in contenders}
-    return float(np.nanmedian(error_ratios(confusions, MEAN_IOU, blocks=blocks, joined=joined)))
+    images = {contender.label: contender.counts.images for contender in contenders}
+    return float(np.nanmedian(error_ratios(images, MEAN_IOU, blocks=blocks.ids, joined=blocks.twice_as_long)))
 
 
 def sizes_of(rows: Sequence[Row]) -> str:
@@ -99,6 +107,11 @@ def groups_of(data: Prepared) -> tuple[Group, ...]:
     return tuple(Group(name, num_images=test.count(name), is_seen=name in train) for name in names)
 
 
+def boundary_shares(counts: SplitCounts) -> tuple[float, ...]:
+    """The share of the labelled pixels that is within each width of a boundary."""
+    return tuple((counts.near_boundaries.true.sum(axis=1) / max(1, counts.confusions[0].sum())).tolist())
+
+
 def worst_first(data: Prepared, entries: Sequence[Entry], contenders: Sequence[Contender]) -> Iterator[ScoredImage]:
     """The pictured test images, ordered by their own mean IoU, averaged over entries."""
     rows = pictured(data)
@@ -108,7 +121,7 @@ def worst_first(data: Prepared, entries: Sequence[Entry], contenders: Sequence[C
     in_order = [by_label[entry.label] for entry in entries]
     mean_ious = np.array(
         [
-            [compute_scores(confusion).mean_iou for confusion in contender.counts.confusions[0][places]]
+            [contender.counts.images.seed(0).select(place).scores().mean_iou for place in places]
             for contender in in_order
         ]
     )  # (num_entries, num_pictured)
@@ -128,32 +141,32 @@ def worst_first(data: Prepared, entries: Sequence[Entry], contenders: Sequence[C
 def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:
     estimates = {metric: analysis.estimates[contender.label, measure] for metric, measure in MEASURES.items()}
     of_crf = analysis.differences.get(Pair(label(contender.model, crf=True), contender.model, MEAN_IOU))
-    counts, test = contender.counts, data.split("test")
-    of_groups = [
-        counts.confusions[:, [row.group == group.name for row in test]].sum(axis=1) for group in groups_of(data)
-    ]
+    counts, test = contender.counts.first_seeds(analysis.num_compared), data.split("test")
+    of_groups = [counts.images.select([row.group == group.name for row in test]).total() for group in groups_of(data)]
+    of_widths = [counts.near_boundaries.select(index) for index in range(len(counts.near_boundaries.true))]
     return Entry(
         model=contender.model,
         crf=contender.crf,
         rank=estimates["mIoU"].rank,
         scores={metric: estimate.score for metric, estimate in estimates.items()},
         class_iou=tuple(average_scores(counts.scores()).class_iou.tolist()),
-        confusion=counts.confusions.sum(axis=(0, 1)),
+        confusion=counts.confusions.sum(axis=0),
         seed_spread=estimates["mIoU"].seed_spread,
+        training_share=estimates["mIoU"].training_share,
         crf_gain=of_crf.alone.value if of_crf else None,
         costs=contender.costs,
         deviations=contender.deviations,
         published=contender.published,
-        boundary_mean_iou=tuple(_mean_iou(of_width) for of_width in counts.trimap.swapaxes(0, 1)),
-        group_mean_iou=tuple(_mean_iou(of_group) for of_group in of_groups),
+        boundary_mean_iou=tuple(map(_mean_iou, of_widths)),
+        group_mean_iou=tuple(map(_mean_iou, of_groups)),
         as_in_paper=contender.as_in_paper,
         protocol={"split": "test", "resolution_px": sizes_of(test), **contender.protocol},
     )
 
 
-def _mean_iou(confusions: Counts) -> float:
-    """(num_seeds, C, C) -> the mean over seeds"""
-    return average_scores([compute_scores(confusion) for confusion in confusions]).mean_iou
+def _mean_iou(pixels: ClassPixels) -> float:
+    """The mean over seeds. pixels: true ones (C,), predicted and correct ones (num_seeds, C)."""
+    return average_scores([pixels.seed(index).scores() for index in range(len(pixels.correct))]).mean_iou
 
 
 def _is_on_front(entry: Entry, entries: Sequence[Entry]) -> bool | None:

@@ -51,10 +51,13 @@ class Entry:
 
     Scores are fractions, NaN where they are not known.
 
-    - rank: the place by mIoU, 1 the best; scores: of the whole test split, by metric
+    - rank: the place by mIoU, 1 the best, None for one set of predictions among means over several trainings
+    - scores: of the whole test split, by metric
     - class_iou, boundary_mean_iou, group_mean_iou: one value for each of the page's classes, boundary widths and groups
     - confusion: (C, C), over the whole test split
     - seed_spread: standard deviation of mIoU over trainings with different seeds, None with a single training
+    - training_share: of the squared standard error of mIoU, the share that is due to the choice of seeds; None if no
+      model was trained more than once
     - crf_gain: the model's mIoU with the CRF minus that without
     - is_on_front: no other entry has both a higher mIoU and a lower latency; None where the latency is not known
     - as_in_paper: how the model's paper reports it. DeepLab v1 and v2 end with a CRF, the others have none
@@ -63,11 +66,12 @@ class Entry:
 
     model: str
     crf: bool
-    rank: Interval
+    rank: Interval | None
     scores: Mapping[Metric, Interval]
     class_iou: tuple[float, ...]
     confusion: Counts | None = None
     seed_spread: float | None = None
+    training_share: float | None = None
     crf_gain: float | None = None
     costs: Costs | None = None
     is_on_front: bool | None = None
@@ -133,8 +137,10 @@ class Page:
     """All that the reports on a dataset show. A part whose field is empty is left out.
 
     - description: what the dataset is; result: the outcome in one sentence; trainings: how often models were trained
-    - entries: best first; differences: of mIoU, by pairs of entries' labels
-    - num_images: of the test split
+    - entries: best first
+    - differences: of mIoU, by pairs of entries' labels; differences_with_longer_blocks: of test images, twice as long
+    - num_images: of the test split; boundary_shares: by width in px, the share of its
+      labelled pixels that is within this distance of a boundary
     - protocol: what all entries have in common; notes: how to read the table; limits: what the comparison cannot tell
     - crf_choices: the parameters found for the CRF, a heading and one row per model; crf_choices_note: on which images
     - test_images: worst first. The page takes them until it is full, so a generator need not load the rest.
@@ -154,9 +160,10 @@ class Page:
     crf_choices: tuple[tuple[str, ...], ...] = ()
     crf_choices_note: str = ""
     curves: tuple[Curve, ...] = ()
-    boundary_widths_px: tuple[float, ...] = ()
+    boundary_shares: Mapping[float, float] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
     differences: Mapping[Pair, Difference] = field(default_factory=dict)
+    differences_with_longer_blocks: Mapping[Pair, Difference] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     test_images: Iterable[ScoredImage] = ()
     test_images_note: str = ""
@@ -167,7 +174,7 @@ class Page:
         for name, times in Counter(entry.label for entry in self.entries).items():
             if times > 1:
                 raise ValueError(f"{times} entries are called {name}")
-        num_classes, num_widths = len(self.classes), len(self.boundary_widths_px)
+        num_classes, num_widths = len(self.classes), len(self.boundary_shares)
         for entry in self.entries:
             if len(entry.class_iou) != num_classes:
                 raise ValueError(f"{entry.label}: class_iou has {len(entry.class_iou)} values, not {num_classes}")

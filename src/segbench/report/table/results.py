@@ -125,4 +125,5 @@ class ModelResults:
 def external_contender(name: str, folder: Path, pictured: Sequence[Row]) -> Contender:
     """The predictions of another program, as the stage `external` left them in `folder`."""
     label_maps = [reduced_label_map(predicted_label_map(folder / name, row)) for row in pictured]
-    return Contender(name, crf=False, counts=read_counts(folder / f"{name}.npz")["off"], label_maps=label_maps)
+    counts = read_counts(folder / f"{name}.npz")["off"]
+    return Contender(name, crf=False, counts=counts, is_trained=False, label_maps=label_maps)
