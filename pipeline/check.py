@@ -18,8 +18,13 @@ from segbench.sources import source_digests
 PER_MODEL = ("train", "predict", "crf")
 """Stages that run a model's network."""
 SHARED = ("augment", "evaluate", "external", "claims", "compare")
-FROM_PARAMS = {"train": ["segbench.params.overrides"], "compare": ["segbench.params.models"]}
-"""What stages take from the parameters' code beside values: which value counts, whether a model ends with a CRF."""
+FROM_PARAMS = {
+    "train": ["segbench.params.overrides", "segbench.params.rates"],
+    "predict": ["segbench.params.rates"],
+    "crf": ["segbench.params.rates"],
+    "compare": ["segbench.params.models"],
+}
+"""What stages take from the parameters' code beside values: which value counts, atrous rates, who ends with a CRF."""
 
 
 def main(*, out: Path) -> None:

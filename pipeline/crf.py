@@ -31,7 +31,8 @@ def main(
     parameters = params.load()
     data = Prepared.open(prepared)
     backbone, scale = parameters.backbone_for(model), parameters.dataset(dataset).input.scale
-    networks = restore_seeds(parameters.model(model), backbone=backbone, num_classes=len(data.classes), folder=weights)
+    section = parameters.model_for(dataset, model)
+    networks = restore_seeds(section, backbone=backbone, num_classes=len(data.classes), folder=weights)
     predictors = {seed: Predictor(network, scale=scale) for seed, network in networks}
     first = next(iter(predictors.values()))
     device = first.device.type

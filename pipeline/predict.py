@@ -26,7 +26,8 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
     data = Prepared.open(prepared)
     rows = data.split("test")
     backbone, scale = parameters.backbone_for(model), parameters.dataset(dataset).input.scale
-    networks = restore_seeds(parameters.model(model), backbone=backbone, num_classes=len(data.classes), folder=weights)
+    section = parameters.model_for(dataset, model)
+    networks = restore_seeds(section, backbone=backbone, num_classes=len(data.classes), folder=weights)
     report: dict[str, Any] = {}
     with replacing(out) as folder:
         for seed, network in networks:

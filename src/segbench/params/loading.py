@@ -18,6 +18,7 @@ from segbench.params.evaluate import Evaluate
 from segbench.params.fields import Name, Section
 from segbench.params.models import AnyModel, BackboneModel
 from segbench.params.overrides import own_values, schedule_of
+from segbench.params.rates import fitted
 from segbench.params.train import Train
 from segbench.params.wording import validated
 
@@ -81,6 +82,10 @@ class Params(Section):
     def model(self, name: str) -> AnyModel:
         """The entry of `models`, or InputError with the known names."""
         return _entry(self.models, name, "models")
+
+    def model_for(self, dataset_name: str, model_name: str) -> AnyModel:
+        """The model as it is built for a dataset, with atrous rates that fit its feature maps."""
+        return fitted(self.model(model_name), crop_px=self.dataset(dataset_name).input.crop_px)
 
     def backbone_for(self, model_name: str) -> Backbone:
         """The model's own backbone, or the shared one."""

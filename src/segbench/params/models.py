@@ -97,40 +97,47 @@ class PSPNetModel(BackboneModel):
     auxiliary_weight: NotNegative
 
 
-class DeepLabV1Model(BackboneModel):
+class AtrousModel(BackboneModel):
+    """A network whose head has atrous convolutions on the backbone's last feature.
+
+    rates_for_map_px: the side of the feature maps that the rates are for. `rates.fitted` scales them to the maps of a
+    dataset; None: they are used as they are.
+    """
+
+    output_stride: OutputStride
+    rates_for_map_px: Count | None
+
+
+class DeepLabV1Model(AtrousModel):
     network: ClassVar[str] = "segbench.models.deeplab_v1:DeepLabV1"
     ends_with_crf: ClassVar[bool] = True
     architecture: Literal["deeplab_v1"]
-    output_stride: OutputStride
     atrous_rate: Count
     head_channels: Count
     dropout: Share
     batch_norm: bool
 
 
-class DeepLabV2Model(BackboneModel):
+class DeepLabV2Model(AtrousModel):
     network: ClassVar[str] = "segbench.models.deeplab_v2:DeepLabV2"
     ends_with_crf: ClassVar[bool] = True
     architecture: Literal["deeplab_v2"]
-    output_stride: OutputStride
     atrous_rates: Rates
 
 
-class DeepLabV3Model(BackboneModel):
+class DeepLabV3Model(AtrousModel):
     network: ClassVar[str] = "segbench.models.deeplab_v3:DeepLabV3"
     pools_the_image: ClassVar[bool] = True
     architecture: Literal["deeplab_v3"]
-    output_stride: OutputStride
     atrous_rates: Rates
     head_channels: Count
     dropout: Share
 
 
-class DeepLabV3PlusModel(BackboneModel):
+class DeepLabV3PlusModel(AtrousModel):
     network: ClassVar[str] = "segbench.models.deeplab_v3_plus:DeepLabV3Plus"
     pools_the_image: ClassVar[bool] = True
     architecture: Literal["deeplab_v3_plus"]
-    output_stride: OutputStride
     atrous_rates: Rates
     head_channels: Count
     low_level_channels: Count

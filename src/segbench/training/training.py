@@ -53,7 +53,7 @@ class Training:
             "dataset_fingerprint": self.data.fingerprint,
             "model": {
                 "name": self.model,
-                **self.parameters.model(self.model).model_dump(exclude={"train", "train_on"}),
+                **self._network.model_dump(exclude={"train", "train_on"}),
             },
             "backbone": self.parameters.backbone_for(self.model).model_dump(),
             "train": {**schedule, "seeds": [self.seed], "precision": self._precision},
@@ -66,8 +66,7 @@ class Training:
 
         Computed once, so that editing code during a training does not change its folder.
         """
-        network = self.parameters.model(self.model).network_module
-        return training_key(self.settings, source_digests(__name__, network))
+        return training_key(self.settings, source_digests(__name__, self._network.network_module))
 
     @property
     def folder(self) -> Path:
@@ -89,7 +88,7 @@ class Training:
         """Train, or continue from the checkpoint of a killed training, and leave weights and a record."""
         seed_everything(self.seed)
         network = build_model(
-            self.parameters.model(self.model),
+            self._network,
             backbone=self.parameters.backbone_for(self.model),
             num_classes=len(self.data.classes),
         )
@@ -127,6 +126,10 @@ class Training:
             "epochs": [asdict(row) for row in rows],
         }
         write_json(self.folder / RECORD, record)
+
+    @property
+    def _network(self) -> params.AnyModel:
+        return self.parameters.model_for(self.dataset, self.model)
 
     @property
     def _schedule(self) -> params.Train:
