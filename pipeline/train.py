@@ -1,7 +1,9 @@
 """Augmented samples -> a model's weights and learning curves, one training per seed."""
 
 import shutil
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.command import run
@@ -12,6 +14,7 @@ from segbench.machine import describe_machine, package_versions
 from segbench.models.weights import weights_name
 from segbench.training.fit import is_first_process
 from segbench.training.samples import AugmentedSamples
+from segbench.training.search import outcome, trials_of
 from segbench.training.training import WEIGHTS, Training, summary, validation_mean_iou, write_curves
 
 
@@ -19,20 +22,22 @@ def main(
     *, dataset: str, model: str, prepared: Path, augmented: Path, weights: Path, training: Path, curves: Path,
     validation: Path,
 ) -> None:  # fmt: skip
-    """Train one model on one dataset with each seed; what was killed continues where it was."""
+    """Search for the model's schedule, then train it with each seed; what was killed continues where it was."""
     parameters = params.load()
     data = Prepared.open(prepared)
     samples = AugmentedSamples(augmented, data)
     machine, versions = describe_machine(), package_versions()
+    tags = {"machine": machine, "dataset_fingerprint": data.fingerprint, **versions}
     schedule = parameters.train_for(dataset, model)
     trainings = [Training(dataset, model, seed, parameters, data, samples) for seed in schedule.seeds]
-    for unfinished in [of_seed for of_seed in trainings if not of_seed.has_ended]:
-        if is_first_process():
-            name = model if len(trainings) == 1 else f"{model}, seed {unfinished.seed}"
-            tags = {"machine": machine, "dataset_fingerprint": data.fingerprint, **versions}
-            _run_tracked(unfinished, name=name, tags=tags)
-        else:
-            unfinished.run(lambda row: None)
+    trials = trials_of(trainings[0])
+    for place, trial in enumerate(trials, start=1):
+        _run(trial, name=f"{model}, trial {place}", tags=tags)
+    search = outcome(trials)
+    if search:
+        trainings = [replace(of_seed, found=search["best"]) for of_seed in trainings]
+    for of_seed in trainings:
+        _run(of_seed, name=model if len(trainings) == 1 else f"{model}, seed {of_seed.seed}", tags=tags)
     if not is_first_process():
         return
     with replacing(weights) as folder:
@@ -46,13 +51,20 @@ def main(
     settings = trainings[0].settings
     settings["train"]["seeds"] = schedule.seeds
     provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(dataset, model)}
-    write_json(training, {**summary(records), **provenance, "settings": settings})
-    for of_seed in trainings:
+    write_json(training, {**summary(records), **provenance, "search": search, "settings": settings})
+    for of_seed in (*trials, *trainings):
         shutil.rmtree(of_seed.folder)
 
 
-def _run_tracked(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
-    """Train with one seed, and log its settings, learning curves and costs to its MLflow run."""
+def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
+    """Train unless that is done, and log settings, learning curves and costs to the training's MLflow run."""
+    if training.has_ended:
+        return
+    if not is_first_process():
+        training.run(lambda row: None)
+        while not training.has_ended:
+            time.sleep(0.1)  # the first process writes what the search needs
+        return
     with tracking.training_run(
         dataset=training.dataset, name=name, key=training.key, checkpoints=training.folder
     ) as tracked:

@@ -102,6 +102,9 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("datasets.scenes.source.root", "data", ["datasets.scenes.source has no parameter root; it has kind, seed"]),
     ("train", REMOVED, ["train is missing"]),
     ("train.lr", REMOVED, ["train.lr is missing"]),
+    ("train.search.candidates", [{"lr": 0.1}, {"lr": -1}], ["train.search.candidates.1.lr is -1; it must be greater"]),
+    ("train.search.candidates", [{"epochs": 3}], ["train.search.candidates.0 has epochs, which is the same for all"]),
+    ("train.search.candidates", [{"rate": 3}], ["train.search.candidates.0 has no parameter rate; it has epochs"]),
     ("models.fcn_8s.stride", REMOVED, ["models.fcn_8s.stride is missing"]),
     ("datasets.scenes.source.seed", REMOVED, ["datasets.scenes.source.seed is missing"]),
     # models

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -26,6 +27,7 @@ from segbench.scoring.counts import read_counts
 from tests.parameters import PROJECT
 from tests.pipeline.stages import PER_MODEL, STAGES, body, filled, parameters_of, run_stage, tiny_parameters
 
+CANDIDATES: list[dict[str, float]] = [{"lr": 1e-9}, {"lr": 0.01, "backbone_lr_factor": 1}]
 Accessed = dict[tuple[str, str], set[str]]
 """Paths of params.yaml that a stage's main read, by stage and model."""
 
@@ -37,6 +39,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ac
     parameters = tiny_parameters()
     parameters["benchmark"]["models"] = models = ["color_clusters", "sliding_window", "fcn_8s"]
     parameters["models"]["fcn_8s"]["train"] = {"seeds": [0, 3]}
+    parameters["train"]["search"] = {"epochs": 1, "candidates": []}
+    parameters["models"]["sliding_window"]["train"] = {"search": {"epochs": 1, "candidates": CANDIDATES}}
     parameters["datasets"]["scenes"]["predictions"] = {"truth_itself": "elsewhere"}
     (root / "elsewhere").mkdir()
     (root / "params.yaml").write_text(yaml.safe_dump(parameters))
@@ -129,6 +133,7 @@ def test_the_table_holds_what_the_metrics_say(project: tuple[Path, Accessed]) ->
     root, _ = project
     with (root / "reports/scenes/benchmark.csv").open() as file:
         rows = list(csv.DictReader(file))
+    results = pd.read_csv(root / "reports/scenes/results.csv").set_index(["model", "crf", "class"]).sort_index()
     models = ("color_clusters", "sliding_window", "fcn_8s")
     assert {(row["model"], row["crf"]) for row in rows[1:]} == {(m, crf) for m in models for crf in ("off", "on")}
     assert rows[0]["model"] == "truth_itself" and float(rows[0]["mIoU"]) == float(rows[0]["mIoU_within_1_px"]) == 1
@@ -137,8 +142,10 @@ def test_the_table_holds_what_the_metrics_say(project: tuple[Path, Accessed]) ->
         assert float(row["mIoU_low"]) <= float(row["mIoU"]) <= float(row["mIoU_high"])
         assert bool(row["mIoU_seed_spread"]) == (row["model"] == "fcn_8s")
         scores = json.loads((root / f"reports/scenes/models/{row['model']}/scores.json").read_text())
-        assert float(row["mIoU"]) == pytest.approx(scores[f"crf_{row['crf']}"]["mean_iou"], abs=1e-12)
-        assert float(row["aAcc"]) == pytest.approx(scores[f"crf_{row['crf']}"]["pixel_accuracy"], abs=1e-12)
+        of_seeds = results.loc[row["model"], row["crf"], "all"].pivot(index="seed", columns="metric", values="value")
+        for metric, name in (("mIoU", "mean_iou"), ("aAcc", "pixel_accuracy")):
+            assert float(row[metric]) == pytest.approx(of_seeds[metric].iloc[0]), "others have one training"
+            assert scores[f"crf_{row['crf']}"][name] == pytest.approx(of_seeds[metric].mean())
         summary = json.loads((root / f"reports/scenes/models/{row['model']}/metrics.json").read_text())
         assert summary["mIoU_crf" if row["crf"] == "on" else "mIoU"] == scores[f"crf_{row['crf']}"]["mean_iou"]
     declared = json.loads((root / "reports/scenes/metrics.json").read_text())["scenes"]
@@ -190,7 +197,10 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     experiment = client.get_experiment_by_name("scenes")
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
-    assert sorted(runs) == ["audit", "color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "sliding_window"]
+    assert sorted(runs) == [
+        "audit", "color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "sliding_window", "sliding_window, trial 1",
+        "sliding_window, trial 2",
+    ]  # fmt: skip
     run = runs["fcn_8s, seed 3"]
     assert run.info.status == "FINISHED"
     for curve in ("train_loss", "lr", "val_mean_iou", "images_per_second", "peak_memory_mib"):
@@ -204,6 +214,23 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     assert {"confusion_crf_off.png", "confusion_crf_on.png", "scores.json", "curves.csv", "crf_search.png"} <= files
     assert len(client.list_artifacts(run.info.run_id, "image_truth_prediction")) == 3
     assert not list((root / "data/checkpoints").iterdir())
+
+
+def test_a_network_is_trained_with_the_candidate_that_was_best_for_it(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    report = json.loads((root / "reports/scenes/models/sliding_window/training.json").read_text())
+    search = report["search"]
+    assert [trial["values"] for trial in search["trials"]] == CANDIDATES
+    scores = [trial["val_mean_iou"] for trial in search["trials"]]
+    assert search["best"] == CANDIDATES[scores.index(max(scores))]
+    schedule = report["settings"]["train"]
+    assert {name: schedule[name] for name in search["best"]} == search["best"]
+    assert schedule["epochs"] == 2, "the trials' one epoch is theirs alone"
+    table = pd.read_csv(root / "reports/scenes/benchmark.csv").set_index("model")
+    assert table["searched"].loc["sliding_window"].iloc[0] == ", ".join(f"{k} {v}" for k, v in search["best"].items())
+    assert table["searched"].loc[["color_clusters", "fcn_8s"]].isna().all()
+    other = json.loads((root / "reports/scenes/models/fcn_8s/training.json").read_text())
+    assert other["search"] is None
 
 
 def test_claims_are_judged_by_the_models_that_ran(project: tuple[Path, Accessed]) -> None:

@@ -42,6 +42,7 @@ def a_model(
     own = {"backbone": "none"} if backbone == "none" else {}
     training = {
         "deviations": {**own, **(deviations or {})},
+        "search": None,
         "settings": {
             "samples": {"scale": scale, "crop_px": [96, 128]},
             "backbone": {"name": "shared" if backbone == "none" else backbone, "weights": "bundled"},

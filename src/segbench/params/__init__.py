@@ -20,6 +20,7 @@ from segbench.params.loading import load as load
 from segbench.params.models import AnyModel as AnyModel
 from segbench.params.models import BackboneModel as BackboneModel
 from segbench.params.models import UNetModel as UNetModel
+from segbench.params.overrides import with_values as with_values
 from segbench.params.sources import AnySource as AnySource
 from segbench.params.sources import CamvidSource as CamvidSource
 from segbench.params.sources import FoldersSplit as FoldersSplit

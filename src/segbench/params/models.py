@@ -17,12 +17,14 @@ class ModelSection(Section):
     network: the class, as `module:name`, which is imported when it is built; this package stays free of torch.
     pools_the_image: batch norm follows a pooling to one value per image, so that a step needs two images.
     ends_with_crf: the paper reports the network with the dense CRF behind it.
+    has_schedule: it is trained by epochs, as `train` says.
     train_on: deviations that hold on one dataset alone, by its name.
     """
 
     network: ClassVar[str]
     pools_the_image: ClassVar[bool] = False
     ends_with_crf: ClassVar[bool] = False
+    has_schedule: ClassVar[bool] = True
     train: dict[str, Any] = Field(default_factory=dict)
     train_on: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -40,6 +42,7 @@ class BackboneModel(ModelSection):
 
 class ColorClustersModel(ModelSection):
     network: ClassVar[str] = "segbench.models.color_clusters:ColorClusters"
+    has_schedule: ClassVar[bool] = False
     architecture: Literal["color_clusters"]
     num_clusters: Count
 

@@ -3,13 +3,14 @@
 The train stage depends on this module, unlike the rest of `params`, since it decides what a training is told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from segbench.errors import InputError
 from segbench.params.datasets import Dataset
 from segbench.params.models import AnyModel
-from segbench.params.train import Train
+from segbench.params.train import NOT_SEARCHED, Train
 from segbench.params.wording import validated
 
 
@@ -18,14 +19,25 @@ def schedule_of(
 ) -> Train:
     """The common schedule under the values of the dataset, then the model, then the model on that dataset.
 
-    path: what an InputError is said to be in.
+    path: what an InputError is said to be in. It is raised for candidates of the search too.
     """
     for where, own in (
         (f"datasets.{dataset_name}.train", dataset.train),
         *_own_values(dataset_name, model_name, model),
     ):
         train = validated(Train, {**train.model_dump(), **own}, where=where, path=path)
+    for place, candidate in enumerate(train.search.candidates):
+        where = f"train.search.candidates.{place}"
+        for name in candidate:
+            if name in NOT_SEARCHED:
+                raise InputError(f"{path}: {where} has {name}, which is the same for all candidates; leave it out")
+        validated(Train, {**train.model_dump(), **candidate}, where=where, path=path)
     return train
+
+
+def with_values(train: Train, values: Mapping[str, Any]) -> Train:
+    """The schedule with other values for some fields, which `schedule_of` has checked as candidates of its search."""
+    return Train.model_validate({**train.model_dump(), **values})
 
 
 def own_values(*, dataset_name: str, model: AnyModel) -> dict[str, Any]:

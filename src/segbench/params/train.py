@@ -16,11 +16,23 @@ def _devices(value: Any) -> Any:
     raise PydanticCustomError("devices", "Input should be auto or a whole number of at least 1")
 
 
+class Search(Section):
+    """Changes of the schedule that every network tries, for so many epochs each; no candidates: no search."""
+
+    epochs: Count
+    candidates: list[dict[str, Any]]
+
+
+NOT_SEARCHED = {"epochs", "seeds", "search", "checkpoint", "accelerator", "devices", "loader_workers"}
+"""Fields of `train` that a candidate may not change: the budget itself, and what is the same for all."""
+
+
 class Train(Section):
     """The schedule that all networks share."""
 
     epochs: Count
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)]
+    search: Search
     batch_size: Count
     optimizer: Literal["adamw", "sgd"]
     lr: Positive

@@ -6,8 +6,8 @@ the training of another seed does not cost them.
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ MEDIANS = ("training_seconds", "training_images_per_second", "training_peak_memo
 
 @dataclass(frozen=True)
 class Training:
-    """A model's training on a dataset with one seed."""
+    """A model's training on a dataset with one seed. found: values of `train` that a search found for it."""
 
     dataset: str
     model: str
@@ -43,11 +43,12 @@ class Training:
     parameters: params.Params
     data: Prepared
     samples: AugmentedSamples
+    found: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> dict[str, Any]:
         """All parameters and data that decide the result, for reports and for `key`."""
-        schedule = self._schedule.model_dump()
+        schedule = self.schedule.model_dump(exclude={"search"})
         return {
             "dataset": self.dataset,
             "dataset_fingerprint": self.data.fingerprint,
@@ -92,7 +93,7 @@ class Training:
             backbone=self.parameters.backbone_for(self.model),
             num_classes=len(self.data.classes),
         )
-        schedule = self._schedule
+        schedule = self.schedule
         start, rows = time.perf_counter(), []
         if isinstance(network, FittedOnPixels):
             network.fit(*self.samples.pixels(), seed=self.seed)
@@ -132,12 +133,18 @@ class Training:
         return self.parameters.model_for(self.dataset, self.model)
 
     @property
-    def _schedule(self) -> params.Train:
-        return self.parameters.train_for(self.dataset, self.model)
+    def schedule(self) -> params.Train:
+        """What params.yaml says for the model on the dataset, and what was found."""
+        return params.with_values(self.parameters.train_for(self.dataset, self.model), self.found)
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether the model is trained by epochs."""
+        return self._network.has_schedule
 
     @property
     def _precision(self) -> Precision:
-        return choose_precision(self._schedule.precision, device_type(self._schedule.accelerator))
+        return choose_precision(self.schedule.precision, device_type(self.schedule.accelerator))
 
 
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def write_results(folder: Path, architecture: str, *, chosen: dict[str, float] |
     }
     training = {
         "parameters": 11, "training_images_per_second": 12.0, "training_seconds": 13.0, "settings": settings,
-        "deviations": {"lr": 0.01, "seeds": [3, 4]}, "trainings": [{"seed": 3}, {"seed": 4}],
+        "search": None, "deviations": {"lr": 0.01, "seeds": [3, 4]}, "trainings": [{"seed": 3}, {"seed": 4}],
     }  # fmt: skip
     contents: dict[str, dict[str, Any]] = {
         "training": training,
@@ -101,7 +101,7 @@ def test_both_have_their_own_counts_pictures_and_settings(tmp_path: Path) -> Non
         np.testing.assert_array_equal(contender.label_maps, [label_map, label_map])
         assert contender.deviations == ("lr 0.01", "seeds [3, 4]")
     expected = {
-        "backbone": "resnet18", "weights": "hub", "epochs": "2", "seeds": "3 4", "input_scale": "0.5",
+        "backbone": "resnet18", "weights": "hub", "searched": "", "epochs": "2", "seeds": "3 4", "input_scale": "0.5",
         "crop_px": "128x96", "crf_parameters": "",
     }  # fmt: skip
     assert off.protocol == expected

@@ -26,6 +26,7 @@ def protocol(dataset: str, data: Prepared, models: Sequence[ModelResults]) -> di
         "network input": _shared({model.name: _network_input(model.settings["samples"]) for model in models}),
         "backbone": _shared({model.name: _backbone(model) for model in models}),
         "schedule": of_training(_schedule),
+        "search": _shared({model.name: _search(model.training["search"]) for model in by_epochs}),
         "loss": of_training(lambda train: " + ".join(f"{weight:g} {name}" for name, weight in train["loss"].items())),
         "class weights": of_training(lambda train: train["class_weights"]),
         "rare-class sampling": of_training(lambda train: f"{100 * train['rare_class_sampling']:g} % of the samples"),
@@ -53,6 +54,26 @@ def _schedule(train: dict[str, Any]) -> str:
     batch = f"batch {train['batch_size']}{' per device' if train['devices'] != 1 else ''}"
     rates = f"lr {train['lr']:g} (backbone {train['backbone_lr_factor']:g} of it)"
     return f"{train['epochs']} epochs, {batch}, {train['optimizer']}, {rates}"
+
+
+def _search(search: dict[str, Any] | None) -> str:
+    """The budget, the same for each network; what was best for each stands in the table."""
+    if not search:
+        return "none: common values for all"
+    tried = {name: [trial["values"].get(name) for trial in search["trials"]] for name in _searched_names(search)}
+    values = "; ".join(f"{name} {', '.join(map(_value, of_trials))}" for name, of_trials in tried.items())
+    return (
+        f"{len(search['trials'])} trials of {search['epochs']} epochs for each network, judged by mIoU on the "
+        f"validation images ({values})"
+    )
+
+
+def _searched_names(search: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for trial in search["trials"] for name in trial["values"]))
+
+
+def _value(value: Any) -> str:
+    return "as above" if value is None else str(value)
 
 
 def _shared(values: Mapping[str, str]) -> str:

@@ -105,6 +105,11 @@ def _cost(name: str) -> Callable[[Entry], Value]:
     return lambda entry: getattr(entry.costs, name) if entry.costs else None
 
 
+def _setting(name: str) -> Callable[[Entry], Value]:
+    """A value of the entry's protocol, None if it is empty."""
+    return lambda entry: entry.protocol.get(name) or None
+
+
 def _published(name: str) -> Callable[[Entry], Value]:
     """A field of `Published`."""
     return lambda entry: getattr(entry.published, name) if entry.published else None
@@ -185,6 +190,11 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("published_protocol", _published("protocol")),
     Column(
+        "searched", _setting("searched"), "Found by search",
+        explanation="values of the schedule that were best for the network on the validation images",
+        readers={"page", "markdown"}, kind="text",
+    ),
+    Column(
         "deviations", lambda entry: ", ".join(entry.deviations) or None, "Deviations",
         explanation="from the common protocol", readers={"page"}, kind="text",
     ),
@@ -223,7 +233,7 @@ def group_columns(page: Page) -> list[Column]:
 
 def protocol_columns(page: Page) -> list[Column]:
     """The settings in which entries may differ."""
-    names = dict.fromkeys(name for entry in page.entries for name in entry.protocol)
+    names = dict.fromkeys(name for entry in page.entries for name in entry.protocol if name != "searched")
     return [Column(name, _setting(name), kind="text") for name in names]
 
 
@@ -259,7 +269,3 @@ def best_scores(of_entries: Sequence[Record]) -> dict[str, Value]:
 def _item(values: Callable[[Entry], Sequence[float]], index: int) -> Callable[[Entry], Value]:
     """An item of what may be empty."""
     return lambda entry: values(entry)[index] if values(entry) else None
-
-
-def _setting(name: str) -> Callable[[Entry], Value]:
-    return lambda entry: entry.protocol.get(name)

@@ -58,6 +58,11 @@ class ModelResults:
         return settings
 
     @property
+    def searched(self) -> dict[str, Any]:
+        """The values of the schedule that the search found best for the model; empty without a search."""
+        return self.training["search"]["best"] if self.training["search"] else {}
+
+    @property
     def backbone(self) -> dict[str, str] | None:
         """Name and weights of the backbone, None for a model without one."""
         has_none = self.training["deviations"].get("backbone") == "none"
@@ -114,6 +119,7 @@ class ModelResults:
         return {
             "backbone": backbone["name"] if backbone else "none",
             "weights": backbone["weights"] if backbone else "none",
+            "searched": ", ".join(f"{name} {value}" for name, value in self.searched.items()),
             "epochs": "" if self.epochs.empty else str(schedule["epochs"]),
             "seeds": " ".join(map(str, schedule["seeds"])),
             "input_scale": f"{samples['scale']:g}",
