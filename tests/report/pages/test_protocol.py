@@ -1,17 +1,93 @@
 """The protocol: a setting is said of the models that have it."""
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
 from segbench.report.pages.protocol import protocol
-from tests.report.sample_results import INDEPENDENT, a_model
+from segbench.report.table.results import ModelResults
+from tests.report.sample_results import INDEPENDENT, a_model, data, row
 
 
 def test_the_protocol_names_the_models_that_differ_from_the_others() -> None:
-    models = [a_model("unet"), a_model("pspnet"), a_model("slow", lr=0.5, seeds=(0,)), a_model("clusters", epochs=0)]
+    slow = a_model("slow", seeds=(0,), train={"lr": 0.5})
+    models = [a_model("unet"), a_model("pspnet"), slow, a_model("clusters", epochs=0)]
     lines = protocol("streets", INDEPENDENT, models)
-    assert lines["schedule"] == (
-        "40 epochs, batch 8, sgd, lr 0.01 (backbone 0.5 of it); "
-        "slow: 40 epochs, batch 8, sgd, lr 0.5 (backbone 0.5 of it)"
-    )
+    assert lines["schedule"] == "40 epochs, batch 8, sgd, lr 0.01; slow: 40 epochs, batch 8, sgd, lr 0.5"
     assert lines["backbone"] == "resnet18, weights bundled"
     assert lines["seeds"] == "0, 1, 2; slow: 0"
     assert lines["loss"] == "1 dice"
     assert "loss" not in protocol("streets", INDEPENDENT, models[3:])
+
+
+SCHEDULE = "40 epochs, batch 8, sgd, lr 0.01"
+
+
+@pytest.mark.parametrize(
+    ("of_last", "what", "expected"),
+    [
+        ({"backbone": "none"}, "backbone", "resnet18, weights bundled; last: none"),
+        ({"backbone": "none", "train": {"backbone_lr_factor": 1.0}}, "backbone's lr", "0.5 of lr"),
+        ({"train": {"backbone_lr_factor": 1.0}}, "backbone's lr", "0.5 of lr; last: 1 of lr"),
+        ({"weights": "none"}, "backbone", "resnet18, weights bundled; last: resnet18, weights none"),
+        ({"train": {"batch_size": 64}}, "schedule", f"{SCHEDULE}; last: 40 epochs, batch 16, sgd, lr 0.01"),
+        ({"train": {"devices": 4}}, "schedule", f"{SCHEDULE}; last: 40 epochs, batch 4 per device, sgd, lr 0.01"),
+        ({"train": {"devices": "auto"}}, "schedule", f"{SCHEDULE}; last: 40 epochs, batch 8 per device, sgd, lr 0.01"),
+        ({"epochs": 1}, "schedule", f"{SCHEDULE}; last: 1 epoch, batch 8, sgd, lr 0.01"),
+        ({"train": {"loss": {"dice": 1.0, "focal": 0.5}}}, "loss", "1 dice; last: 1 dice + 0.5 focal"),
+        (
+            {"train": {"rare_class_sampling": 0.25}}, "rare-class sampling",
+            "0 % of the samples; last: 25 % of the samples",
+        ),
+        ({"seeds": (5,)}, "seeds", "0; last: 5"),
+        ({"commit": "facade"}, "trained at commit", "c0ffee; last: facade"),
+        ({"machine": "two"}, "machine", "one; last: two"),
+        ({"predicted_on": "a GPU"}, "machine", "one; last: one for training, a GPU for prediction"),
+    ],
+)  # fmt: skip
+def test_what_one_model_alone_has_is_not_said_of_all(of_last: dict[str, Any], what: str, expected: str) -> None:
+    models = [a_model("unet", seeds=(0,)), a_model("pspnet", seeds=(0,)), a_model("last", **{"seeds": (0,), **of_last})]
+    assert protocol("streets", INDEPENDENT, models)[what] == expected
+    common = protocol("streets", INDEPENDENT, models[:2])[what]
+    assert common == protocol("streets", INDEPENDENT, models[:1])[what]
+    assert "last" not in common
+
+
+def test_without_a_backbone_there_is_no_learning_rate_of_one() -> None:
+    assert "backbone's lr" not in protocol("streets", INDEPENDENT, [a_model(backbone="none")])
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        ([a_model(seeds=(0,)), a_model("fcn_8s", seeds=(7,))], "one confusion matrix over the test split; whole"),
+        (
+            [a_model(seeds=(0,)), a_model("fcn_8s", seeds=(0, 1))],
+            "one confusion matrix over the test split for each training, and the mean of their scores; whole",
+        ),
+    ],
+)
+def test_a_mean_over_trainings_is_not_one_confusion_matrix(models: list[ModelResults], expected: str) -> None:
+    assert protocol("streets", INDEPENDENT, models)["scores"].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "per_block", "expected"),
+    [
+        (4, 1, "95 %, studentised bootstrap over 4 test images"),
+        (6, 2, "95 %, studentised bootstrap over 3 blocks of 6 test images in all"),
+        (2, 2, "not known from one block of 2 test images"),
+        (1, 1, "not known from one block of 1 test image"),
+    ],
+)
+def test_intervals_are_over_what_was_resampled(num_images: int, per_block: int, expected: str) -> None:
+    test = [row("test", str(index), group="g", block=str(index // per_block)) for index in range(num_images)]
+    of_size = replace(INDEPENDENT, rows=(row("train", "a", group="a", block="a"), *test))
+    assert protocol("streets", of_size, [a_model()])["intervals"] == expected
+
+
+def test_the_settings_of_other_programs_are_not_known() -> None:
+    lines = protocol("streets", data(seen=True, blocks=("b", "c")), [a_model()], others=["theirs", "ours"])
+    assert lines["other programs"] == "theirs and ours: only the label maps are known"
+    assert "other programs" not in protocol("streets", INDEPENDENT, [a_model()])

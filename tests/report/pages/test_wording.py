@@ -3,14 +3,19 @@
 from dataclasses import replace
 from math import nan
 
+import numpy as np
 import pytest
 
+from segbench.datasets.prepared import Row
 from segbench.report.drawing.pictures import MAX_IMAGES
 from segbench.report.pages.listing import describe_trainings
 from segbench.report.pages.wording import (
     crf_choices,
     describe_averaging,
     describe_crf_choices,
+    describe_dataset,
+    describe_first_seeds,
+    describe_intervals,
     describe_test_images,
     summarise,
 )
@@ -39,11 +44,41 @@ def test_a_crf_that_does_not_help_has_no_parameters() -> None:
         ("unet", "+2.0", "13.8", "5"),
         ("fcn_8s", "-1.0", MISSING, MISSING),
     )
-    assert "the highest mIoU on 15 validation images" in describe_crf_choices(models)
+
+
+@pytest.mark.parametrize(
+    ("scores", "objective", "num_images", "expected"),
+    [
+        (
+            (0.52, 0.51),
+            "mean_iou",
+            15,
+            "tried on 15 validation images, those with the highest mIoU. The gain is of mIoU",
+        ),
+        ((0.52, 0.51), "pixel_accuracy", 1, "tried on 1 validation image, those with the highest aAcc. The gain is of"),
+        (
+            (0.52, 0.50),
+            "mean_iou",
+            15,
+            f"{MISSING}: none raised it, so the CRF leaves the label maps of fcn_8s as they",
+        ),
+        ((0.49, 0.50), "mean_iou", 15, "the CRF leaves the label maps of unet and fcn_8s as they are."),
+    ],
+)
+def test_what_the_crf_was_chosen_by(
+    scores: tuple[float, float], objective: str, num_images: int, expected: str
+) -> None:
+    models = [searched(name, best=best) for name, best in zip(("unet", "fcn_8s"), scores, strict=True)]
+    models = [replace(m, crf={**m.crf, "objective": objective, "num_images": num_images}) for m in models]
+    text = describe_crf_choices(models)
+    assert expected in text
+    assert ("as they are" in text) == (min(scores) <= 0.5)
 
 
 def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:
-    assert describe_test_images(INDEPENDENT) == "They are ordered by their own mean IoU, averaged over all entries."
+    order = "Their order is that of their own mean IoU, averaged over all entries."
+    assert describe_test_images(INDEPENDENT) == order
+    assert describe_test_images(replace(INDEPENDENT, rows=(row("test", "a", group="g", block="b"),))) == ""
     many = [row("test", str(index), group="g", block="b", height_px=481) for index in range(MAX_IMAGES + 1)]
     text = describe_test_images(replace(INDEPENDENT, rows=tuple(many)))
     assert text.endswith("Candidates are 100 evenly spaced test images. Larger images are reduced to 480 px.")
@@ -69,14 +104,18 @@ def test_the_result_names_the_best_and_what_cannot_be_told_apart_from_it() -> No
         ("good", "near", 0.01), ("poor", "good", 0.001), ("near", "poor", 0.3), ("good + CRF", "good", 0.9)
     )
     assert (
-        summarise(entries, clear)
-        == f"Each model as published: {leader}, significantly higher than that of every other."
+        summarise(entries, clear) == f"Each model as published: {leader}, significantly higher than that of any other."
     )
     alike = compared(("near", "good", 0.3), ("poor", "good", 0.001), ("near", "poor", 0.3))
     assert summarise(entries, alike) == (
-        f"Each model as published: {leader}; these test images cannot tell it apart from near."
+        f"Each model as published: {leader}; the test split cannot tell it apart from near."
     )
-    assert summarise(entries[:2], {}) == f"{leader}."
+
+
+def test_a_single_model_is_not_called_the_best_where_its_crf_makes_it_better() -> None:
+    entries = [an_entry_of("good", place=1, crf=True, as_in_paper=False), an_entry_of("good", place=2)]
+    score = f"86.0\N{NO-BREAK SPACE}% [84.8{MISSING}87.1]"
+    assert summarise(entries, {}) == f"As published, good has an mIoU of {score}."
 
 
 def test_of_many_that_are_alike_some_are_named() -> None:
@@ -86,20 +125,91 @@ def test_of_many_that_are_alike_some_are_named() -> None:
 
 
 def test_means_tell_how_many_classes_they_include() -> None:
-    entry = an_entry_of("unet", place=1)
-    assert describe_averaging([entry]) == "Means over classes include all 2 classes."
-    without = replace(entry, class_iou=(0.5, nan))
-    assert describe_averaging([entry, without]).startswith("Means over classes include 1 to 2 of 2 classes:")
+    every = an_entry_of("unet", place=1)
+    assert describe_averaging([every, every]) == "Means over classes include every class."
+    nowhere = replace(every, class_iou=(0.5, nan, nan, 0.5), confusion=np.diag([9, 0, 0, 9]))
+    assert describe_averaging([nowhere]).endswith(
+        "in the prediction: 2. mAcc is of those with a pixel in the test images: 2."
+    )
+    wrongly = [replace(nowhere, class_iou=(0.5, *ious, 0.5)) for ious in ((0.0, nan), (0.0, 0.0))]
+    text = describe_averaging([nowhere, *wrongly])
+    assert text == (
+        "Means over classes do not include all 4. mIoU and mDice are of the classes with a pixel in the test images or "
+        "in the prediction: 2 to 4. mAcc is of those with a pixel in the test images: 2."
+    )
+    assert describe_averaging(wrongly[1:]).endswith(
+        "prediction: 4. mAcc is of those with a pixel in the test images: 2."
+    )
+
+
+def images(number: int, *, per_block: int = 1, size_px: int = 2, split: str = "test") -> tuple[Row, ...]:
+    return tuple(
+        row(split, str(index), group="g", block=str(index // per_block), height_px=size_px) for index in range(number)
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "num_test", "expected"),
+    [
+        ((3, 2), 2, "3 train, 2 val, 2 test images of 2x2 px, 1 class. "),
+        ((1, 1), 2, "1 train, 1 val, 2 test images of 2x2 px, 1 class. "),
+        ((1, 1), 1, "1 train, 1 val, 1 test image of 2x2 px, 1 class. "),
+    ],
+)
+def test_a_dataset_is_described(others: tuple[int, int], num_test: int, expected: str) -> None:
+    train, val = others
+    rows = (*images(train, split="train"), *images(val, split="val"), *images(num_test))
+    assert describe_dataset("streets", replace(INDEPENDENT, rows=rows)).startswith(f"streets: {expected}")
+
+
+def test_the_sizes_of_all_splits_are_told() -> None:
+    rows = (*images(3, split="train", size_px=4), *images(2))
+    assert "2 test images of 2x2, 2x4 px" in describe_dataset("streets", replace(INDEPENDENT, rows=rows))
+
+
+ONCE = "Differences between trainings are not included."
+
+
+@pytest.mark.parametrize(
+    ("rows", "num_trainings", "expected"),
+    [
+        (images(4), {"unet": 1}, f"on other test images (95 %). {ONCE}"),
+        (
+            images(4, per_block=2), {"unet": 1},
+            "on other test images (95 %). Images of one block, such as neighbouring frames of a video, are resampled "
+            f"together. {ONCE}",
+        ),
+        (
+            images(4), {"unet": 3, "fcn_8s": 1, "pspnet": 2},
+            f"on other test images (95 %). {ONCE} The seed spread shows those of unet and pspnet.",
+        ),
+        (images(4, per_block=4), {"unet": 3}, "the lowest possible value to the highest."),
+        (images(1), {"unet": 1}, "the lowest possible value to the highest."),
+    ],
+)  # fmt: skip
+def test_intervals_say_what_they_include(rows: tuple[Row, ...], num_trainings: dict[str, int], expected: str) -> None:
+    text = describe_intervals(replace(INDEPENDENT, rows=rows), num_trainings)
+    assert text.startswith("Intervals: ") and text.endswith(expected)
+
+
+def test_what_is_the_first_seeds_is_said_of_models_with_several() -> None:
+    assert describe_first_seeds({"unet": 1, "fcn_8s": 1}) == ""
+    assert describe_first_seeds({"unet": 3, "fcn_8s": 1}).endswith("are those of the first seed of unet.")
 
 
 @pytest.mark.parametrize(
     ("num_trainings", "expected"),
     [
         ({"a": 1, "b": 1}, "Each model was trained once, so how much scores differ between trainings is not known."),
+        ({"a": 1}, "a was trained once, so how much scores differ between trainings is not known."),
         ({"a": 3, "b": 3}, "Trained with different seeds: a and b 3 times. Scores are means over trainings."),
         (
             {"a": 1, "b": 3, "c": 2},
-            "Trained with different seeds: b 3 times, c 2 times, the others once. Scores are means over trainings.",
+            "Trained with different seeds: b 3 times, c 2 times, a once. Scores are means over trainings.",
+        ),
+        (
+            {"a": 1, "b": 3, "c": 1},
+            "Trained with different seeds: b 3 times, the others once. Scores are means over trainings.",
         ),
     ],
 )

@@ -15,6 +15,16 @@ def by_value(values: Mapping[str, Any]) -> dict[Any, list[str]]:
     return dict(sorted(models.items(), key=lambda item: -len(item[1])))
 
 
+def with_models(values: Mapping[str, str]) -> str:
+    """Each value and its models, the commonest value first: `40 (unet and fcn_8s), 80 (pspnet)`."""
+    return ", ".join(f"{value} ({listed(models)})" for value, models in by_value(values).items())
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 image` or `2 images`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def listed(names: Sequence[str]) -> str:
     """`a, b and c`; of many, the first ones and how many more."""
     if len(names) > MOST_NAMED:
@@ -28,7 +38,8 @@ def describe_trainings(num_trainings: Mapping[str, int]) -> str:
     models = by_value(num_trainings)
     once = models.pop(1, [])
     if not models:
-        return "Each model was trained once, so how much scores differ between trainings is not known."
+        trained = "Each model" if len(once) > 1 else listed(once)
+        return f"{trained} was trained once, so how much scores differ between trainings is not known."
     several = ", ".join(f"{listed(repeated)} {number} times" for number, repeated in models.items())
-    others = ", the others once" if once else ""
+    others = f", {'the others' if len(once) > 1 else listed(once)} once" if once else ""
     return f"Trained with different seeds: {several}{others}. Scores are means over trainings."

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
-from segbench.report.pages.listing import listed
+from segbench.report.pages.listing import counted, listed
 from segbench.report.table.comparison import sizes_of
 from segbench.report.table.content import SIGNIFICANT, Entry
 from segbench.report.table.numbers import MISSING, percent, percent_range, points
@@ -14,8 +14,6 @@ from segbench.scoring.intervals import Difference, Pair
 from segbench.scoring.metrics import SHORT_NAMES
 
 NOTES = (
-    "Intervals: how much the scores could differ on other test images (95 %). Images that resemble each other, such as "
-    "neighbouring frames of a video, are resampled together. Differences between trainings are not included.",
     "Each model's latency and training time were measured in a separate run, so small differences are chance on a "
     "machine that also does other work.",
 )
@@ -23,9 +21,37 @@ NOTES = (
 
 def describe_dataset(dataset: str, data: Prepared) -> str:
     """What the dataset is, in a sentence."""
-    counts = ", ".join(f"{len(data.split(split))} {split}" for split in SPLITS)
-    sizes = sizes_of(data.split("test"))
-    return f"{dataset}: {counts} images of {sizes} px, {len(data.classes)} classes. All scores are of the test images."
+    *others, (_, num_test) = ((split, len(data.split(split))) for split in SPLITS)
+    counts = ", ".join([*(f"{number} {split}" for split, number in others), counted(num_test, "test image")])
+    classes = f"{len(data.classes)} {'class' if len(data.classes) == 1 else 'classes'}"
+    return f"{dataset}: {counts} of {sizes_of(data.rows)} px, {classes}. The table's scores are of the test split."
+
+
+def describe_intervals(data: Prepared, num_trainings: Mapping[str, int]) -> str:
+    """What the intervals say, how the test images are resampled, and what is left out. num_trainings: by model."""
+    test = data.split("test")
+    blocks = len({row.block for row in test})
+    if blocks == 1:
+        return (
+            "Intervals: not known, since the test split is one block. They are shown from the lowest possible value to "
+            "the highest."
+        )
+    texts = ["Intervals: how much the scores could differ on other test images (95 %)."]
+    if blocks < len(test):
+        texts.append("Images of one block, such as neighbouring frames of a video, are resampled together.")
+    texts.append("Differences between trainings are not included.")
+    if repeated := [model for model, number in num_trainings.items() if number > 1]:
+        texts.append(f"The seed spread shows those of {listed(repeated)}.")
+    return " ".join(texts)
+
+
+def describe_first_seeds(num_trainings: Mapping[str, int]) -> str:
+    """What reports show of the first of several trainings; empty if each model was trained once."""
+    repeated = [model for model, number in num_trainings.items() if number > 1]
+    if not repeated:
+        return ""
+    shown = "The page's learning curves and label maps, the scores of single images, and the CRF's parameters"
+    return f"{shown} are those of the first seed of {listed(repeated)}."
 
 
 def summarise(entries: Sequence[Entry], differences: Mapping[Pair, Difference]) -> str:
@@ -33,7 +59,10 @@ def summarise(entries: Sequence[Entry], differences: Mapping[Pair, Difference]) 
     published = [entry for entry in entries if entry.as_in_paper]
     best = max(published, key=lambda entry: entry.mean_iou.value)
     interval = percent_range(best.mean_iou.low, best.mean_iou.high)
-    leader = f"{best.label} has the highest mIoU, {percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval}]"
+    score = f"{percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval}]"
+    if len(published) == 1:
+        return f"As published, {best.label} has an mIoU of {score}."
+    leader = f"{best.label} has the highest mIoU, {score}"
     alike = {
         frozenset((pair.first, pair.second))
         for pair, difference in differences.items()
@@ -41,28 +70,29 @@ def summarise(entries: Sequence[Entry], differences: Mapping[Pair, Difference]) 
     }
     near = [entry.label for entry in published if frozenset((best.label, entry.label)) in alike]
     if near:
-        return f"Each model as published: {leader}; these test images cannot tell it apart from {listed(near)}."
-    if len(published) > 1:
-        return f"Each model as published: {leader}, significantly higher than that of every other."
-    return f"{leader}."
+        return f"Each model as published: {leader}; the test split cannot tell it apart from {listed(near)}."
+    return f"Each model as published: {leader}, significantly higher than that of any other."
 
 
 def describe_averaging(entries: Sequence[Entry]) -> str:
-    """How many classes the means include."""
-    counts = sorted({entry.num_classes_averaged for entry in entries})
-    total = len(entries[0].class_iou)
-    if counts == [total]:
-        return f"Means over classes include all {total} classes."
+    """How many classes the means include: that of accuracies leaves out a class that is only predicted."""
+    total, num_averaged = len(entries[0].class_iou), [entry.num_classes_averaged for entry in entries]
+    confusion = entries[0].confusion
+    num_true = int(confusion.any(axis=1).sum()) if confusion is not None else min(num_averaged)
+    if num_true == total:
+        return "Means over classes include every class."
+    least, most = min(num_averaged), max(num_averaged)
+    num_included = f"{least}" if least == most else f"{least} to {most}"
     return (
-        f"Means over classes include {' to '.join(map(str, counts))} of {total} classes: those with a pixel in the "
-        "test images or in the prediction."
+        f"Means over classes do not include all {total}. mIoU and mDice are of the classes with a pixel in the test "
+        f"images or in the prediction: {num_included}. mAcc is of those with a pixel in the test images: {num_true}."
     )
 
 
 def describe_test_images(data: Prepared) -> str:
     """How the page's test images are ordered, and how they were chosen."""
     rows, shown = data.split("test"), pictured(data)
-    texts = ["They are ordered by their own mean IoU, averaged over all entries."]
+    texts = ["Their order is that of their own mean IoU, averaged over all entries."] if len(rows) > 1 else []
     if len(shown) < len(rows):
         texts.append(f"Candidates are {len(shown)} evenly spaced test images.")
     if any(max(row.height_px, row.width_px) > MAX_SIDE_PX for row in shown):
@@ -87,8 +117,9 @@ def describe_crf_choices(models: Sequence[ModelResults]) -> str:
     """The images on which the parameters were chosen, the score, and the parameters' units."""
     search = models[0].crf
     (short,) = (short for short, name in SHORT_NAMES.items() if name == search["objective"])
-    return (
-        f"The parameters with the highest {short} on {search['num_images']} validation images, and the gain there; "
-        f"{MISSING}: no parameters improve it, so the CRF is left out. Units of sigmas: xy in fractions of the image's "
-        "diagonal, rgb in grey levels."
-    )
+    images = counted(search["num_images"], "validation image")
+    texts = [f"Of all parameters tried on {images}, those with the highest {short}. The gain is of {short} there."]
+    if useless := [model.name for model in models if not model.crf["chosen"]]:
+        texts.append(f"{MISSING}: none raised it, so the CRF leaves the label maps of {listed(useless)} as they are.")
+    texts.append("Units of sigmas: xy in fractions of the image's diagonal, rgb in grey levels.")
+    return " ".join(texts)
