@@ -154,7 +154,7 @@ def test_a_paper_learns_of_deviations_and_of_other_programs(page: Page) -> None:
     assert caption(page).endswith("Deviations: good backbone none.}")
     alike = replace(page, entries=tuple(replace(entry, deviations=()) for entry in page.entries))
     assert caption(alike).endswith("Deviations: none.}")
-    known = "theirs: only the label maps are known"
+    known = "only the label maps are known of theirs"
     assert f"Other programs: {known}." in caption(replace(page, protocol={"other programs": known}))
     assert "Other programs" not in caption(page)
 

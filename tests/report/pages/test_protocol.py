@@ -61,10 +61,10 @@ def test_without_a_backbone_there_is_no_learning_rate_of_one() -> None:
 @pytest.mark.parametrize(
     ("models", "expected"),
     [
-        ([a_model(seeds=(0,)), a_model("fcn_8s", seeds=(7,))], "one confusion matrix over the test split; whole"),
+        ([a_model(seeds=(0,)), a_model("fcn_8s", seeds=(7,))], "one confusion matrix over the test split; label"),
         (
             [a_model(seeds=(0,)), a_model("fcn_8s", seeds=(0, 1))],
-            "one confusion matrix over the test split for each training, and the mean of their scores; whole",
+            "one confusion matrix over the test split for each training, and the mean of their scores; label",
         ),
     ],
 )
@@ -89,5 +89,5 @@ def test_intervals_are_over_what_was_resampled(num_images: int, per_block: int, 
 
 def test_the_settings_of_other_programs_are_not_known() -> None:
     lines = protocol("streets", data(seen=True, blocks=("b", "c")), [a_model()], others=["theirs", "ours"])
-    assert lines["other programs"] == "theirs and ours: only the label maps are known"
+    assert lines["other programs"] == "only the label maps are known of theirs and ours"
     assert "other programs" not in protocol("streets", INDEPENDENT, [a_model()])

@@ -35,12 +35,13 @@ def protocol(
         "class weights": of_training(lambda train: train["class_weights"]),
         "rare-class sampling": of_training(lambda train: f"{100 * train['rare_class_sampling']:g} % of the samples"),
         "checkpoint": of_training(lambda train: train["checkpoint"]),
-        "precision": of_training(lambda train: f"training {train['precision']}, prediction float32"),
+        "precision": of_training(lambda train: f"{train['precision']} while training"),
+        "prediction": "whole images, float32, no test-time augmentation",
         "seeds": _shared({m.name: ", ".join(map(str, m.settings["train"]["seeds"])) for m in models}),
         "trained at commit": _shared({model.name: _commits(model) for model in models}),
         "machine": _shared({model.name: _machine(model) for model in models}),
         "versions": _shared({model.name: _versions(model) for model in models}),
-        "other programs": f"{listed(others)}: only the label maps are known" if others else "",
+        "other programs": f"only the label maps are known of {listed(others)}" if others else "",
     }
     return {what: value for what, value in lines.items() if value}
 
@@ -49,7 +50,7 @@ def _scores(models: Sequence[ModelResults]) -> str:
     matrix = "one confusion matrix over the test split"
     if any(len(model.seeds) > 1 for model in models):
         matrix += " for each training, and the mean of their scores"
-    return f"{matrix}; whole images at their own size, no test-time augmentation"
+    return f"{matrix}; label maps at the images' own size"
 
 
 def _intervals(data: Prepared) -> str:

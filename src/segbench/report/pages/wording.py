@@ -50,8 +50,10 @@ def describe_first_seeds(num_trainings: Mapping[str, int]) -> str:
     repeated = [model for model, number in num_trainings.items() if number > 1]
     if not repeated:
         return ""
-    shown = "The page's learning curves and label maps, the scores of single images, and the CRF's parameters"
-    return f"{shown} are those of the first seed of {listed(repeated)}."
+    return (
+        f"Of {listed(repeated)}, the page shows the learning curve, the label maps and the scores of single images of "
+        "the first seed. The CRF's parameters were chosen with that seed too."
+    )
 
 
 def summarise(entries: Sequence[Entry], differences: Mapping[Pair, Difference]) -> str:
@@ -118,7 +120,8 @@ def describe_crf_choices(models: Sequence[ModelResults]) -> str:
     search = models[0].crf
     (short,) = (short for short, name in SHORT_NAMES.items() if name == search["objective"])
     images = counted(search["num_images"], "validation image")
-    texts = [f"Of all parameters tried on {images}, those with the highest {short}. The gain is of {short} there."]
+    shown = f"the parameters with the highest {short} of all that were tried on {images}"
+    texts = [f"The table has {shown}, and the gain of {short} there."]
     if useless := [model.name for model in models if not model.crf["chosen"]]:
         texts.append(f"{MISSING}: none raised it, so the CRF leaves the label maps of {listed(useless)} as they are.")
     texts.append("Units of sigmas: xy in fractions of the image's diagonal, rgb in grey levels.")

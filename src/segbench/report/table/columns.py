@@ -120,7 +120,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("crf", lambda entry: "on" if entry.crf else "off"),
     Column(
         "as_in_paper", lambda entry: entry.as_in_paper, "As published",
-        explanation="with a CRF where the paper has one (DeepLab v1 and v2), else without; other programs' as they are",
+        explanation="with a CRF where the paper has one (DeepLab v1 and v2), otherwise without; other programs' "
+        "predictions as they are",
         readers={"markdown"}, show=_yes, kind="flag",
     ),
     Column(
