@@ -126,4 +126,4 @@ def test_the_page_has_splits_classes_and_warnings(tmp_path: Path) -> None:
     assert "- ... and 5 more\n" in page
     assert "| test  | 50x40 to 80x60 |     27 |" in page
     assert "| car   |   33.33 |" in page
-    assert "Nothing else" in audit_markdown(data, [], dataset="mine")
+    assert "No warnings." in audit_markdown(data, [], dataset="mine")

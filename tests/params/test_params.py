@@ -299,6 +299,24 @@ def test_a_models_values_may_hold_on_one_dataset_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({"train": {"lr": 0.004, "epochs": 3}}, {}),
+        ({"train": {"lr": 0.5, "epochs": 3}}, {"lr": 0.5}),
+        ({"backbone": {"name": "tf_efficientnet_lite0", "weights": "bundled"}}, {}),
+        ({"backbone": {"name": "tf_efficientnet_lite0", "weights": "none"}}, {"backbone_weights": "none"}),
+        ({"backbone": {"name": "resnet18", "weights": "none"}}, {"backbone": "resnet18"}),
+    ],
+)
+def test_a_value_of_its_own_that_all_have_is_no_deviation(
+    tmp_path: Path, own: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    shared = {"train.lr": 0.004, "datasets.scenes.train": {"epochs": 3}, "models.unet.train": {}}
+    changes = {**shared, **{f"models.unet.{name}": value for name, value in own.items()}}
+    assert params.load(write_params(tmp_path, changes)).deviations("scenes", "unet") == expected
+
+
+@pytest.mark.parametrize(
     ("value", "message"),
     [
         ({"voc": {"lr": 1}}, "models.unet.train_on names voc; it must be one of datasets"),

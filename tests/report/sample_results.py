@@ -18,12 +18,12 @@ def row(split: str, name: str, *, group: str, block: str, height_px: int = 2) ->
 
 
 def data(*, seen: bool, blocks: tuple[str, str]) -> Prepared:
-    """seen: training images are of the groups of validation and test images. blocks: of two images of each.
+    """seen: the 16 training images are of the groups of validation and test images. blocks: of two images of each.
 
     Eight more test images are of a group each, so that there are not few.
     """
     rows = (
-        row("train", "a", group="first", block="a"),
+        *(row("train", f"t{index}", group="first", block="a") for index in range(16)),
         *(row("val", f"b{block}", group="first" if seen else "third", block=block) for block in blocks),
         row("test", "a", group="first" if seen else "second", block="a"),
         *(row("test", f"d{index}", group="second", block=block) for index, block in enumerate(blocks)),
@@ -34,10 +34,11 @@ def data(*, seen: bool, blocks: tuple[str, str]) -> Prepared:
 
 def a_model(
     name: str = "unet", *, backbone: str = "resnet18", epochs: int = 40, seeds: tuple[int, ...] = (0, 1, 2),
-    scale: float = 1.0, machine: str = "one", deviations: dict[str, Any] | None = None, lr: float = 0.01,
+    scale: float = 1.0, machine: str = "one", deviations: dict[str, Any] | None = None, weights: str = "bundled",
+    predicted_on: str = "", commit: str = "c0ffee", train: dict[str, Any] | None = None,
 ) -> ModelResults:  # fmt: skip
     """A model's results as far as sentences need them. backbone: `none` for a model that has none. epochs: 0 for one
-    that is not trained by epochs.
+    that is not trained by epochs. machine: it is trained on; predicted_on: another one. train: some of its values.
     """
     own = {"backbone": "none"} if backbone == "none" else {}
     training = {
@@ -45,20 +46,25 @@ def a_model(
         "search": None,
         "settings": {
             "samples": {"scale": scale, "crop_px": [96, 128]},
-            "backbone": {"name": "shared" if backbone == "none" else backbone, "weights": "bundled"},
+            "backbone": {"name": "shared" if backbone == "none" else backbone, "weights": weights},
             "train": {
-                "epochs": epochs, "seeds": list(seeds), "batch_size": 8, "devices": 1, "lr": lr, "optimizer": "sgd",
+                "epochs": epochs, "seeds": list(seeds), "batch_size": 8, "devices": 1, "lr": 0.01, "optimizer": "sgd",
                 "backbone_lr_factor": 0.5, "loss": {"dice": 1.0}, "class_weights": "none", "rare_class_sampling": 0.0,
-                "checkpoint": "last", "precision": "float32",
+                "checkpoint": "last", "precision": "float32", **(train or {}),
             },
         },
-        "trainings": [{"seed": seed, "commit": "c0ffee"} for seed in seeds],
+        "trainings": [{"seed": seed, "commit": commit} for seed in seeds],
         "machine": machine,
         "versions": {"python": "3"},
     }  # fmt: skip
-    rows = pd.DataFrame({"seed": [0] * epochs, "epoch": range(epochs)})
+    rows = pd.DataFrame({"seed": [seeds[0]] * epochs, "epoch": range(1, epochs + 1), "val_mean_iou": [0.5] * epochs})
+    search = {
+        "objective": "mean_iou", "num_images": 15, "score_without": 0.5, "chosen": {"steps": 5},
+        "best": {"score": 0.52, "parameters": {"steps": 5}},
+    }  # fmt: skip
     return ModelResults(
-        name, Path(), training=training, prediction={}, crf={}, counts={}, epochs=rows, ends_with_crf=False
+        name, Path(), training=training, prediction={"machine": predicted_on or machine}, crf=search, counts={},
+        epochs=rows, ends_with_crf=False,
     )  # fmt: skip
 
 

@@ -94,22 +94,34 @@ class Params(Section):
         return own or self.backbone
 
     def deviations(self, dataset_name: str, model_name: str) -> dict[str, Any]:
-        """What a model does not share with the others: its own values of `train`, its own backbone."""
-        model = self.model(model_name)
-        if isinstance(model, BackboneModel):
-            own = {"backbone": self.backbone_for(model_name).name} if model.backbone else {}
-        else:
-            own = {"backbone": "none"}
-        return {**own, **own_values(dataset_name=dataset_name, model=model)}
+        """What a model does not share with the others: its own values of `train`, its own backbone.
+
+        A value of its own that equals the common one is no deviation.
+        """
+        model, backbone = self.model(model_name), self.backbone_for(model_name)
+        found: dict[str, Any] = {}
+        if not isinstance(model, BackboneModel):
+            found["backbone"] = "none"
+        elif backbone.name != self.backbone.name:
+            found["backbone"] = backbone.name
+        elif backbone.weights != self.backbone.weights:
+            found["backbone_weights"] = backbone.weights
+        shared = self._schedule(dataset_name, model_name, model.model_copy(update={"train": {}, "train_on": {}}))
+        trained = self._schedule(dataset_name, model_name, model)
+        own = own_values(dataset_name=dataset_name, model=model)
+        return found | {name: value for name, value in own.items() if getattr(trained, name) != getattr(shared, name)}
 
     def train_for(self, dataset_name: str, model_name: str, path: Path = PARAMS_FILE) -> Train:
         """The schedule of one model on one dataset. path: what an InputError is said to be in."""
+        return self._schedule(dataset_name, model_name, self.model(model_name), path)
+
+    def _schedule(self, dataset_name: str, model_name: str, model: AnyModel, path: Path = PARAMS_FILE) -> Train:
         return schedule_of(
             self.train,
             dataset_name=dataset_name,
             dataset=self.dataset(dataset_name),
             model_name=model_name,
-            model=self.model(model_name),
+            model=model,
             path=path,
         )
 

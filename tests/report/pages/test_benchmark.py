@@ -141,5 +141,25 @@ def test_latex_escapes_names_and_has_as_many_cells_as_columns(page: Page) -> Non
 def test_latex_says_what_a_paper_must_say(page: Page) -> None:
     protocol = {"backbone": "net_18, weights own", "seeds": "0", "versions": "python 3"}
     (caption,) = (line for line in benchmark_latex(replace(page, protocol=protocol)).splitlines() if "caption" in line)
-    assert r"Backbone: net\_18, weights own. Seeds: 0. Deviations: " in caption
+    assert r"Streets of blocks. Each model was trained once. Backbone: net\_18, weights own. Seeds: 0. Devi" in caption
     assert "python" not in caption
+
+
+def caption(page: Page) -> str:
+    (line,) = (line for line in benchmark_latex(page).splitlines() if "caption" in line)
+    return line
+
+
+def test_a_paper_learns_of_deviations_and_of_other_programs(page: Page) -> None:
+    assert caption(page).endswith("Deviations: good backbone none.}")
+    alike = replace(page, entries=tuple(replace(entry, deviations=()) for entry in page.entries))
+    assert caption(alike).endswith("Deviations: none.}")
+    known = "only the label maps are known of theirs"
+    assert f"Other programs: {known}." in caption(replace(page, protocol={"other programs": known}))
+    assert "Other programs" not in caption(page)
+
+
+def test_gains_of_the_crf_are_not_scores_with_it(page: Page) -> None:
+    about, _, header, *_ = section(page, "Gains of the CRF")
+    assert about == "The mIoU with the CRF minus that without it, on the test images, and its 95 % interval."
+    assert cells(header, "|")[1] == "gain of mIoU, points"

@@ -1,6 +1,10 @@
 """The page of claims: its verdicts, its classes, and how the scores were measured."""
 
-from segbench.report.pages.claims import claims_markdown
+from typing import Any
+
+import pytest
+
+from segbench.report.pages.claims import claims_markdown, describe_verdicts
 from segbench.report.table.claims import CONTEXT, THIN, Finding
 
 FINDINGS = [
@@ -11,12 +15,19 @@ FINDINGS = [
 ]
 
 
-def a_page(*, num_blocks: int = 20, num_trainings: dict[str, int]) -> str:
-    model = {"output_stride": 16, "atrous_rates": [6, 12]}
+COST = Finding("Atrous costs nothing", "parameters", "a 10", "b 10", "+0; an image takes 2.0 times as long", "holds")
+
+
+def a_page(
+    *, num_blocks: int = 20, num_images: int = 20, num_trainings: dict[str, int] | None = None,
+    findings: list[Finding] = FINDINGS, deviations: dict[str, Any] | None = None, rates: list[int] | None = None,
+) -> str:  # fmt: skip
+    model = {"output_stride": 16, "atrous_rates": rates or [6, 12]}
+    settings = {"model": model, "samples": {"crop_px": [100, 160]}}
     return claims_markdown(
-        FINDINGS, dataset="streets", num_images=20, num_blocks=num_blocks, num_trainings=num_trainings,
-        classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
-        results={"deeplab_v3": {"training": {"settings": {"model": model, "samples": {"crop_px": [100, 160]}}}}},
+        findings, dataset="streets", num_images=num_images, num_blocks=num_blocks,
+        num_trainings=num_trainings or {"unet": 1}, classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
+        results={"deeplab_v3": {"training": {"settings": settings, "deviations": deviations or {}}}},
     )  # fmt: skip
 
 
@@ -24,12 +35,78 @@ def test_the_page_counts_the_verdicts_and_names_the_classes() -> None:
     page = a_page(num_trainings={"fcn_32s": 1, "fcn_16s": 3})
     assert page.startswith("# Claims of a lecture on semantic segmentation, judged on streets\n")
     assert page.splitlines()[2] == "Of 4 claims: holds 1, undecided 1, not run 2."
-    assert "Trained with different seeds: fcn_16s 3 times, the others once." in page
+    assert "Trained with different seeds: fcn_16s 3 times, fcn_32s once." in page
     assert "- mIoU of thin classes: pole" in page
     assert "- mIoU of context classes: no classes" in page
-    assert "- deeplab_v3: atrous rates 6, 12 on maps of 10x7 px" in page
+    assert "- deeplab_v3: atrous rates 6, 12 on maps of 10x7 px while training" in page
+    assert "- deeplab_v3: atrous rate 6 on maps" in a_page(rates=[6])
 
 
-def test_blocks_are_named_where_images_resemble_each_other() -> None:
-    assert "bootstrap over images." in a_page(num_trainings={"unet": 1})
-    assert "bootstrap over 5 blocks of images that resemble" in a_page(num_blocks=5, num_trainings={"unet": 1})
+@pytest.mark.parametrize(
+    ("num_images", "num_blocks", "expected"),
+    [
+        (
+            20,
+            20,
+            "In brackets: the 95 % interval of the difference, from a paired, studentised bootstrap over images. ",
+        ),
+        (20, 5, "bootstrap over 5 blocks of images that resemble each other. "),
+        (20, 1, "The test split is one block, so the 95 % intervals in brackets contain every possible difference. "),
+        (1, 1, "The test split is one block, so the 95 % intervals in brackets contain every possible difference. "),
+    ],
+)
+def test_blocks_are_named_where_images_resemble_each_other(num_images: int, num_blocks: int, expected: str) -> None:
+    page = a_page(num_images=num_images, num_blocks=num_blocks)
+    assert expected in page
+    assert ("bootstrap" in page) == (num_blocks > 1)
+    assert f"({num_images} image{'s' if num_images > 1 else ''})" in page
+
+
+@pytest.mark.parametrize(
+    ("findings", "expected"),
+    [
+        (FINDINGS, "corrected for 2 claims: in 95 of 100 such sets"),
+        (FINDINGS[:1], ""),
+        ([COST], ""),
+        (FINDINGS[2:], ""),
+    ],
+)
+def test_intervals_are_corrected_for_the_claims_that_have_one(findings: list[Finding], expected: str) -> None:
+    page = a_page(findings=findings)
+    assert expected in page and ("corrected" in page) == bool(expected)
+    assert ("In brackets" in page) == any(finding.has_interval for finding in findings)
+
+
+SCORES, COSTS = "A claim about scores holds if its interval lies above zero", "A claim about costs is judged by its two"
+WHOLE = "A claim compares two whole models"
+
+
+@pytest.mark.parametrize(
+    ("findings", "expected"),
+    [
+        ([*FINDINGS, COST], [SCORES, COSTS, WHOLE]),
+        (FINDINGS, [SCORES, WHOLE]),
+        ([COST, FINDINGS[2]], [COSTS, WHOLE]),
+        (FINDINGS[2:], []),
+    ],
+)
+def test_verdicts_are_explained_as_they_were_reached(findings: list[Finding], expected: list[str]) -> None:
+    texts = describe_verdicts(findings)
+    assert [text.startswith(part) for text, part in zip(texts, expected, strict=True)] == [True] * len(expected)
+    assert all(text in a_page(findings=findings) for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("deviations", "expected"),
+    [
+        ({}, ""),
+        ({"seeds": [0, 1]}, ""),
+        (
+            {"lr": 0.5, "seeds": [0, 1], "loss": {"dice": 1.0}},
+            "These models do not share all settings with the others: deeplab_v3 (lr 0.5, loss 1 dice).",
+        ),
+    ],
+)
+def test_models_with_settings_of_their_own_are_named(deviations: dict[str, Any], expected: str) -> None:
+    page = a_page(deviations=deviations)
+    assert expected in page and ("do not share" in page) == bool(expected)

@@ -4,6 +4,8 @@ from dataclasses import replace
 from math import nan
 from typing import Any
 
+import pytest
+
 from segbench.datasets.prepared import Prepared
 from segbench.report.pages.limits import limits
 from segbench.report.table.content import Curve
@@ -23,70 +25,237 @@ def all_limits(of: Prepared, models: list[ModelResults], **known: Any) -> tuple[
 
 
 def limit(topic: str, models: list[ModelResults], of: Prepared = INDEPENDENT, **known: Any) -> str:
-    (text,) = (text for text in all_limits(of, models, **known) if text.startswith(f"{topic}:"))
-    return text
+    """The one text on a topic, empty without one."""
+    texts = [text for text in all_limits(of, models, **known) if text.startswith(f"{topic}:")]
+    assert len(texts) <= 1
+    return texts[0] if texts else ""
+
+
+def images(split: str, number: int, *, per_block: int = 1, group: str = "") -> list[Any]:
+    """group: of all images; each block is a group of its own if it is empty."""
+    blocks = [f"{split}{index // per_block}" for index in range(number)]
+    return [row(split, str(index), group=group or block, block=block) for index, block in enumerate(blocks)]
+
+
+def prepared(*rows: Any) -> Prepared:
+    return replace(INDEPENDENT, rows=(row("train", "a", group="a", block="a"), *rows))
 
 
 def test_limits_are_those_of_the_data_and_the_trainings() -> None:
     models = [a_model(scale=0.5), a_model("fcn_8s", scale=0.5, machine="another")]
     texts = all_limits(data(seen=True, blocks=("clip", "clip")), models)
-    assert topics(texts) == ["Split", "Validation", "Backbone", "Schedule", "Resolution", "Costs"]
-    assert "1 of the 11 test images" in texts[0]
+    assert topics(texts) == ["Split", "Validation", "Backbone", "Schedule", "Resolution", "Costs", "Costs"]
+    assert "1 of 11 test images comes from groups" in texts[0]
     assert "the 2 images are parts of only 1 group, which training images also come from." in texts[1]
-    assert "all 2 models have resnet18" in texts[2]
-    assert "40 epochs for all 2 networks" in texts[3]
+    assert "every model has resnet18 with bundled weights." in texts[2]
+    assert "40 epochs for each of 2 networks." in texts[3]
     assert "0.5 of their size" in texts[4]
-    assert "2 machines" in texts[5]
+    assert "were trained on 2 machines, so training times" in texts[5]
 
 
 def test_what_does_not_limit_is_not_named() -> None:
     assert topics(all_limits(INDEPENDENT, [a_model()])) == ["Backbone", "Schedule"]
 
 
-def test_a_backbone_is_said_of_the_models_that_have_it() -> None:
-    models = [a_model("unet"), a_model("fcn_8s"), a_model("clusters", backbone="none", epochs=0)]
-    assert "2 of 3 models have resnet18, the others have none" in limit("Backbone", models)
-    assert topics(all_limits(INDEPENDENT, [models[2]])) == []
-    models.append(a_model("paper_unet", backbone="vgg16", deviations={"backbone": "vgg16"}))
-    text = limit("Backbones", models)
-    assert text.endswith("resnet18 (unet and fcn_8s), vgg16 (paper_unet).")
+CLUSTERS = a_model("clusters", backbone="none", epochs=0)
+WINDOW = a_model("window", backbone="none")
 
 
-def test_epochs_are_said_of_the_networks_that_have_them() -> None:
-    models = [a_model("unet"), a_model("fcn_8s", epochs=80), a_model("pspnet"), a_model("clusters", epochs=0)]
-    assert "40 epochs for unet and pspnet; 80 epochs for fcn_8s." in limit("Schedule", models)
-    assert "40 epochs for all 2 networks." in limit("Schedule", [models[0], models[2], models[3]])
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        ([a_model()], "Backbone: unet has resnet18 with bundled weights. "),
+        ([a_model(), a_model("fcn_8s")], "Backbone: every model has resnet18 with bundled weights. "),
+        ([a_model(), CLUSTERS], "Backbone: only unet has resnet18 with bundled weights. "),
+        (
+            [a_model(), a_model("fcn_8s"), CLUSTERS, WINDOW],
+            "Backbone: all models but clusters and window have resnet18 with bundled weights. ",
+        ),
+        ([a_model(weights="none")], "Backbone: unet has resnet18 without pretrained weights. "),
+        ([CLUSTERS, WINDOW], ""),
+    ],
+)
+def test_a_backbone_is_said_of_the_models_that_have_it(models: list[ModelResults], expected: str) -> None:
+    assert limit("Backbone", models).startswith(expected)
+    assert bool(limit("Backbone", models)) == bool(expected)
+    assert not limit("Backbones", models)
 
 
-def test_blocks_of_one_group_are_not_independent() -> None:
-    rows = [row("test", str(index), group="video", block=f"clip {index // 2}") for index in range(6)]
-    rows = [row("train", "a", group="a", block="a"), *rows]
-    one_video = replace(data(seen=False, blocks=("clip", "clip")), rows=tuple(rows))
-    blocks = Blocks([row.block for row in one_video.split("test")], 1.7, 2.0, None)
-    text = limit("Intervals", [a_model()], one_video, blocks=blocks, longer=1.26)
-    assert "3 blocks of test images" in text
-    assert "parts of 1 group. A block holds 2 images in a row, no fewer than the 1.7 whose errors resemble each" in text
-    assert "With blocks twice as long, standard errors of mIoU are 1.3 times as large. No interval" in text
-    short = limit("Intervals", [a_model()], one_video, blocks=replace(blocks, images_alike=3.2))
-    assert "the errors of 3.2 images in a row resemble each other, but longer blocks would be too few. No" in short
-    unknown = limit("Intervals", [a_model()], one_video, blocks=replace(blocks, images_alike=None))
-    assert "parts of 1 group. No interval" in unknown
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (a_model("other", backbone="vgg16", weights="hub"), "vgg16 with hub weights (other)"),
+        (a_model("other", weights="none"), "resnet18 without pretrained weights (other)"),
+    ],
+)
+def test_backbones_or_weights_that_differ_are_not_one_backbone(other: ModelResults, expected: str) -> None:
+    models = [a_model("unet"), a_model("fcn_8s"), other, CLUSTERS]
+    kinds = f"resnet18 with bundled weights (unet and fcn_8s), {expected}, none (clusters)."
+    assert limit("Backbones", models).endswith(f"so scores compare more than architectures: {kinds}")
+    assert not limit("Backbone", models)
 
 
-def test_few_test_images_are_named() -> None:
-    for num_images, per_block, expected in ((5, 1, "only 5 test images"), (18, 2, "only 9 blocks of test images")):
-        rows = [row("test", str(i), group=str(i // per_block), block=str(i // per_block)) for i in range(num_images)]
-        few = replace(INDEPENDENT, rows=(row("train", "a", group="a", block="a"), *rows))
-        assert expected in limit("Test images", [a_model()], few)
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        ([a_model()], "Schedule: 40 epochs for unet."),
+        ([a_model(epochs=1)], "Schedule: 1 epoch for unet."),
+        ([a_model(), a_model("fcn_8s"), CLUSTERS], "Schedule: 40 epochs for each of 2 networks."),
+        (
+            [a_model(), a_model("fcn_8s", epochs=80), a_model("pspnet"), CLUSTERS],
+            "Schedule: 40 epochs for unet and pspnet; 80 epochs for fcn_8s.",
+        ),
+        ([CLUSTERS], ""),
+    ],
+)
+def test_epochs_are_said_of_the_networks_that_have_them(models: list[ModelResults], expected: str) -> None:
+    assert limit("Schedule", models) == expected
 
 
-def test_models_that_still_learnt_are_named() -> None:
-    epochs = (2, 4, 6, 8)
-    curves = [
-        Curve("unet", epochs, (nan, 0.50, 0.60, 0.63)),
-        Curve("fcn_8s", epochs, (0.30, 0.64, 0.60, 0.65)),
-        Curve("fcn_32s", (1,), (0.5,)),
-    ]
-    text = limit("Schedule", [a_model()], curves=curves)
-    assert "On validation images, unet still gained more than 2 points" in text
-    assert "no model gained much" in limit("Schedule", [a_model()], curves=curves[1:])
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, ""),
+        ({"loader_workers": 4}, ""),
+        ({"lr": 0.5}, "lr 0.01 (unet and fcn_8s), 0.5 (own)."),
+        ({"batch_size": 4}, "batch_size 8 (unet and fcn_8s), 4 (own)."),
+        ({"loss": {"dice": 1.0, "focal": 0.5}}, "loss 1 dice (unet and fcn_8s), 1 dice + 0.5 focal (own)."),
+        ({"rare_class_sampling": 0.5}, "rare_class_sampling 0 (unet and fcn_8s), 0.5 (own)."),
+        ({"precision": "bfloat16"}, "precision float32 (unet and fcn_8s), bfloat16 (own)."),
+        (
+            {"batch_size": 4, "lr": 0.5},
+            "batch_size 8 (unet and fcn_8s), 4 (own); lr 0.01 (unet and fcn_8s), 0.5 (own).",
+        ),
+    ],
+)  # fmt: skip
+def test_networks_that_were_not_trained_alike_are_named(own: dict[str, Any], expected: str) -> None:
+    shared = {"loader_workers": 0}
+    models = [a_model(train=shared), a_model("fcn_8s", train=shared), a_model("own", seeds=(9,), train=shared | own)]
+    clusters = a_model("clusters", epochs=0, train={"lr": 7.0, "loader_workers": 0})
+    text = limit("Settings", [*models, clusters])
+    assert text.partition("than architectures: ")[2] == expected
+    assert bool(text) == bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("alike", "longer", "expected"),
+    [
+        (1.7, 1.26, "no fewer than the 1.7 whose errors resemble each other. With blocks twice as long, standard errors"
+         " of mIoU are 1.3 times as large. No interval"),
+        (1.7, 1.02, "each other. With blocks twice as long, standard errors of mIoU hardly change. No interval"),
+        (3.2, nan, "A block holds 2 images in a row; the errors of 3.2 images in a row resemble each other, but longer "
+         "blocks would be too few. No interval"),
+        (3.2, None, "but longer blocks would be too few. No interval"),
+        (None, None, "parts of 1 group. No interval"),
+    ],
+)  # fmt: skip
+def test_blocks_of_one_group_are_not_independent(alike: float | None, longer: float | None, expected: str) -> None:
+    video = prepared(*images("test", 6, per_block=2, group="video"))
+    blocks = Blocks([row.block for row in video.split("test")], alike, 2.0, None)
+    text = limit("Intervals", [a_model()], video, blocks=blocks, longer=longer)
+    assert "3 blocks of test images as if they were independent, but they are parts of 1 group." in text
+    assert expected in text
+
+
+def test_blocks_that_are_groups_may_be_independent() -> None:
+    assert not limit("Intervals", [a_model()], prepared(*images("test", 6, per_block=2)), longer=1.26)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "per_block", "expected"),
+    [
+        (5, 1, "the intervals rest on only 5 test images, so they are rough."),
+        (18, 2, "the intervals rest on only 9 blocks of test images, so they are rough."),
+        (1, 1, "the split is one block, so how much scores could differ on others is not known."),
+        (20, 20, "the split is one block, so how much scores could differ on others is not known."),
+        (10, 1, ""),
+    ],
+)
+def test_few_test_images_are_named(num_images: int, per_block: int, expected: str) -> None:
+    text = limit("Test images", [a_model()], prepared(*images("test", num_images, per_block=per_block)))
+    assert text.removeprefix("Test images: ") == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (["a"], "the 2 images are parts of only 1 group, which training images also come from. "),
+        (["a", "b"], "the 4 images are parts of only 2 groups, 1 of which training images also come from. "),
+        (["b"], "the 2 images are parts of only 1 group. "),
+        ([f"group {index}" for index in range(10)], ""),
+    ],
+)
+def test_few_groups_of_validation_images_are_named(groups: list[str], expected: str) -> None:
+    rows = [row("val", f"{group}{frame}", group=group, block=group) for group in groups for frame in range(2)]
+    text = limit("Validation", [a_model()], prepared(*rows, *images("test", 10)))
+    assert text.removeprefix("Validation: ").startswith(expected) and bool(text) == bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("num_seen", "expected"), [(0, ""), (1, "1 of 3 test images comes"), (2, "2 of 3 test images come")]
+)
+def test_test_images_of_training_groups_are_counted(num_seen: int, expected: str) -> None:
+    rows = [row("test", str(index), group="a" if index < num_seen else "b", block=str(index)) for index in range(3)]
+    text = limit("Split", [a_model()], prepared(*rows))
+    assert text.removeprefix("Split: ").startswith(expected) and bool(text) == bool(expected)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.5, "at 0.5 of their size"), (1.0, ""), (2.0, "")])
+def test_images_that_are_reduced_are_said_to_be(scale: float, expected: str) -> None:
+    text = limit("Resolution", [a_model(scale=scale)])
+    assert expected in text and bool(text) == bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (a_model("fcn_8s"), []),
+        (a_model("fcn_8s", machine="two", predicted_on="one"), ["were trained on 2 machines, so training times"]),
+        (a_model("fcn_8s", predicted_on="a GPU"), ["predicted on 2 machines, so latencies and memory"]),
+    ],
+)
+def test_costs_are_compared_on_one_machine(other: ModelResults, expected: list[str]) -> None:
+    texts = [text for text in all_limits(INDEPENDENT, [a_model(), other]) if text.startswith("Costs:")]
+    assert len(texts) == len(expected)
+    for text, part in zip(texts, expected, strict=True):
+        assert part in text
+
+
+EPOCHS = (2, 4, 6, 8)
+STILL = Curve("unet", EPOCHS, (nan, 0.50, 0.60, 0.63))
+LEVEL = Curve("fcn_8s", EPOCHS, (0.30, 0.64, 0.60, 0.65))
+SHORT = Curve("fcn_32s", (1,), (0.5,))
+BLIND = Curve("blind", EPOCHS, (nan, nan, nan, nan))
+
+
+@pytest.mark.parametrize(
+    ("curves", "expected"),
+    [
+        (
+            [STILL, LEVEL],
+            "On validation images, unet still gained more than 2 points in the last quarter of its epochs: longer "
+            "training may change the order.",
+        ),
+        (
+            [STILL],
+            "On validation images, unet still gained more than 2 points in the last quarter of its epochs: longer "
+            "training may raise its score.",
+        ),
+        ([LEVEL], "On validation images, no network gained more than 2 points in the last quarter of its epochs."),
+        (
+            [LEVEL, SHORT],
+            "The validation scores do not tell whether fcn_32s would gain from longer training. On validation images, "
+            "no other network gained more than 2 points in the last quarter of its epochs.",
+        ),
+        ([SHORT], "The validation scores do not tell whether fcn_32s would gain from longer training."),
+        ([BLIND], "The validation scores do not tell whether blind would gain from longer training."),
+    ],
+)
+def test_models_that_still_learnt_are_named(curves: list[Curve], expected: str) -> None:
+    text = limit("Schedule", [a_model(seeds=(0,))], curves=curves)
+    assert text == f"Schedule: 40 epochs for unet. {expected}"
+
+
+def test_the_curves_of_several_trainings_are_said_to_be_the_first_ones() -> None:
+    text = limit("Schedule", [a_model(seeds=(0, 1))], curves=[LEVEL])
+    assert "On validation images, with the first seed, no network gained" in text

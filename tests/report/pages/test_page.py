@@ -16,6 +16,7 @@ from playwright.sync_api import Page as Tab
 
 from segbench.labels import Classes
 from segbench.report.pages.page import MAX_BYTES, page_html
+from segbench.report.table.claims import Finding
 from segbench.report.table.content import Page, ScoredImage
 from segbench.scoring.intervals import Interval
 from segbench.sources import source_digests
@@ -223,6 +224,67 @@ def test_parts_without_content_are_left_out() -> None:
     assert not parts & set(found.ids)
     assert not [link for link in found.references if link.removeprefix("#") in parts]
     assert "1 entry" in re.sub(r"\s+", " ", found.text)
+
+
+def text_of(page: Page) -> str:
+    return re.sub(r"\s+", " ", Structure(page_html(page)).text)
+
+
+REPEATED = (
+    "split for each training, then the mean over trainings.", "The pixels of all trainings of a model are counted.",
+    "by epoch, of the first seed of each model.", "Label maps and scores are those of the first seed of each model.",
+)  # fmt: skip
+
+
+def test_what_is_of_several_trainings_or_the_first_of_them_is_said_to_be() -> None:
+    page = small_page()
+    first, *others = page.entries
+    repeated = text_of(replace(small_page(), entries=(replace(first, seed_spread=0.01), *others)))
+    once = text_of(page)
+    for sentence in REPEATED:
+        assert sentence in repeated and sentence not in once
+    assert "confusion matrix over the whole test split." in once
+
+
+def test_a_dash_is_explained_where_there_is_one() -> None:
+    page = small_page()
+    first, *others = page.entries
+    absent = replace(first, class_iou=(nan, *first.class_iou[1:]))
+    assert "A dash:" in text_of(replace(page, entries=(absent, *others)))
+    assert "A dash:" not in text_of(small_page())
+
+
+def test_entries_that_the_chart_leaves_out_are_mentioned() -> None:
+    assert "Entries without a known latency or score are left out." in text_of(realistic_page())
+    assert "are left out" not in text_of(small_page())
+
+
+def test_the_key_of_the_crf_stands_where_there_is_one() -> None:
+    page = small_page()
+    assert "CRF off," in text_of(page)
+    without = tuple(entry for entry in page.entries if not entry.crf)
+    no_crf = replace(small_page(), entries=without, test_images=(), differences={})
+    assert "CRF off," not in text_of(no_crf)
+
+
+def test_verdicts_are_explained_as_they_were_reached() -> None:
+    page = small_page()
+    assert "In brackets: the 95 % interval" in text_of(page) and "A claim about scores holds if" in text_of(
+        small_page()
+    )
+    costs = Finding("Atrous costs nothing", "parameters", "a 1", "b 1", "+0", "holds")
+    text = text_of(replace(small_page(), findings=(costs,)))
+    assert "A claim about costs is judged by its two numbers alone." in text
+    assert "In brackets: the 95 % interval" not in text and "A claim about scores" not in text
+
+
+def test_one_image_is_not_called_images() -> None:
+    assert "1 of 1 test image. By the mean" in text_of(a_page_of_one_image())
+    assert "2 of 2 test images, worst first. By the mean" in text_of(small_page())
+
+
+def a_page_of_one_image() -> Page:
+    return replace(small_page(num_images=1), groups=())
 
 
 def test_many_classes_fit_into_a_page() -> None:

@@ -1,5 +1,7 @@
 """The page of the sliding window."""
 
+import pytest
+
 from segbench.report.pages.sliding import sliding_markdown
 
 FORM = {
@@ -10,7 +12,7 @@ FORM = {
 
 def test_there_is_one_row_per_stride() -> None:
     prediction = {"forms": [{**FORM, "stride": 2, "num_positions": 250}, FORM], "machine": "a machine"}
-    training = {"settings": {"model": {"patch_px": 32}}}
+    training = {"settings": {"model": {"patch_px": 32}}, "trainings": [{"seed": 0}]}
     page = sliding_markdown({"training": training, "prediction": prediction}, dataset="streets")
     _, _, *rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")
@@ -18,6 +20,29 @@ def test_there_is_one_row_per_stride() -> None:
     assert [row[0] for row in rows] == ["2", "1"]
     assert rows[1] == ["1", "1,000", "50.0", "2.0", "25.0", "1.000", "0.100", "10.0", "1.0e-06", "100.00"]
     assert "patches" in page and "32x32 px" in page and "a machine" in page
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [
+        ((3,), "Trained by the protocol of [the table](benchmark.md)."),
+        ((3, 4), "(benchmark.md), with the first seed, 3."),
+    ],
+)
+def test_the_first_of_several_trainings_is_named(seeds: tuple[int, ...], expected: str) -> None:
+    training = {"settings": {"model": {"patch_px": 32}}, "trainings": [{"seed": seed} for seed in seeds]}
+    prediction = {"forms": [FORM], "machine": "a machine"}
+    page = sliding_markdown({"training": training, "prediction": prediction}, dataset="streets")
+    assert page.endswith(f"{expected}\n")
+
+
+def test_a_form_that_is_slower_is_not_called_faster() -> None:
+    training = {"settings": {"model": {"patch_px": 32}}, "trainings": [{"seed": 0}]}
+    slower = {**FORM, "convolutional_ms": 100.0, "convolutional_multiply_adds": 2 * 10**9}
+    prediction = {"forms": [slower], "machine": "a machine"}
+    page = sliding_markdown({"training": training, "prediction": prediction}, dataset="streets")
+    assert "| Ratio of times |" in page and "| Ratio of GMAC |" in page and "Ratios: slid to convolutional." in page
+    assert "|            0.5 |" in page
 
 
 def test_without_the_model_the_page_says_so() -> None:

@@ -37,7 +37,7 @@ def test_there_is_one_line_per_experiment_best_first() -> None:
     assert body == [
         [f"train.lr 0.004 → 0.002, train.loss.dice {MISSING} → 1", "42.0", "50.0", "46.0"],
         ["train.lr 0.004 → 0.001", "41.0", "40.0", "40.5"],
-        ["(nothing else)", "20.0", "10.0", "15.0"],
+        ["(nothing)", "20.0", "10.0", "15.0"],
     ]
 
 
@@ -81,6 +81,31 @@ def test_an_experiment_counts_once_it_has_finished() -> None:
 def test_a_metrics_name_may_begin_with_its_file() -> None:
     name = "reports/street/models/unet/validation.json:val.street.unet"
     assert lines(experiment(**{name: 0.7, "train.lr": 0.001}))[2] == ["train.lr 0.004 → 0.001", "70.0", "70.0"]
+
+
+def page_of(*rows: dict[str, Any]) -> str:
+    return sweep_markdown([COMMIT, *rows], dataset="street", sections=["train"])
+
+
+def test_an_experiment_without_a_change_of_its_own_has_none_beside_the_common_ones() -> None:
+    longer = {"train.epochs": 10.0, "val.street.unet": 0.5}
+    both = page_of(experiment(**longer), experiment(**{**longer, "train.lr": 0.5, "val.street.unet": 0.4}))
+    assert "(nothing else)" in both
+    assert "(nothing)" in page_of(experiment(**{"val.street.unet": 0.5}))
+
+
+def test_one_experiment_is_not_called_all() -> None:
+    rows = [{**COMMIT, "train.epochs": 5}, {**experiment(**{"val.street.unet": 0.5}), "train.epochs": 5}]
+    page = sweep_markdown(rows, dataset="street", sections=["train"])
+    assert "\nThe experiment: train.epochs 5, train.lr 0.004.\n" in page
+    page = sweep_markdown([*rows, {**rows[1], "val.street.unet": 0.4}], dataset="street", sections=["train"])
+    assert "\nAll experiments: train.epochs 5, train.lr 0.004.\n" in page
+
+
+def test_models_that_not_all_experiments_trained_are_said_to_be_left_out() -> None:
+    both, one = experiment(**{"val.street.unet": 0.5, "val.street.pspnet": 0.5}), experiment(**{"val.street.unet": 0.4})
+    assert "\nLeft out, since not every experiment trained them: pspnet.\n" in page_of(both, one)
+    assert "Left out" not in page_of(both, both)
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,30 @@
 """The sentences of reports, from entries and settings for which they are known."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import nan
 
+import numpy as np
 import pytest
 
+from segbench.datasets.prepared import Row
 from segbench.report.drawing.pictures import MAX_IMAGES
 from segbench.report.pages.listing import describe_trainings
 from segbench.report.pages.wording import (
     crf_choices,
     describe_averaging,
     describe_crf_choices,
+    describe_dataset,
+    describe_first_seeds,
+    describe_intervals,
     describe_test_images,
     summarise,
 )
-from segbench.report.table.comparison import MEAN_IOU
+from segbench.report.table.comparison import MEAN_IOU, Comparison
 from segbench.report.table.content import Entry
 from segbench.report.table.numbers import MISSING
 from segbench.report.table.results import ModelResults
+from segbench.scoring.blocks import Blocks
 from segbench.scoring.intervals import Difference, Interval, Pair
 from tests.report.sample_pages import an_entry
 from tests.report.sample_results import INDEPENDENT, a_model, row
@@ -39,11 +46,46 @@ def test_a_crf_that_does_not_help_has_no_parameters() -> None:
         ("unet", "+2.0", "13.8", "5"),
         ("fcn_8s", "-1.0", MISSING, MISSING),
     )
-    assert "the highest mIoU on 15 validation images" in describe_crf_choices(models)
+
+
+@pytest.mark.parametrize(
+    ("scores", "objective", "num_images", "expected"),
+    [
+        (
+            (0.52, 0.51),
+            "mean_iou",
+            15,
+            "the highest mIoU of all that were tried on 15 validation images, and the gain of mIoU",
+        ),
+        (
+            (0.52, 0.51),
+            "pixel_accuracy",
+            1,
+            "the highest aAcc of all that were tried on 1 validation image, and the gain of aAcc",
+        ),
+        (
+            (0.52, 0.50),
+            "mean_iou",
+            15,
+            f"{MISSING}: none raised it, so the CRF leaves the label maps of fcn_8s as they",
+        ),
+        ((0.49, 0.50), "mean_iou", 15, "the CRF leaves the label maps of unet and fcn_8s as they are."),
+    ],
+)
+def test_what_the_crf_was_chosen_by(
+    scores: tuple[float, float], objective: str, num_images: int, expected: str
+) -> None:
+    models = [searched(name, best=best) for name, best in zip(("unet", "fcn_8s"), scores, strict=True)]
+    models = [replace(m, crf={**m.crf, "objective": objective, "num_images": num_images}) for m in models]
+    text = describe_crf_choices(models)
+    assert expected in text
+    assert ("as they are" in text) == (min(scores) <= 0.5)
 
 
 def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:
-    assert describe_test_images(INDEPENDENT) == "They are ordered by their own mean IoU, averaged over all entries."
+    order = "Their order is that of their own mean IoU, averaged over all entries."
+    assert describe_test_images(INDEPENDENT) == order
+    assert describe_test_images(replace(INDEPENDENT, rows=(row("test", "a", group="g", block="b"),))) == ""
     many = [row("test", str(index), group="g", block="b", height_px=481) for index in range(MAX_IMAGES + 1)]
     text = describe_test_images(replace(INDEPENDENT, rows=tuple(many)))
     assert text.endswith("Candidates are 100 evenly spaced test images. Larger images are reduced to 480 px.")
@@ -59,6 +101,14 @@ def compared(*p_values: tuple[str, str, float]) -> dict[Pair, Difference]:
     return {Pair(first, second, MEAN_IOU): Difference(unused, unused, p) for first, second, p in p_values}
 
 
+def a_comparison(
+    entries: Sequence[Entry], differences: Mapping[Pair, Difference] | None = None, *,
+    longer: Mapping[Pair, Difference] | None = None, num_blocks: int = 30,
+) -> Comparison:  # fmt: skip
+    blocks = Blocks(list(range(num_blocks)), None, None, None)
+    return Comparison(tuple(entries), differences or {}, 1, blocks, longer or {})
+
+
 def test_the_result_names_the_best_and_what_cannot_be_told_apart_from_it() -> None:
     entries = [
         an_entry_of("good", place=1, crf=True, as_in_paper=False), an_entry_of("good", place=2),
@@ -69,37 +119,150 @@ def test_the_result_names_the_best_and_what_cannot_be_told_apart_from_it() -> No
         ("good", "near", 0.01), ("poor", "good", 0.001), ("near", "poor", 0.3), ("good + CRF", "good", 0.9)
     )
     assert (
-        summarise(entries, clear)
-        == f"Each model as published: {leader}, significantly higher than that of every other."
+        summarise(a_comparison(entries, clear))
+        == f"Each model as published: {leader}, significantly higher than that of any other."
     )
     alike = compared(("near", "good", 0.3), ("poor", "good", 0.001), ("near", "poor", 0.3))
-    assert summarise(entries, alike) == (
-        f"Each model as published: {leader}; these test images cannot tell it apart from near."
+    assert summarise(a_comparison(entries, alike)) == (
+        f"Each model as published: {leader}; the test split cannot tell it apart from near."
     )
-    assert summarise(entries[:2], {}) == f"{leader}."
+    longer = compared(("near", "good", 0.3), ("poor", "good", 0.051), ("near", "poor", 0.3))
+    assert summarise(a_comparison(entries, alike, longer=longer)).endswith(
+        "from near. With blocks of test images twice as long, it cannot be told apart from poor either."
+    )
+    assert summarise(a_comparison(entries, clear, longer=alike)).endswith(
+        "any other. With blocks of test images twice as long, it cannot be told apart from near."
+    )
+
+
+def test_what_is_not_ranked_is_not_the_best() -> None:
+    entries = [
+        replace(an_entry_of("theirs", place=1), rank=None),
+        an_entry_of("good", place=2),
+        an_entry_of("c", place=3),
+    ]
+    assert summarise(a_comparison(entries)).startswith("Each model as published: good has the highest mIoU")
+
+
+def test_a_single_model_is_not_called_the_best_where_its_crf_makes_it_better() -> None:
+    entries = [an_entry_of("good", place=1, crf=True, as_in_paper=False), an_entry_of("good", place=2)]
+    score = f"86.0\N{NO-BREAK SPACE}% [84.8{MISSING}87.1]"
+    assert summarise(a_comparison(entries)) == f"As published, good has an mIoU of {score}."
 
 
 def test_of_many_that_are_alike_some_are_named() -> None:
     entries = [an_entry_of(name, place=place) for place, name in enumerate("abcdefgh", 1)]
     differences = compared(*(("a", name, 0.5) for name in "bcdefgh"))
-    assert summarise(entries, differences).endswith("apart from b, c, d, e, f and 2 more.")
+    assert summarise(a_comparison(entries, differences)).endswith("apart from b, c, d, e, f and 2 more.")
 
 
 def test_means_tell_how_many_classes_they_include() -> None:
-    entry = an_entry_of("unet", place=1)
-    assert describe_averaging([entry]) == "Means over classes include all 2 classes."
-    without = replace(entry, class_iou=(0.5, nan))
-    assert describe_averaging([entry, without]).startswith("Means over classes include 1 to 2 of 2 classes:")
+    every = an_entry_of("unet", place=1)
+    assert describe_averaging([every, every]) == "Means over classes include every class."
+    nowhere = replace(every, class_iou=(0.5, nan, nan, 0.5), confusion=np.diag([9, 0, 0, 9]))
+    assert describe_averaging([nowhere]).endswith(
+        "in the prediction: 2. mAcc is of those with a pixel in the test images: 2."
+    )
+    wrongly = [replace(nowhere, class_iou=(0.5, *ious, 0.5)) for ious in ((0.0, nan), (0.0, 0.0))]
+    text = describe_averaging([nowhere, *wrongly])
+    assert text == (
+        "Means over classes do not include all 4. mIoU and mDice are of the classes with a pixel in the test images or "
+        "in the prediction: 2 to 4. mAcc is of those with a pixel in the test images: 2."
+    )
+    assert describe_averaging(wrongly[1:]).endswith(
+        "prediction: 4. mAcc is of those with a pixel in the test images: 2."
+    )
+
+
+def images(number: int, *, per_block: int = 1, size_px: int = 2, split: str = "test") -> tuple[Row, ...]:
+    return tuple(
+        row(split, str(index), group="g", block=str(index // per_block), height_px=size_px) for index in range(number)
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "num_test", "expected"),
+    [
+        ((3, 2), 2, "3 train, 2 val, 2 test images of 2x2 px, 1 class. "),
+        ((1, 1), 2, "1 train, 1 val, 2 test images of 2x2 px, 1 class. "),
+        ((1, 1), 1, "1 train, 1 val, 1 test image of 2x2 px, 1 class. "),
+    ],
+)
+def test_a_dataset_is_described(others: tuple[int, int], num_test: int, expected: str) -> None:
+    train, val = others
+    rows = (*images(train, split="train"), *images(val, split="val"), *images(num_test))
+    assert describe_dataset("streets", replace(INDEPENDENT, rows=rows)).startswith(f"streets: {expected}")
+
+
+def test_the_sizes_of_all_splits_are_told() -> None:
+    rows = (*images(3, split="train", size_px=4), *images(2))
+    assert "2 test images of 2x2, 2x4 px" in describe_dataset("streets", replace(INDEPENDENT, rows=rows))
+
+
+ONCE = "Differences between trainings are not included."
+OTHER_SEEDS = (
+    "Intervals: how much the scores could differ on other test images and after trainings with other seeds (95 %)."
+)
+
+
+@pytest.mark.parametrize(
+    ("num_blocks", "spreads", "shares", "expected"),
+    [
+        (4, [None], [None], f"on other test images (95 %). {ONCE}"),
+        (
+            2, [None], [None],
+            "on other test images (95 %). Images of one block, such as neighbouring frames of a video, are resampled "
+            f"together. {ONCE}",
+        ),
+        (
+            4, [0.01, 0.02], [0.123, 0.4],
+            f"{OTHER_SEEDS} The seeds make up 12 to 40 % of the squared standard error of mIoU.",
+        ),
+        (
+            4, [0.01, None, None], [0.2, 0.2, 0.0],
+            f"{OTHER_SEEDS} The seeds make up 20 % of the squared standard error of mIoU. How much they matter is "
+            "known from m0, and taken to be the same for the others.",
+        ),
+        (4, [0.0, 0.0], [0.0, 0.0], OTHER_SEEDS),
+        (1, [0.01], [0.2], "the lowest possible value to the highest."),
+    ],
+)  # fmt: skip
+def test_intervals_say_what_they_include(
+    num_blocks: int, spreads: list[float | None], shares: list[float | None], expected: str
+) -> None:
+    entries = [
+        replace(an_entry_of(f"m{place}", place=place + 1), seed_spread=spread, training_share=share)
+        for place, (spread, share) in enumerate(zip(spreads, shares, strict=True))
+    ]
+    text = describe_intervals(a_comparison(entries, num_blocks=num_blocks), num_images=4)
+    assert text.startswith("Intervals: ") and text.endswith(expected)
+
+
+def test_what_is_the_first_seeds_is_said_of_models_with_several() -> None:
+    assert describe_first_seeds({"unet": 1, "fcn_8s": 1}) == ""
+    text = describe_first_seeds({"unet": 3, "fcn_8s": 1})
+    assert text.startswith("Of unet, the page shows the learning curve,") and "of the first seed." in text
+
+
+FURTHER = "; the further ones tell how much trainings differ."
 
 
 @pytest.mark.parametrize(
     ("num_trainings", "expected"),
     [
         ({"a": 1, "b": 1}, "Each model was trained once, so how much scores differ between trainings is not known."),
-        ({"a": 3, "b": 3}, "Trained with different seeds: a and b 3 times. Scores are means over trainings."),
+        ({"a": 1}, "a was trained once, so how much scores differ between trainings is not known."),
+        ({"a": 3, "b": 3}, "Each model was trained 3 times with different seeds. Scores are means over the trainings."),
+        ({"a": 3}, "a was trained 3 times with different seeds. Scores are means over the trainings."),
         (
             {"a": 1, "b": 3, "c": 2},
-            "Trained with different seeds: b 3 times, c 2 times, the others once. Scores are means over trainings.",
+            "Trained with different seeds: b 3 times, c 2 times, a once. All models are compared by the first training"
+            f"{FURTHER}",
+        ),
+        (
+            {"a": 2, "b": 3, "c": 2},
+            "Trained with different seeds: a and c 2 times, b 3 times. All models are compared by the first 2 trainings"
+            f"{FURTHER}",
         ),
     ],
 )

@@ -98,15 +98,40 @@ def test_a_claim_about_missing_models_or_classes_is_not_judged() -> None:
     assert next(found for found in findings if found.first == "unet").difference == "unet is not in the benchmark"
 
 
-def results(*, atrous_parameters: int, convolutional_ms: float, difference: float) -> dict[str, Any]:
+def test_classes_without_a_true_pixel_are_not_judged() -> None:
+    counts = {"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}
+    for of_model in counts.values():
+        of_model[..., 1, :] = 0
+    findings = judged(counts, classes=CLASSES)
+    assert verdict(findings, first="fcn_16s", second="fcn_32s") == ["holds", "not run"]
+    (reason,) = {found.difference for found in findings if "pixel" in found.difference}
+    assert reason == "the test images have no pixel of these classes"
+
+
+def test_the_verdicts_on_scores_are_by_an_interval_and_the_others_are_not() -> None:
+    findings = judged({"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}, classes=CLASSES)
+    costs = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6))
+    assert sum(found.has_interval for found in findings) == 2
+    assert not any(found.has_interval for found in costs)
+
+
+def results(
+    *, atrous_parameters: int, convolutional_ms: float, difference: float, atrous_backbone: str = "resnet18"
+) -> dict[str, Any]:
     form = {
         "stride": 1, "num_positions": 100, "slid_ms": 50.0, "convolutional_ms": convolutional_ms,
         "slid_multiply_adds": 10**9, "convolutional_multiply_adds": 10**8, "largest_difference": difference,
         "largest_score": 5.0, "same_class": 1.0,
     }  # fmt: skip
     return {
-        "fcn_32s": {"training": {"backbone_parameters": 1000}, "prediction": {"latency_ms": 10.0}},
-        "deeplab_v1": {"training": {"backbone_parameters": atrous_parameters}, "prediction": {"latency_ms": 25.0}},
+        "fcn_32s": {
+            "training": {"backbone_parameters": 1000, "settings": {"backbone": {"name": "resnet18"}}},
+            "prediction": {"latency_ms": 10.0},
+        },
+        "deeplab_v1": {
+            "training": {"backbone_parameters": atrous_parameters, "settings": {"backbone": {"name": atrous_backbone}}},
+            "prediction": {"latency_ms": 25.0},
+        },
         "sliding_window": {"training": {}, "prediction": {"forms": [{**form, "stride": 2}, form]}},
     }
 
@@ -115,7 +140,12 @@ def test_costs_are_judged_by_what_was_measured() -> None:
     atrous, sliding = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6))
     assert (atrous.verdict, sliding.verdict) == ("holds", "holds")
     assert "2.5 times as long" in atrous.difference
-    assert "25 times faster" in sliding.difference
+    assert "25.0 times as fast" in sliding.difference
     atrous, sliding = judge_costs(results(atrous_parameters=1001, convolutional_ms=2.0, difference=0.1))
     assert (atrous.verdict, sliding.verdict) == ("does not hold", "does not hold")
+    _, slower = judge_costs(results(atrous_parameters=1000, convolutional_ms=100.0, difference=1e-6))
+    assert slower.verdict == "does not hold" and slower.difference.startswith("0.5 times as fast; ")
+    other = results(atrous_parameters=1001, convolutional_ms=2.0, difference=0.1, atrous_backbone="vgg16")
+    atrous, _ = judge_costs(other)
+    assert (atrous.verdict, atrous.difference) == ("not run", "they have vgg16 and resnet18")
     assert [found.verdict for found in judge_costs({})] == ["not run", "not run"]

@@ -12,6 +12,8 @@ from segbench.report.pages.wording import (
     describe_averaging,
     describe_crf_choices,
     describe_dataset,
+    describe_first_seeds,
+    describe_intervals,
     describe_test_images,
     summarise,
 )
@@ -37,16 +39,22 @@ def assemble_page(
     entries = found.entries
     curves = tuple(model.curve for model in models if not model.epochs.empty)
     longer = error_ratio_with_longer_blocks(contenders, found.blocks)
+    num_trainings = {model.name: len(model.seeds) for model in models}
+    notes = [
+        describe_intervals(found, num_images=len(data.split("test"))), *NOTES, describe_averaging(entries),
+        describe_first_seeds(num_trainings),
+    ]  # fmt: skip
+    others = [contender.model for contender in contenders if contender.model not in num_trainings]
     return Page(
         dataset=dataset,
         description=describe_dataset(dataset, data),
-        result=summarise(entries, found.differences),
-        trainings=describe_trainings({model.name: len(model.seeds) for model in models}),
+        result=summarise(found),
+        trainings=describe_trainings(num_trainings),
         classes=data.classes,
         entries=entries,
         num_images=len(data.split("test")),
-        protocol=protocol(dataset, data, models),
-        notes=(*NOTES, describe_averaging(entries)),
+        protocol=protocol(dataset, data, models, blocks=found.blocks, num_compared=found.num_compared, others=others),
+        notes=tuple(note for note in notes if note),
         limits=limits(data, models, curves=curves, blocks=found.blocks, longer=longer),
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),

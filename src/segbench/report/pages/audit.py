@@ -12,9 +12,11 @@ from segbench.report.pages.markdown import table
 def audit_markdown(data: Prepared, findings: Sequence[Finding], *, dataset: str) -> str:
     """The page. findings: the audit's; the first images of each are listed."""
     lines = [f"# Audit of {dataset}", ""]
-    lines += ["Every image is readable and as large as its label map, and every label is one of the classes.", ""]
-    lines += [line for finding in findings for line in _warning(finding)] or ["Nothing else to warn of.", ""]
-    lines += [*_splits(data), "", *_classes(data), "", "Images under their classes' colours: [images.jpg](images.jpg)."]
+    lines += ["Every image is readable and as large as its label map. Every pixel has one of the classes, or none.", ""]
+    lines += [line for finding in findings for line in _warning(finding)] or ["No warnings.", ""]
+    lines += [*_splits(data), ""]
+    lines += ["Each class's share of the labelled pixels, and the number of images that show it:", ""]
+    lines += [*_classes(data), "", "Training images under their classes' colours: [images.jpg](images.jpg)."]
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,10 @@ from segbench.report.table.content import Page
 from segbench.report.table.numbers import percent, points, points_range, probability
 from segbench.scoring.intervals import Difference, Interval
 
-CAPTIONED = ("intervals", "network input", "backbone", "schedule", "seeds", "trained at commit", "machine")
+CAPTIONED = (
+    "intervals", "network input", "backbone", "schedule", "backbone's lr", "seeds", "trained at commit", "machine",
+    "other programs",
+)  # fmt: skip
 """The part of the protocol that a paper's table must state."""
 
 
@@ -84,7 +87,7 @@ def benchmark_latex(page: Page) -> str:
     cells = _cells(columns, rows, bold=lambda text: rf"\textbf{{{text}}}", escape=_escaped)
     protocol = " ".join(f"{what.capitalize()}: {page.protocol[what]}." for what in CAPTIONED if what in page.protocol)
     deviations = "; ".join(f"{model} {', '.join(texts)}" for model, texts in _deviations(page).items()) or "none"
-    caption = _escaped(f"{page.description} {protocol} Deviations: {deviations}.")
+    caption = _escaped(f"{page.description} {page.trainings} {protocol} Deviations: {deviations}.")
     lines = [
         r"\begin{table}",
         rf"\caption{{{caption}}}",
@@ -147,8 +150,9 @@ def _gains_of_crf(page: Page) -> list[str]:
         [model, signed(found.alone), signed(found.simultaneous), probability(found.adjusted_p_value)]
         for model, found in page.crf_differences.items()
     ]
-    header = ["Model", "mIoU with the CRF, points", "interval of all comparisons at once", "adjusted p"]
-    lines = ["## Gains of the CRF", "", *table(header, rows, left=1), ""]
+    header = ["Model", "gain of mIoU, points", "with the interval of all comparisons at once", "adjusted p"]
+    about = "The mIoU with the CRF minus that without it, on the test images, and its 95 % interval."
+    lines = ["## Gains of the CRF", "", about, "", *table(header, rows, left=1), ""]
     if page.crf_choices:
         heading, *choices = page.crf_choices
         lines += [page.crf_choices_note, "", *table(heading, choices, left=1), ""]

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from segbench.report.pages.listing import describe_trainings
+from segbench.report.pages.listing import counted, describe_trainings
 from segbench.report.pages.markdown import table
-from segbench.report.table.claims import Finding, MeasureName, Verdict
+from segbench.report.table.claims import CLAIMS, Finding, MeasureName, Verdict
+from segbench.report.table.numbers import setting
 
 
 def claims_markdown(
@@ -23,27 +24,69 @@ def claims_markdown(
         [finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference]
         for finding in findings
     ]
-    resampled = "images" if num_blocks == num_images else f"{num_blocks} blocks of images that resemble each other"
     lines = [
         f"# Claims of a lecture on semantic segmentation, judged on {dataset}",
         "",
-        f"Of {len(findings)} claims: {verdicts}.",
+        f"Of {counted(len(findings), 'claim')}: {verdicts}.",
         "",
         *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference"], rows, left=6),
         "",
-        f"Scores are those of the {num_images} test images, by the protocol of [the table](benchmark.md). "
-        f"{describe_trainings(num_trainings)}",
+        f"Scores are those of the test split ({counted(num_images, 'image')}), by the protocol of "
+        f"[the table](benchmark.md). {describe_trainings(num_trainings)}",
         "",
-        "In brackets: the 95 % interval of the difference, from a paired, studentised bootstrap over "
-        f"{resampled}. The intervals are corrected for the number of claims: in 95 of 100 such sets of test images, "
-        "all of them hold at once. A claim holds if its interval lies above zero, does not hold if it lies below zero, "
-        "and is undecided if it contains zero. The intervals do not include differences between trainings. A claim "
-        "compares whole models as params.yaml defines them, which may differ in more than the idea that it names.",
+        " ".join([
+            *_resampling(findings, num_images=num_images, num_blocks=num_blocks), *describe_verdicts(findings),
+            *_own_settings(results),
+        ]),
         "",
         *(f"- {measure}: {', '.join(members) or 'no classes'}" for measure, members in classes.items()),
         *_atrous_rates(results),
-    ]
+    ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def describe_verdicts(findings: Sequence[Finding]) -> list[str]:
+    """How the claims that were judged were judged."""
+    judged = [finding for finding in findings if finding.verdict != "not run"]
+    texts = []
+    if any(finding.has_interval for finding in judged):
+        texts.append(
+            "A claim about scores holds if its interval lies above zero, does not hold if it lies below zero, and is "
+            "undecided if it contains zero. The intervals do not include differences between trainings."
+        )
+    if any(not finding.has_interval for finding in judged):
+        texts.append("A claim about costs is judged by its two numbers alone.")
+    if judged:
+        texts.append("A claim compares two whole models, which may differ in more than the idea that it names.")
+    return texts
+
+
+def _resampling(findings: Sequence[Finding], *, num_images: int, num_blocks: int) -> list[str]:
+    number = sum(finding.has_interval for finding in findings)
+    if not number:
+        return []
+    if num_blocks == 1:
+        return ["The test split is one block, so the 95 % intervals in brackets contain every possible difference."]
+    resampled = "images" if num_blocks == num_images else f"{num_blocks} blocks of images that resemble each other"
+    interval = "the 95 % interval of the difference, from a paired, studentised bootstrap"
+    texts = [f"In brackets: {interval} over {resampled}."]
+    if number > 1:
+        texts.append(
+            f"The intervals are corrected for {number} claims: in 95 of 100 such sets of test images, all of them "
+            "contain the true difference at once."
+        )
+    return texts
+
+
+def _own_settings(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The models of the claims that were not trained as the others; several seeds are said elsewhere."""
+    named = {label.removesuffix(" + CRF") for claim in CLAIMS for label in (claim.first, claim.second)}
+    own = []
+    for name, reports in results.items():
+        deviations = {key: value for key, value in reports["training"]["deviations"].items() if key != "seeds"}
+        if deviations and name in named:
+            own.append(f"{name} ({', '.join(f'{key} {setting(value)}' for key, value in deviations.items())})")
+    return [f"These models do not share all settings with the others: {'; '.join(own)}."] if own else []
 
 
 def _atrous_rates(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -54,5 +97,6 @@ def _atrous_rates(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
         rates = model.get("atrous_rates") or [model[key] for key in ("atrous_rate",) if key in model]
         if rates:
             height, width = (-(-side // model["output_stride"]) for side in samples["crop_px"])
-            lines.append(f"- {name}: atrous rates {', '.join(map(str, rates))} on maps of {width}x{height} px")
+            listed = f"atrous rate{'s' if len(rates) > 1 else ''} {', '.join(map(str, rates))}"
+            lines.append(f"- {name}: {listed} on maps of {width}x{height} px while training")
     return lines

@@ -1,18 +1,22 @@
 """The sentences about the limits of a comparison."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
-from segbench.report.pages.listing import by_value, listed
+from segbench.report.pages.listing import by_value, counted, listed, with_models
 from segbench.report.table.content import Curve
+from segbench.report.table.numbers import setting
 from segbench.report.table.results import ModelResults
 from segbench.scoring.blocks import LEAST_BLOCKS, Blocks
 
 STILL_LEARNING = 0.02
 """Gain of mean IoU on validation images in the last quarter of the epochs."""
+SAID_ELSEWHERE = ("epochs", "seeds")
+NO_EFFECT = ("loader_workers", "validate_every_epochs")
+"""Fields of `train` that change no score."""
 
 
 def limits(
@@ -24,23 +28,15 @@ def limits(
     blocks: which test images the intervals take as one. longer: how many times as large standard errors of mIoU are
     with blocks twice as long, if known.
     """
-    texts = [
+    networks = [model for model in models if not model.epochs.empty]
+    return (
         *_limits_of_split(data, blocks, longer),
         *_limit_of_backbones(models),
-        *_limit_of_schedules(models, curves),
-    ]
-    scale = models[0].settings["samples"]["scale"]
-    if scale < 1:
-        texts.append(
-            f"Resolution: models see the images at {scale:g} of their size, so thin objects are hard for every model."
-        )
-    machines = {model.training["machine"] for model in models}
-    if len(machines) > 1:
-        texts.append(
-            f"Costs: models were trained on {len(machines)} machines, so times can be compared only between models of "
-            "the same machine."
-        )
-    return tuple(texts)
+        *_limit_of_schedules(networks, curves),
+        *_limit_of_settings(networks),
+        *_limit_of_resolution(models),
+        *_limits_of_costs(models),
+    )
 
 
 def _limits_of_split(data: Prepared, blocks: Blocks, longer: float | None) -> list[str]:
@@ -50,25 +46,29 @@ def _limits_of_split(data: Prepared, blocks: Blocks, longer: float | None) -> li
     seen = sum(row.group in train for row in test_images)
     texts = []
     if len(train | test) > 1 and seen:
+        come = "comes" if seen == 1 else "come"
         texts.append(
-            f"Split: {seen} of the {len(test_images)} test images come from groups, such as videos, that training "
-            "images also come from. Scores on new groups may be lower."
+            f"Split: {seen} of {counted(len(test_images), 'test image')} {come} from groups, such as videos, that "
+            "training images also come from. Scores on new groups may be lower."
         )
-    if val_blocks < len(val_images):
+    if val_blocks < len(val_images) and len(val) < LEAST_BLOCKS:
+        which = "which" if val <= train else f"{len(val & train)} of which"
+        shared = f", {which} training images also come from" if val & train else ""
         texts.append(
-            f"Validation: the {len(val_images)} images are parts of only {_counted(val, 'group')}"
-            f"{', which training images also come from' if val <= train else ''}. Whatever is chosen on them, such as "
-            "the CRF's parameters, is chosen on few scenes."
+            f"Validation: the {len(val_images)} images are parts of only {counted(len(val), 'group')}{shared}. "
+            "Whatever is chosen on them, such as the CRF's parameters, is chosen on few scenes."
         )
     if len(test) < test_blocks < len(test_images):
         texts.append(
             f"Intervals: the bootstrap draws {test_blocks} blocks of test images as if they were independent, but they "
-            f"are parts of {_counted(test, 'group')}.{_describe_length(blocks, longer)} No interval includes how much "
-            "scores could differ on other groups."
+            f"are parts of {counted(len(test), 'group')}.{_describe_length(blocks, longer)} No interval includes how "
+            "much scores could differ on other groups."
         )
-    if test_blocks < LEAST_BLOCKS:
+    if 1 < test_blocks < LEAST_BLOCKS:
         drawn = "blocks of test images" if test_blocks < len(test_images) else "test images"
         texts.append(f"Test images: the intervals rest on only {test_blocks} {drawn}, so they are rough.")
+    if test_blocks == 1:
+        texts.append("Test images: the split is one block, so how much scores could differ on others is not known.")
     return texts
 
 
@@ -84,53 +84,103 @@ def _describe_length(blocks: Blocks, longer: float | None) -> str:
             f"; the errors of {blocks.images_alike:.1f} images in a row resemble each other, but longer blocks would "
             "be too few."
         )
-    if longer:
-        texts.append(f" With blocks twice as long, standard errors of mIoU are {longer:.1f} times as large.")
+    if longer is not None and np.isfinite(longer):
+        change = "hardly change" if 0.95 < longer < 1.05 else f"are {longer:.1f} times as large"
+        texts.append(f" With blocks twice as long, standard errors of mIoU {change}.")
     return f" {''.join(texts)}"
 
 
 def _limit_of_backbones(models: Sequence[ModelResults]) -> list[str]:
-    backbones = by_value({model.name: model.backbone["name"] for model in models if model.backbone})
+    backbones = by_value({model.name: _backbone(model.backbone) for model in models})
+    without = backbones.pop(None, [])
     if len(backbones) > 1:
-        named = ", ".join(f"{name} ({listed(of_name)})" for name, of_name in backbones.items())
-        return [f"Backbones: models have different ones, so scores compare more than architectures: {named}."]
+        kinds = with_models({model.name: _backbone(model.backbone) or "none" for model in models})
+        return [f"Backbones: models have different ones, so scores compare more than architectures: {kinds}."]
     texts = []
     for name, of_name in backbones.items():
-        number, total = len(of_name), len(models)
-        share = f"all {total} models have {name}"
-        if number < total:
-            share = f"{number} of {total} models have {name}, the others have none"
-        texts.append(f"Backbone: {share}. An architecture that was made for a larger backbone may gain more from one.")
+        share = "every model has" if len(of_name) > 1 else f"{listed(of_name)} has"
+        if without:
+            share = f"all models but {listed(without)} have" if len(of_name) > 1 else f"only {listed(of_name)} has"
+        texts.append(f"Backbone: {share} {name}. An architecture that was made for a larger one may gain more from it.")
     return texts
 
 
-def _limit_of_schedules(models: Sequence[ModelResults], curves: Sequence[Curve]) -> list[str]:
-    epochs = by_value({model.name: model.settings["train"]["epochs"] for model in models if not model.epochs.empty})
+def _backbone(backbone: Mapping[str, str] | None) -> str | None:
+    if backbone is None:
+        return None
+    name, weights = backbone["name"], backbone["weights"]
+    return f"{name} without pretrained weights" if weights == "none" else f"{name} with {weights} weights"
+
+
+def _limit_of_schedules(networks: Sequence[ModelResults], curves: Sequence[Curve]) -> list[str]:
+    epochs = by_value({network.name: network.settings["train"]["epochs"] for network in networks})
     if not epochs:
         return []
-    if len(epochs) == 1:
-        (number,), (networks,) = epochs.keys(), epochs.values()
-        numbers = f"{number} epochs for {'the network' if len(networks) == 1 else f'all {len(networks)} networks'}"
-    else:
-        numbers = "; ".join(f"{number} epochs for {listed(networks)}" for number, networks in epochs.items())
-    return [f"Schedule: {numbers}. {_describe_progress(curves)}"]
+    numbers = "; ".join(f"{counted(number, 'epoch')} for {listed(of_number)}" for number, of_number in epochs.items())
+    if len(epochs) == 1 < len(networks):
+        (number,) = epochs
+        numbers = f"{counted(number, 'epoch')} for each of {len(networks)} networks"
+    is_repeated = any(len(network.seeds) > 1 for network in networks)
+    return [" ".join([f"Schedule: {numbers}.", *_describe_progress(curves, is_repeated=is_repeated)])]
 
 
-def _describe_progress(curves: Sequence[Curve]) -> str:
-    """Which models more epochs could improve: their last one is far better than any in the first three quarters."""
-    still = []
-    for curve in curves:
-        mean_iou = np.array(curve.mean_iou)
-        before = mean_iou[np.array(curve.epochs) <= 0.75 * curve.epochs[-1]]
-        if np.isfinite(before).any() and mean_iou[-1] - np.nanmax(before) > STILL_LEARNING:
-            still.append(curve.model)
-    if not still:
-        return "On validation images, no model gained much in the last quarter of its epochs."
-    return (
-        f"On validation images, {listed(still)} still gained more than {100 * STILL_LEARNING:g} points in the last "
-        "quarter of the epochs: longer training may change the order."
-    )
+def _describe_progress(curves: Sequence[Curve], *, is_repeated: bool) -> Iterator[str]:
+    """Which models more epochs could improve: their last one is far better than any in the first three quarters.
+
+    is_repeated: some models have several seeds; the curves are the first one's.
+    """
+    gains = {curve.model: _late_gain(curve) for curve in curves}
+    unknown = [model for model, gain in gains.items() if gain is None]
+    still = [model for model, gain in gains.items() if gain is not None and gain > STILL_LEARNING]
+    on = "On validation images, with the first seed," if is_repeated else "On validation images,"
+    points = f"more than {100 * STILL_LEARNING:g} points in the last quarter of its epochs"
+    if unknown:
+        yield f"The validation scores do not tell whether {listed(unknown)} would gain from longer training."
+    if still:
+        effect = "change the order" if len(curves) > 1 else "raise its score"
+        each = "" if len(still) == 1 else "each of "
+        yield f"{on} {each}{listed(still)} still gained {points}: longer training may {effect}."
+    elif len(unknown) < len(curves):
+        yield f"{on} {'no other' if unknown else 'no'} network gained {points}."
 
 
-def _counted(things: Collection[str], name: str) -> str:
-    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
+def _late_gain(curve: Curve) -> float | None:
+    """The last epoch's mean IoU minus the best of the first three quarters; None if one of the two is not known."""
+    mean_iou = np.array(curve.mean_iou)
+    before = mean_iou[np.array(curve.epochs) <= 0.75 * curve.epochs[-1]]
+    if not np.isfinite(before).any() or not np.isfinite(mean_iou[-1]):
+        return None
+    return float(mean_iou[-1] - np.nanmax(before))
+
+
+def _limit_of_settings(networks: Sequence[ModelResults]) -> list[str]:
+    differing = []
+    for name in networks[0].settings["train"] if networks else ():
+        values = {network.name: setting(network.settings["train"][name]) for network in networks}
+        if name not in (*SAID_ELSEWHERE, *NO_EFFECT) and len(set(values.values())) > 1:
+            differing.append(f"{name} {with_models(values)}")
+    if not differing:
+        return []
+    return [
+        f"Settings: networks were not trained alike, so scores compare more than architectures: {'; '.join(differing)}."
+    ]
+
+
+def _limit_of_resolution(models: Sequence[ModelResults]) -> list[str]:
+    scale = models[0].settings["samples"]["scale"]
+    if scale >= 1:
+        return []
+    return [f"Resolution: models see the images at {scale:g} of their size, so thin objects are harder to find."]
+
+
+def _limits_of_costs(models: Sequence[ModelResults]) -> list[str]:
+    trained, predicted = ({getattr(model, of)["machine"] for model in models} for of in ("training", "prediction"))
+    return [
+        f"Costs: models {did} on {len(machines)} machines, so {costs} can be compared only between models of the same "
+        "machine."
+        for machines, did, costs in (
+            (trained, "were trained", "training times"),
+            (predicted, "predicted", "latencies and memory"),
+        )
+        if len(machines) > 1
+    ]

@@ -15,6 +15,16 @@ def by_value(values: Mapping[str, Any]) -> dict[Any, list[str]]:
     return dict(sorted(models.items(), key=lambda item: -len(item[1])))
 
 
+def with_models(values: Mapping[str, str]) -> str:
+    """Each value and its models, the commonest value first: `40 (unet and fcn_8s), 80 (pspnet)`."""
+    return ", ".join(f"{value} ({listed(models)})" for value, models in by_value(values).items())
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 image` or `2 images`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def listed(names: Sequence[str]) -> str:
     """`a, b and c`; of many, the first ones and how many more."""
     if len(names) > MOST_NAMED:
@@ -24,11 +34,21 @@ def listed(names: Sequence[str]) -> str:
 
 
 def describe_trainings(num_trainings: Mapping[str, int]) -> str:
-    """How often each model was trained, which is by the number of its seeds."""
+    """How often each model was trained, which is by the number of its seeds, and which trainings are compared."""
     models = by_value(num_trainings)
     once = models.pop(1, [])
     if not models:
-        return "Each model was trained once, so how much scores differ between trainings is not known."
+        trained = "Each model" if len(once) > 1 else listed(once)
+        return f"{trained} was trained once, so how much scores differ between trainings is not known."
+    if not once and len(models) == 1:
+        ((number, repeated),) = models.items()
+        trained = "Each model" if len(repeated) > 1 else listed(repeated)
+        return f"{trained} was trained {number} times with different seeds. Scores are means over the trainings."
     several = ", ".join(f"{listed(repeated)} {number} times" for number, repeated in models.items())
-    others = ", the others once" if once else ""
-    return f"Trained with different seeds: {several}{others}. Scores are means over trainings."
+    others = f", {'the others' if len(once) > 1 else listed(once)} once" if once else ""
+    compared = min(num_trainings.values())
+    first = "the first training" if compared == 1 else f"the first {compared} trainings"
+    return (
+        f"Trained with different seeds: {several}{others}. All models are compared by {first}; the further ones tell "
+        "how much trainings differ."
+    )

@@ -23,6 +23,7 @@ from segbench.report.drawing.charts import (
     width_axis,
 )
 from segbench.report.drawing.pictures import photo_url, sheet_url
+from segbench.report.pages.claims import describe_verdicts
 from segbench.report.table.claims import Verdict
 from segbench.report.table.columns import best_scores, class_columns, columns_for, group_columns, records
 from segbench.report.table.content import SIGNIFICANT, Page, ScoredImage
@@ -86,6 +87,9 @@ def _context(page: Page) -> dict[str, Any]:
         "boundary": _boundary(page),
         "differences": _differences(page),
         "significant": SIGNIFICANT,
+        "has_absent_class": any(finite(iou) is None for entry in page.entries for iou in entry.class_iou),
+        "has_judged_scores": any(finding.has_interval for finding in page.findings),
+        "verdicts_note": " ".join(describe_verdicts(page.findings)),
         "verdicts": [
             (verdict, count)
             for verdict in get_args(Verdict)

@@ -4,40 +4,65 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segbench.datasets.prepared import Prepared
-from segbench.report.pages.listing import by_value, listed
+from segbench.report.pages.listing import by_value, counted, listed
+from segbench.report.table.numbers import setting
 from segbench.report.table.results import ModelResults
+from segbench.scoring.blocks import Blocks
 
 
-def protocol(dataset: str, data: Prepared, models: Sequence[ModelResults]) -> dict[str, str]:
-    """The settings as the stages recorded them. Where models differ, each value is followed by its models."""
-    trainings = [model.training for model in models]
-    versions = {", ".join(f"{name} {number}" for name, number in t["versions"].items()) for t in trainings}
-    commits = {each["commit"] for training in trainings for each in training["trainings"]}
-    blocks = len({row.block for row in data.split("test")})
-    by_epochs = [model for model in models if not model.epochs.empty]
+def protocol(
+    dataset: str, data: Prepared, models: Sequence[ModelResults], *, blocks: Blocks, num_compared: int = 1,
+    others: Sequence[str] = (),
+) -> dict[str, str]:  # fmt: skip
+    """The settings as the stages recorded them. Where models differ, each value is followed by its models.
 
-    def of_training(show: Callable[[dict[str, Any]], str]) -> str:
-        return _shared({model.name: show(model.settings["train"]) for model in by_epochs})
+    blocks: which test images the intervals take as one; num_compared: trainings of each model, which scores are means
+    over; others: the names of other programs' predictions.
+    """
+    num_train = len(data.split("train"))
+    networks = [model for model in models if not model.epochs.empty]
+    on_backbones = [network for network in networks if network.backbone]
+
+    def of_training(show: Callable[[dict[str, Any]], str], *, of: Sequence[ModelResults] = networks) -> str:
+        return _shared({network.name: show(network.settings["train"]) for network in of})
 
     lines = {
         "dataset": f"{dataset}, fingerprint {data.fingerprint}",
-        "scores": "one confusion matrix over the test split, whole images at their own size, no test-time augmentation",
-        "intervals": f"95 %, studentised bootstrap over {blocks} blocks of {len(data.split('test'))} test images",
+        "scores": _scores(num_compared),
+        "intervals": _intervals(blocks, num_images=len(data.split("test"))),
         "network input": _shared({model.name: _network_input(model.settings["samples"]) for model in models}),
         "backbone": _shared({model.name: _backbone(model) for model in models}),
-        "schedule": of_training(_schedule),
-        "search": _shared({model.name: _search(model.training["search"]) for model in by_epochs}),
-        "loss": of_training(lambda train: " + ".join(f"{weight:g} {name}" for name, weight in train["loss"].items())),
+        "schedule": of_training(lambda train: _schedule(train, num_train=num_train)),
+        "backbone's lr": of_training(lambda train: f"{train['backbone_lr_factor']:g} of lr", of=on_backbones),
+        "search": _shared({model.name: _search(model.training["search"]) for model in networks}),
+        "loss": of_training(lambda train: setting(train["loss"])),
         "class weights": of_training(lambda train: train["class_weights"]),
         "rare-class sampling": of_training(lambda train: f"{100 * train['rare_class_sampling']:g} % of the samples"),
         "checkpoint": of_training(lambda train: train["checkpoint"]),
-        "precision": of_training(lambda train: f"training {train['precision']}, prediction float32"),
+        "precision": of_training(lambda train: f"{train['precision']} while training"),
+        "prediction": "whole images, float32, no test-time augmentation",
         "seeds": _shared({m.name: ", ".join(map(str, m.settings["train"]["seeds"])) for m in models}),
-        "trained at commit": "; ".join(sorted(commits)),
-        "machine": "; ".join(sorted({training["machine"] for training in trainings})),
-        "versions": "; ".join(sorted(versions)),
+        "trained at commit": _shared({model.name: _commits(model) for model in models}),
+        "machine": _shared({model.name: _machine(model) for model in models}),
+        "versions": _shared({model.name: _versions(model) for model in models}),
+        "other programs": f"only the label maps are known of {listed(others)}" if others else "",
     }
     return {what: value for what, value in lines.items() if value}
+
+
+def _scores(num_compared: int) -> str:
+    matrix = "one confusion matrix over the test split"
+    if num_compared > 1:
+        matrix += f" for each of {num_compared} trainings, and the mean of their scores"
+    return f"{matrix}; label maps at the images' own size"
+
+
+def _intervals(blocks: Blocks, *, num_images: int) -> str:
+    images = counted(num_images, "test image")
+    if blocks.number == 1:
+        return f"not known from one block of {images}"
+    drawn = images if blocks.number == num_images else f"{blocks.number} blocks of {images} in all"
+    return f"95 %, studentised bootstrap over {drawn}"
 
 
 def _network_input(samples: dict[str, Any]) -> str:
@@ -50,10 +75,25 @@ def _backbone(model: ModelResults) -> str:
     return f"{model.backbone['name']}, weights {model.backbone['weights']}" if model.backbone else "none"
 
 
-def _schedule(train: dict[str, Any]) -> str:
-    batch = f"batch {train['batch_size']}{' per device' if train['devices'] != 1 else ''}"
-    rates = f"lr {train['lr']:g} (backbone {train['backbone_lr_factor']:g} of it)"
-    return f"{train['epochs']} epochs, {batch}, {train['optimizer']}, {rates}"
+def _schedule(train: dict[str, Any], *, num_train: int) -> str:
+    """num_train: of images. A device's batch is no larger than its share of them."""
+    devices = train["devices"]
+    size = train["batch_size"] if devices == "auto" else min(train["batch_size"], num_train // devices)
+    batch = f"batch {size}{' per device' if devices != 1 else ''}"
+    return f"{counted(train['epochs'], 'epoch')}, {batch}, {train['optimizer']}, lr {train['lr']:g}"
+
+
+def _commits(model: ModelResults) -> str:
+    return ", ".join(sorted({training["commit"] for training in model.training["trainings"]}))
+
+
+def _machine(model: ModelResults) -> str:
+    trained, predicted = model.training["machine"], model.prediction["machine"]
+    return trained if trained == predicted else f"{trained} for training, {predicted} for prediction"
+
+
+def _versions(model: ModelResults) -> str:
+    return ", ".join(f"{name} {number}" for name, number in model.training["versions"].items())
 
 
 def _search(search: dict[str, Any] | None) -> str:

@@ -10,6 +10,8 @@ def sliding_markdown(results: Mapping[str, Any] | None, *, dataset: str) -> str:
     """The page. results: the `training` and `prediction` reports of sliding_window; None: not in the benchmark."""
     if results is None:
         return "sliding_window is not in the benchmark.\n"
+    first, *others = results["training"]["trainings"]
+    seed = f", with the first seed, {first['seed']}" if others else ""
     forms, patch_px = results["prediction"]["forms"], results["training"]["settings"]["model"]["patch_px"]
     rows = [
         [
@@ -23,8 +25,8 @@ def sliding_markdown(results: Mapping[str, Any] | None, *, dataset: str) -> str:
         for form in forms
     ]  # fmt: skip
     header = [
-        "Stride (px)", "Positions", "Slid (ms)", "Convolutional (ms)", "Times faster", "Slid (GMAC)",
-        "Convolutional (GMAC)", "Times fewer", "Largest score difference", "Same class %",
+        "Stride (px)", "Positions", "Slid (ms)", "Convolutional (ms)", "Ratio of times", "Slid (GMAC)",
+        "Convolutional (GMAC)", "Ratio of GMAC", "Largest score difference", "Same class %",
     ]  # fmt: skip
     lines = [
         f"# Sliding window and convolution on {dataset}",
@@ -36,8 +38,9 @@ def sliding_markdown(results: Mapping[str, Any] | None, *, dataset: str) -> str:
         *table(header, rows, left=0),
         "",
         "Times are medians of several runs in float32; the two forms run in turn. GMAC: thousand million "
-        f"multiply-adds. The largest score is {max(form['largest_score'] for form in forms):.1f}. "
+        "multiply-adds. Ratios: slid to convolutional. "
+        f"The largest score, without its sign, is {max(form['largest_score'] for form in forms):.1f}. "
         f"Machine: {results['prediction']['machine']}. "
-        "Trained by the protocol of [the table](benchmark.md).",
+        f"Trained by the protocol of [the table](benchmark.md){seed}.",
     ]
     return "\n".join(lines) + "\n"

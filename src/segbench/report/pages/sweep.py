@@ -12,7 +12,7 @@ from segbench.report.table.numbers import MISSING, percent
 FINISHED = (None, "Success")
 """None: of an experiment that ran in the workspace."""
 UNSET = (None, "None")
-NO_CHANGE = "(nothing else)"
+NO_CHANGE, NO_OTHER_CHANGE = "(nothing)", "(nothing else)"
 
 
 def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequence[str]) -> str:
@@ -41,8 +41,10 @@ def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Se
     trained_by_all = pd.DataFrame(scores).dropna(axis="columns")
     if trained_by_all.empty:
         raise InputError(f"no model was trained on {dataset} by all experiments; dvc exp remove those that differ")
+    left_out = sorted({model for of_row in scores for model in of_row} - set(trained_by_all))
     common = _in_all(changes) if len(changes) > 1 else []
-    changed = [", ".join(change for change in of_row if change not in common) or NO_CHANGE for of_row in changes]
+    unchanged = NO_OTHER_CHANGE if common else NO_CHANGE
+    changed = [", ".join(change for change in of_row if change not in common) or unchanged for of_row in changes]
     results = trained_by_all.assign(Mean=trained_by_all.mean(axis="columns"), Changed=changed)
     results = results.set_index("Changed").sort_values("Mean", ascending=False, kind="stable")
     in_all = [*_in_all(settings), *common]
@@ -51,7 +53,8 @@ def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Se
         f"# Sweep of {dataset}",
         "",
         "Changes in params.yaml, and mIoU (%) on the validation split after training. The best mean comes first.",
-        *([f"All experiments: {', '.join(in_all)}."] if in_all else []),
+        *([f"{'All experiments' if len(scores) > 1 else 'The experiment'}: {', '.join(in_all)}."] if in_all else []),
+        *([f"Left out, since not every experiment trained them: {', '.join(left_out)}."] if left_out else []),
         "",
         *table(["Changed", *results], cells, left=1),
         "",

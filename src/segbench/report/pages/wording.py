@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
-from segbench.report.pages.listing import listed
-from segbench.report.table.comparison import sizes_of
+from segbench.report.pages.listing import counted, listed
+from segbench.report.table.comparison import Comparison, sizes_of
 from segbench.report.table.content import SIGNIFICANT, Entry
 from segbench.report.table.numbers import MISSING, percent, percent_range, points
 from segbench.report.table.results import ModelResults
@@ -14,8 +14,6 @@ from segbench.scoring.intervals import Difference, Pair
 from segbench.scoring.metrics import SHORT_NAMES
 
 NOTES = (
-    "Intervals: how much the scores could differ on other test images (95 %). Images that resemble each other, such as "
-    "neighbouring frames of a video, are resampled together. Differences between trainings are not included.",
     "Each model's latency and training time were measured in a separate run, so small differences are chance on a "
     "machine that also does other work.",
 )
@@ -23,46 +21,103 @@ NOTES = (
 
 def describe_dataset(dataset: str, data: Prepared) -> str:
     """What the dataset is, in a sentence."""
-    counts = ", ".join(f"{len(data.split(split))} {split}" for split in SPLITS)
-    sizes = sizes_of(data.split("test"))
-    return f"{dataset}: {counts} images of {sizes} px, {len(data.classes)} classes. All scores are of the test images."
+    *others, (_, num_test) = ((split, len(data.split(split))) for split in SPLITS)
+    counts = ", ".join([*(f"{number} {split}" for split, number in others), counted(num_test, "test image")])
+    classes = f"{len(data.classes)} {'class' if len(data.classes) == 1 else 'classes'}"
+    return f"{dataset}: {counts} of {sizes_of(data.rows)} px, {classes}. The table's scores are of the test split."
 
 
-def summarise(entries: Sequence[Entry], differences: Mapping[Pair, Difference]) -> str:
-    """The best of the models as published, and which others cannot be told apart from it."""
-    published = [entry for entry in entries if entry.as_in_paper]
+def describe_intervals(found: Comparison, *, num_images: int) -> str:
+    """What the intervals say, how the test images are resampled, and what is due to the seeds of trainings."""
+    if found.blocks.number == 1:
+        return (
+            "Intervals: not known, since the test split is one block. They are shown from the lowest possible value to "
+            "the highest."
+        )
+    repeated = list(dict.fromkeys(entry.model for entry in found.entries if entry.seed_spread is not None))
+    causes = "on other test images" + (" and after trainings with other seeds" if repeated else "")
+    texts = [f"Intervals: how much the scores could differ {causes} (95 %)."]
+    if found.blocks.number < num_images:
+        texts.append("Images of one block, such as neighbouring frames of a video, are resampled together.")
+    if not repeated:
+        return " ".join([*texts, "Differences between trainings are not included."])
+    shares = [entry.training_share for entry in found.entries if entry.training_share]
+    if shares:
+        least, most = (f"{100 * share:.0f}" for share in (min(shares), max(shares)))
+        part = f"{least} %" if least == most else f"{least} to {most} %"
+        texts.append(f"The seeds make up {part} of the squared standard error of mIoU.")
+    trained_once = {entry.model for entry in found.entries if entry.training_share and entry.seed_spread is None}
+    if trained_once:
+        texts.append(f"How much they matter is known from {listed(repeated)}, and taken to be the same for the others.")
+    return " ".join(texts)
+
+
+def describe_first_seeds(num_trainings: Mapping[str, int]) -> str:
+    """What reports show of the first of several trainings; empty if each model was trained once."""
+    repeated = [model for model, number in num_trainings.items() if number > 1]
+    if not repeated:
+        return ""
+    return (
+        f"Of {listed(repeated)}, the page shows the learning curve, the label maps and the scores of single images of "
+        "the first seed. The CRF's parameters were chosen with that seed too."
+    )
+
+
+def summarise(found: Comparison) -> str:
+    """The best of the models as published, and which others cannot be told apart from it.
+
+    A single set of predictions among means over several trainings is not ranked, and cannot be the best.
+    """
+    published = [entry for entry in found.entries if entry.as_in_paper and entry.rank]
     best = max(published, key=lambda entry: entry.mean_iou.value)
     interval = percent_range(best.mean_iou.low, best.mean_iou.high)
-    leader = f"{best.label} has the highest mIoU, {percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval}]"
-    alike = {
+    score = f"{percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval}]"
+    if len(published) == 1:
+        return f"As published, {best.label} has an mIoU of {score}."
+    leader = f"{best.label} has the highest mIoU, {score}"
+    near = _alike(best, published, found.differences)
+    with_longer_blocks = _alike(best, published, found.differences_with_longer_blocks)
+    depends = [name for name in with_longer_blocks if name not in near]
+    sentence = f"Each model as published: {leader}, significantly higher than that of any other."
+    if near:
+        sentence = f"Each model as published: {leader}; the test split cannot tell it apart from {listed(near)}."
+    if depends:
+        either = " either" if near else ""
+        sentence += (
+            f" With blocks of test images twice as long, it cannot be told apart from {listed(depends)}{either}."
+        )
+    return sentence
+
+
+def _alike(best: Entry, others: Sequence[Entry], differences: Mapping[Pair, Difference]) -> list[str]:
+    """The labels of entries whose difference from the best is not significant."""
+    pairs = {
         frozenset((pair.first, pair.second))
         for pair, difference in differences.items()
         if difference.adjusted_p_value >= SIGNIFICANT
     }
-    near = [entry.label for entry in published if frozenset((best.label, entry.label)) in alike]
-    if near:
-        return f"Each model as published: {leader}; these test images cannot tell it apart from {listed(near)}."
-    if len(published) > 1:
-        return f"Each model as published: {leader}, significantly higher than that of every other."
-    return f"{leader}."
+    return [entry.label for entry in others if frozenset((best.label, entry.label)) in pairs]
 
 
 def describe_averaging(entries: Sequence[Entry]) -> str:
-    """How many classes the means include."""
-    counts = sorted({entry.num_classes_averaged for entry in entries})
-    total = len(entries[0].class_iou)
-    if counts == [total]:
-        return f"Means over classes include all {total} classes."
+    """How many classes the means include: that of accuracies leaves out a class that is only predicted."""
+    total, num_averaged = len(entries[0].class_iou), [entry.num_classes_averaged for entry in entries]
+    confusion = entries[0].confusion
+    num_true = int(confusion.any(axis=1).sum()) if confusion is not None else min(num_averaged)
+    if num_true == total:
+        return "Means over classes include every class."
+    least, most = min(num_averaged), max(num_averaged)
+    num_included = f"{least}" if least == most else f"{least} to {most}"
     return (
-        f"Means over classes include {' to '.join(map(str, counts))} of {total} classes: those with a pixel in the "
-        "test images or in the prediction."
+        f"Means over classes do not include all {total}. mIoU and mDice are of the classes with a pixel in the test "
+        f"images or in the prediction: {num_included}. mAcc is of those with a pixel in the test images: {num_true}."
     )
 
 
 def describe_test_images(data: Prepared) -> str:
     """How the page's test images are ordered, and how they were chosen."""
     rows, shown = data.split("test"), pictured(data)
-    texts = ["They are ordered by their own mean IoU, averaged over all entries."]
+    texts = ["Their order is that of their own mean IoU, averaged over all entries."] if len(rows) > 1 else []
     if len(shown) < len(rows):
         texts.append(f"Candidates are {len(shown)} evenly spaced test images.")
     if any(max(row.height_px, row.width_px) > MAX_SIDE_PX for row in shown):
@@ -87,8 +142,10 @@ def describe_crf_choices(models: Sequence[ModelResults]) -> str:
     """The images on which the parameters were chosen, the score, and the parameters' units."""
     search = models[0].crf
     (short,) = (short for short, name in SHORT_NAMES.items() if name == search["objective"])
-    return (
-        f"The parameters with the highest {short} on {search['num_images']} validation images, and the gain there; "
-        f"{MISSING}: no parameters improve it, so the CRF is left out. Units of sigmas: xy in fractions of the image's "
-        "diagonal, rgb in grey levels."
-    )
+    images = counted(search["num_images"], "validation image")
+    shown = f"the parameters with the highest {short} of all that were tried on {images}"
+    texts = [f"The table has {shown}, and the gain of {short} there."]
+    if useless := [model.name for model in models if not model.crf["chosen"]]:
+        texts.append(f"{MISSING}: none raised it, so the CRF leaves the label maps of {listed(useless)} as they are.")
+    texts.append("Units of sigmas: xy in fractions of the image's diagonal, rgb in grey levels.")
+    return " ".join(texts)

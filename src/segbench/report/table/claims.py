@@ -66,6 +66,11 @@ class Finding:
     verdict: Verdict
     with_longer_blocks: Verdict | None = None
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether the verdict is by the interval of a difference, as that of scores is and that of costs is not."""
+        return self.verdict != "not run" and self.difference.endswith("]")
+
 
 def judge_scores(
     counts: Mapping[str, ClassPixels],
@@ -119,7 +124,11 @@ def _what_is_missing(
     for name in (claim.first, claim.second):
         if name not in counts:
             return f"{name} is not in the benchmark"
-    return "" if classes[claim.measure] else "params.yaml names no such classes"
+    of_measure = list(classes[claim.measure])
+    if not of_measure:
+        return "params.yaml names no such classes"
+    has_pixels = counts[claim.first].true[:, of_measure].any()
+    return "" if has_pixels else "the test images have no pixel of these classes"
 
 
 def _verdict(difference: Interval) -> Verdict:
@@ -137,6 +146,9 @@ def _atrous_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     says, measure = "Atrous convolution keeps resolution at no parameter cost", "parameters of the backbone"
     if not {"deeplab_v1", "fcn_32s"} <= results.keys():
         return Finding(says, measure, "deeplab_v1", "fcn_32s", "not both in the benchmark", "not run")
+    first, second = (results[name]["training"]["settings"]["backbone"]["name"] for name in ("deeplab_v1", "fcn_32s"))
+    if first != second:
+        return Finding(says, measure, "deeplab_v1", "fcn_32s", f"they have {first} and {second}", "not run")
     atrous, coarse = (results[name]["training"]["backbone_parameters"] for name in ("deeplab_v1", "fcn_32s"))
     times = results["deeplab_v1"]["prediction"]["latency_ms"] / results["fcn_32s"]["prediction"]["latency_ms"]
     difference = f"{atrous - coarse:+,}; an image takes {times:.1f} times as long"
@@ -156,6 +168,6 @@ def _sliding_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
         f"ms, one position every {finest['stride']} px",
         f"convolutional {finest['convolutional_ms']:.1f}",
         f"slid {finest['slid_ms']:.1f}",
-        f"{times:.0f} times faster; scores differ by {finest['largest_difference']:.0e} at most",
+        f"{times:.1f} times as fast; scores differ by {finest['largest_difference']:.0e} at most",
         "holds" if is_same and times > 1 else "does not hold",
     )

@@ -116,7 +116,8 @@ def _published(name: str) -> Callable[[Entry], Value]:
 
 
 MODEL = Column(
-    "model", lambda entry: entry.model, "Model", explanation='with "+ CRF", a dense CRF refines the label maps',
+    "model", lambda entry: entry.model, "Model",
+    explanation='with "+ CRF", a dense CRF refines the label maps, unless no CRF helped on validation images',
     readers=ALL, show=_label, beside=("crf",), kind="text",
 )  # fmt: skip
 COLUMNS: tuple[Column, ...] = (
@@ -124,7 +125,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("crf", lambda entry: "on" if entry.crf else "off"),
     Column(
         "as_in_paper", lambda entry: entry.as_in_paper, "As published",
-        explanation="DeepLab v1 and v2 with a CRF, the others without one; other programs' predictions as they are",
+        explanation="with a CRF where the paper has one (DeepLab v1 and v2), otherwise without; other programs' "
+        "predictions as they are",
         readers={"markdown"}, show=_yes, kind="flag",
     ),
     Column(
@@ -139,7 +141,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     *_score("mDice", "mean over classes of Dice"),
     *_score("mAcc", "mean over classes of the share of their pixels that are right", readers=REPORTS),
-    *_score("aAcc", "share of all pixels that are right"),
+    *_score("aAcc", "share of all labelled pixels that are right"),
     Column("num_classes_averaged", lambda entry: entry.num_classes_averaged),
     Column(
         "mIoU_seed_spread", lambda entry: entry.seed_spread, "Seed spread", unit="%",
@@ -157,7 +159,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "multiply_adds", _cost("multiply_adds"), "GMAC",
-        explanation="thousand million multiply-adds for one image, without the CRF",
+        explanation="thousand million multiply-adds for the first test image, without the CRF",
         readers=REPORTS, show=lambda count: f"{count / 1e9:.2f}",
     ),
     Column(
@@ -167,20 +169,21 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "peak_memory_mib", _cost("peak_memory_mib"), "Memory", unit="MiB",
-        explanation="peak while predicting, without the CRF",
+        explanation="peak while predicting, of the GPU if there is one, else of the program; without the CRF",
         readers={"page", "markdown"}, show=lambda mib: f"{mib:.0f}",
     ),
     Column(
         "training_images_per_second", _cost("training_images_per_second"), "Training", unit="images/s",
-        explanation="speed of training", readers={"page"}, show=lambda speed: f"{speed:.1f}", first="descending",
+        explanation="while training", readers={"page"}, show=lambda speed: f"{speed:.1f}", first="descending",
     ),
     Column(
-        "training_seconds", _cost("training_seconds"), "Training time", explanation="of one training",
+        "training_seconds", _cost("training_seconds"), "Training time",
+        explanation="of one training, the median over seeds",
         readers={"page", "markdown", "readme"}, show=duration,
     ),
     Column(
         "is_on_front", lambda entry: entry.is_on_front, "Front",
-        explanation="on the Pareto front: nothing else is both more accurate and faster",
+        explanation="on the Pareto front: nothing else of known latency is both more accurate and faster",
         readers={"page", "markdown"}, show=_yes, kind="flag", first="descending",
     ),
     Column(

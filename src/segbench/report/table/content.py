@@ -191,6 +191,11 @@ class Page:
         return tuple(dict.fromkeys([entry.model for entry in self.entries] + [curve.model for curve in self.curves]))
 
     @property
+    def has_repeated_trainings(self) -> bool:
+        """Whether a model was trained with several seeds."""
+        return any(entry.seed_spread is not None for entry in self.entries)
+
+    @property
     def crf_differences(self) -> dict[str, Difference]:
         """By model, its mIoU with the CRF minus that without."""
         return {

@@ -1,6 +1,7 @@
 """Numbers as a person reads them."""
 
 from math import isfinite
+from typing import Any
 
 MISSING = "\N{EN DASH}"
 
@@ -35,6 +36,16 @@ def points_range(low: float, high: float) -> str:
 def probability(value: float) -> str:
     """A p value with three decimals; below what they can show, as less than that."""
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def setting(value: Any) -> str:
+    """A value of params.yaml: numbers without trailing zeros, weights by name as a sum."""
+    match value:
+        case dict():
+            return " + ".join(f"{weight:g} {name}" for name, weight in value.items())
+        case float():
+            return f"{value:g}"
+    return str(value)
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from segbench.params.models import section_of
 from segbench.report.drawing.pictures import read_contact_sheet, reduced_label_map
 from segbench.report.table.comparison import Contender
 from segbench.report.table.content import Costs, Curve, Published
+from segbench.report.table.numbers import setting
 from segbench.scoring.counts import SplitCounts, predicted_label_map, read_counts
 
 LABEL_MAPS = {"off": "label_maps.png", "on": "label_maps_crf.png"}
@@ -84,7 +85,7 @@ class ModelResults:
 
         published: the paper's figure, which stands beside the one of the two that the paper has.
         """
-        deviations = tuple(f"{name} {value}" for name, value in self.training["deviations"].items())
+        deviations = tuple(f"{name} {setting(value)}" for name, value in self.training["deviations"].items())
         found = []
         for crf, counts in self.counts.items():
             as_in_paper = self.ends_with_crf == (crf == "on")

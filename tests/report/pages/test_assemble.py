@@ -1,0 +1,113 @@
+"""What a whole report says of models that differ in nearly everything, and of models that differ in nothing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segbench.datasets.prepared import Prepared
+from segbench.labels import Classes
+from segbench.report.pages.assemble import assemble_page
+from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown
+from segbench.report.table.comparison import Contender
+from segbench.report.table.content import Costs, Page
+from segbench.report.table.results import ModelResults
+from segbench.scoring.counts import SplitCounts
+from tests.report.sample_results import a_model, row
+from tests.scoring.population import split_counts
+
+CLASSES = Classes.of([("road", (0, 0, 0)), ("pole", (9, 9, 9)), ("nowhere", (99, 9, 9))])
+NUM_IMAGES = 12
+
+
+def prepared() -> Prepared:
+    rows = [
+        row(split, str(index), group=f"{split}{index}", block=f"{split}{index}")
+        for split in ("train", "val", "test")
+        for index in range(NUM_IMAGES)
+    ]
+    return Prepared(Path(), CLASSES, fingerprint="f00d", rows=tuple(rows))
+
+
+def counts(*, num_seeds: int, right: int) -> SplitCounts:
+    """Of 100 pixels of each of two classes, about `right` are found; the third class has none."""
+    rng = np.random.default_rng(right)
+    confusions = np.zeros((num_seeds, NUM_IMAGES, 3, 3), np.int64)
+    for true_class in (0, 1):
+        found = rng.binomial(100, right / 100, (num_seeds, NUM_IMAGES))
+        confusions[..., true_class, true_class], confusions[..., true_class, 1 - true_class] = found, 100 - found
+    return split_counts(confusions, near_boundaries=confusions.sum(axis=1)[:, np.newaxis])
+
+
+def page_of(models: Sequence[ModelResults], *, others: Sequence[str] = ()) -> Page:
+    contenders = []
+    for place, model in enumerate(models):
+        costs = Costs(1000, 10**9, 10.0 + place, 700.0, 50.0, 60.0)
+        deviations = tuple(f"{name} {value}" for name, value in model.training["deviations"].items())
+        for crf in (False, True):
+            found = counts(num_seeds=len(model.seeds), right=70 + 3 * place + crf)
+            contenders.append(
+                Contender(model.name, crf, found, as_in_paper=not crf, costs=costs, deviations=deviations)
+            )
+    contenders += [Contender(name, False, counts(num_seeds=1, right=60), is_trained=False) for name in others]
+    return assemble_page("streets", prepared(), models, contenders, findings=[], boundary_widths_px=[1.0])
+
+
+def worst_models() -> list[ModelResults]:
+    still = pd.DataFrame({"seed": [0] * 4, "epoch": [1, 2, 3, 4], "val_mean_iou": [nan, 0.3, nan, 0.5]})
+    useless = {"score_without": 0.9, "chosen": None}
+    unet, window = a_model("unet", seeds=(0, 1, 2)), a_model("window", backbone="none", seeds=(0,))
+    return [
+        replace(unet, epochs=still, crf=unet.crf | useless),
+        a_model("fcn_8s", seeds=(0,), epochs=1, train={"lr": 0.5, "batch_size": 4}, deviations={"lr": 0.5}),
+        a_model("pspnet", seeds=(5, 6), machine="two", predicted_on="a GPU", commit="facade", weights="none"),
+        window,
+        a_model("clusters", seeds=(0,), backbone="none", epochs=0),
+    ]
+
+
+TOLD = (
+    "on other test images and after trainings with other seeds (95 %). The seeds make up",
+    "How much they matter is known from pspnet and unet, and taken to be the same for the others.",
+    "Of unet and pspnet, the page shows the learning curve, the label maps and the scores of single images of the",
+    "Trained with different seeds: unet 3 times, pspnet 2 times, the others once. All models are compared by the first",
+    "none raised it, so the CRF leaves the label maps of unet as they are.",
+    "- fcn_8s: lr 0.5",
+    "- window: backbone none",
+    "Backbones: models have different ones",
+    "Schedule: 40 epochs for unet, pspnet and window; 1 epoch for fcn_8s. The validation scores do not tell whether",
+    "unet still gained more than 2 points",
+    "Settings: networks were not trained alike, so scores compare more than architectures: batch_size 8 (unet, pspnet",
+    "Costs: models were trained on 2 machines",
+    "Costs: models predicted on 2 machines",
+    "only the label maps are known of theirs",
+    "c0ffee; pspnet: facade",
+)
+
+
+@pytest.mark.parametrize("sentence", TOLD)
+def test_a_report_tells_what_its_models_do_not_share(sentence: str) -> None:
+    assert sentence in benchmark_markdown(page_of(worst_models(), others=["theirs"]))
+    assert sentence not in benchmark_markdown(page_of([a_model("unet", seeds=(0,)), a_model("fcn_8s", seeds=(0,))]))
+
+
+def test_a_paper_is_told_the_same() -> None:
+    latex = benchmark_latex(page_of(worst_models(), others=["theirs"]))
+    for text in (
+        "unet 3 times, pspnet 2 times, the others once. All models are compared by the first training",
+        "Other programs: only the label maps are known of theirs.",
+        r"fcn\_8s lr 0.5",
+    ):
+        assert text in latex
+
+
+def test_a_report_on_one_model_does_not_speak_of_several() -> None:
+    text = benchmark_markdown(page_of([a_model("unet", seeds=(0,))]))
+    assert "As published, unet has an mIoU of" in text
+    assert "highest mIoU" not in text.partition("| Model")[0]
+    for plural in ("all 1", "1 models", "1 networks", "each of", "every model", "the others", "Each model was"):
+        assert plural not in text
