@@ -1,4 +1,4 @@
-"""Label maps, without and with the CRF -> one confusion matrix per image, and the metrics of the test split."""
+"""Label maps, without and with the CRF -> pixel counts per image, and the metrics of the test split."""
 
 from pathlib import Path
 
