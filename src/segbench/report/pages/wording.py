@@ -143,8 +143,8 @@ def describe_crf_choices(models: Sequence[ModelResults]) -> str:
     search = models[0].crf
     (short,) = (short for short, name in SHORT_NAMES.items() if name == search["objective"])
     images = counted(search["num_images"], "validation image")
-    shown = f"the parameters with the highest {short} of all that were tried on {images}"
-    texts = [f"The table has {shown}, and the gain of {short} there."]
+    best = f"the parameters with the highest {short} of all that were tried on {images}"
+    texts = [f"Below are {best}, and the gain of {short} there."]
     if useless := [model.name for model in models if not model.crf["chosen"]]:
         texts.append(f"{MISSING}: none raised it, so the CRF leaves the label maps of {listed(useless)} as they are.")
     texts.append("Units of sigmas: xy in fractions of the image's diagonal, rgb in grey levels.")

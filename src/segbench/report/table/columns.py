@@ -174,7 +174,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "training_images_per_second", _cost("training_images_per_second"), "Training", unit="images/s",
-        explanation="while training", readers={"page"}, show=lambda speed: f"{speed:.1f}", first="descending",
+        explanation="speed of training, a median over epochs", readers={"page"}, show=lambda speed: f"{speed:.1f}",
+        first="descending",
     ),
     Column(
         "training_seconds", _cost("training_seconds"), "Training time",
