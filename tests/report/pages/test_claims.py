@@ -77,7 +77,7 @@ def test_intervals_are_corrected_for_the_claims_that_have_one(findings: list[Fin
     assert ("In brackets" in page) == any(finding.has_interval for finding in findings)
 
 
-SCORES, COSTS = "A claim about scores holds if its interval lies above zero", "A claim about costs is judged by its two"
+SCORES, COSTS = "A claim about scores holds if its interval lies above zero", "A claim about costs is judged by what"
 WHOLE = "A claim compares two whole models"
 
 

@@ -274,7 +274,7 @@ def test_verdicts_are_explained_as_they_were_reached() -> None:
     )
     costs = Finding("Atrous costs nothing", "parameters", "a 1", "b 1", "+0", "holds")
     text = text_of(replace(small_page(), findings=(costs,)))
-    assert "A claim about costs is judged by its two numbers alone." in text
+    assert "A claim about costs is judged by what was measured, without an interval." in text
     assert "In brackets: the 95 % interval" not in text and "A claim about scores" not in text
 
 

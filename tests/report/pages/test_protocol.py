@@ -100,9 +100,9 @@ def test_the_budget_of_a_search_is_told() -> None:
     ("num_images", "per_block", "expected"),
     [
         (4, 1, "95 %, studentised bootstrap over 4 test images"),
-        (6, 2, "95 %, studentised bootstrap over 3 blocks of 6 test images in all"),
-        (2, 2, "not known from one block of 2 test images"),
-        (1, 1, "not known from one block of 1 test image"),
+        (6, 2, "95 %, studentised bootstrap over 6 test images in 3 blocks"),
+        (2, 2, "not known, since 2 test images in one block cannot be resampled"),
+        (1, 1, "not known, since 1 test image in one block cannot be resampled"),
     ],
 )
 def test_intervals_are_over_what_was_resampled(num_images: int, per_block: int, expected: str) -> None:

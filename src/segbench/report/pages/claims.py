@@ -55,7 +55,7 @@ def describe_verdicts(findings: Sequence[Finding]) -> list[str]:
             "undecided if it contains zero. The intervals do not include differences between trainings."
         )
     if any(not finding.has_interval for finding in judged):
-        texts.append("A claim about costs is judged by its two numbers alone.")
+        texts.append("A claim about costs is judged by what was measured, without an interval.")
     if judged:
         texts.append("A claim compares two whole models, which may differ in more than the idea that it names.")
     return texts

@@ -60,8 +60,8 @@ def _scores(num_compared: int) -> str:
 def _intervals(blocks: Blocks, *, num_images: int) -> str:
     images = counted(num_images, "test image")
     if blocks.number == 1:
-        return f"not known from one block of {images}"
-    drawn = images if blocks.number == num_images else f"{blocks.number} blocks of {images} in all"
+        return f"not known, since {images} in one block cannot be resampled"
+    drawn = images if blocks.number == num_images else f"{images} in {blocks.number} blocks"
     return f"95 %, studentised bootstrap over {drawn}"
 
 
