@@ -73,7 +73,7 @@ def worst_models() -> list[ModelResults]:
 TOLD = (
     "on other test images and after trainings with other seeds (95 %). The seeds make up",
     "How much they matter is known from pspnet and unet, and taken to be the same for the others.",
-    "Of unet and pspnet, the page shows the learning curve, the label maps and the scores of single images of the",
+    "On the page, learning curves, label maps and scores of single images of unet and pspnet are those of the first",
     "Trained with different seeds: unet 3 times, pspnet 2 times, the others once. All models are compared by the first",
     "none raised it, so the CRF leaves the label maps of unet as they are.",
     "- fcn_8s: lr 0.5",

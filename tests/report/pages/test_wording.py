@@ -241,7 +241,7 @@ def test_intervals_say_what_they_include(
 def test_what_is_the_first_seeds_is_said_of_models_with_several() -> None:
     assert describe_first_seeds({"unet": 1, "fcn_8s": 1}) == ""
     text = describe_first_seeds({"unet": 3, "fcn_8s": 1})
-    assert text.startswith("Of unet, the page shows the learning curve,") and "of the first seed." in text
+    assert "of single images of unet are those of the first seed." in text
 
 
 FURTHER = "; the further ones tell how much trainings differ."

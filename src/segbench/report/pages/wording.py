@@ -58,8 +58,8 @@ def describe_first_seeds(num_trainings: Mapping[str, int]) -> str:
     if not repeated:
         return ""
     return (
-        f"Of {listed(repeated)}, the page shows the learning curve, the label maps and the scores of single images of "
-        "the first seed. The CRF's parameters were chosen with that seed too."
+        f"On the page, learning curves, label maps and scores of single images of {listed(repeated)} are those of the "
+        "first seed. The CRF's parameters were chosen with that seed too."
     )
 
 
