@@ -111,3 +111,9 @@ def test_a_report_on_one_model_does_not_speak_of_several() -> None:
     assert "highest mIoU" not in text.partition("| Model")[0]
     for plural in ("all 1", "1 models", "1 networks", "each of", "every model", "the others", "Each model was"):
         assert plural not in text
+
+
+@pytest.mark.parametrize(("num_seeds", "expected"), [((2, 3), 2), ((1, 3), 1)])
+def test_the_page_knows_how_many_trainings_are_compared(num_seeds: tuple[int, int], expected: int) -> None:
+    first, second = (tuple(range(number)) for number in num_seeds)
+    assert page_of([a_model("unet", seeds=first), a_model("fcn_8s", seeds=second)]).num_compared == expected

@@ -91,9 +91,23 @@ WHOLE = "A claim compares two whole models"
     ],
 )
 def test_verdicts_are_explained_as_they_were_reached(findings: list[Finding], expected: list[str]) -> None:
-    texts = describe_verdicts(findings)
+    texts = describe_verdicts(findings, repeated=[])
     assert [text.startswith(part) for text, part in zip(texts, expected, strict=True)] == [True] * len(expected)
     assert all(text in a_page(findings=findings) for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("num_trainings", "expected"),
+    [
+        ({"unet": 1, "fcn_32s": 1}, "The intervals do not include differences between trainings."),
+        ({"unet": 1, "fcn_32s": 3}, "The intervals include differences between trainings."),
+        ({"unet": 1, "elsewhere": 3}, "The intervals do not include differences between trainings."),
+    ],
+)
+def test_intervals_include_differences_between_trainings_where_these_are_known(
+    num_trainings: dict[str, int], expected: str
+) -> None:
+    assert expected in a_page(num_trainings=num_trainings)
 
 
 @pytest.mark.parametrize(

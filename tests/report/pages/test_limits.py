@@ -259,3 +259,12 @@ def test_models_that_still_learnt_are_named(curves: list[Curve], expected: str) 
 def test_the_curves_of_several_trainings_are_said_to_be_the_first_ones() -> None:
     text = limit("Schedule", [a_model(seeds=(0, 1))], curves=[LEVEL])
     assert "On validation images, with the first seed, no network gained" in text
+
+
+def test_values_that_a_search_found_for_each_network_are_not_a_difference_in_treatment() -> None:
+    def found(name: str, lr: float) -> ModelResults:
+        model = a_model(name, train={"lr": lr})
+        return replace(model, training=model.training | {"search": {"best": {"lr": lr}}})
+
+    assert not limit("Settings", [found("unet", 0.1), found("fcn_8s", 0.2)])
+    assert "lr 0.1 (unet), 0.01 (fcn_8s)" in limit("Settings", [found("unet", 0.1), a_model("fcn_8s")])

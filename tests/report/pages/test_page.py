@@ -230,8 +230,8 @@ def text_of(page: Page) -> str:
     return re.sub(r"\s+", " ", Structure(page_html(page)).text)
 
 
+COMPARED = ("split for each of 2 trainings, then the mean over them.", "The pixels of 2 trainings are added up.")
 REPEATED = (
-    "split for each training, then the mean over trainings.", "The pixels of all trainings of a model are counted.",
     "by epoch, of the first seed of each model.", "Label maps and scores are those of the first seed of each model.",
 )  # fmt: skip
 
@@ -244,6 +244,12 @@ def test_what_is_of_several_trainings_or_the_first_of_them_is_said_to_be() -> No
     for sentence in REPEATED:
         assert sentence in repeated and sentence not in once
     assert "confusion matrix over the whole test split." in once
+
+
+def test_what_is_of_all_trainings_that_are_compared_is_said_to_be() -> None:
+    for sentence in COMPARED:
+        assert sentence in text_of(replace(small_page(), num_compared=2))
+    assert not re.search(r"\d trainings", text_of(small_page()))
 
 
 def test_a_dash_is_explained_where_there_is_one() -> None:

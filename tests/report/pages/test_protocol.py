@@ -88,7 +88,7 @@ def test_the_budget_of_a_search_is_told() -> None:
     }  # fmt: skip
     searched, common = a_model("unet"), a_model("pspnet")
     searched = replace(searched, training={**searched.training, "search": search})
-    assert told(INDEPENDENT, [common])["search"] == "none: common values for all"
+    assert told(INDEPENDENT, [common])["search"] == "none"
     assert told(INDEPENDENT, [searched])["search"] == (
         "2 trials of 3 epochs for each network, judged by mIoU on the validation images (lr 0.1, 0.2; weight_decay as "
         "above, 0.0)"

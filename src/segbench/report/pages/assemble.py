@@ -56,6 +56,7 @@ def assemble_page(
         protocol=protocol(dataset, data, models, blocks=found.blocks, num_compared=found.num_compared, others=others),
         notes=tuple(note for note in notes if note),
         limits=limits(data, models, curves=curves, blocks=found.blocks, longer=longer),
+        num_compared=found.num_compared,
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),
         curves=curves,

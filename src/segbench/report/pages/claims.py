@@ -24,6 +24,7 @@ def claims_markdown(
         [finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference]
         for finding in findings
     ]
+    repeated = [model for model, number in num_trainings.items() if number > 1]
     lines = [
         f"# Claims of a lecture on semantic segmentation, judged on {dataset}",
         "",
@@ -35,8 +36,8 @@ def claims_markdown(
         f"[the table](benchmark.md). {describe_trainings(num_trainings)}",
         "",
         " ".join([
-            *_resampling(findings, num_images=num_images, num_blocks=num_blocks), *describe_verdicts(findings),
-            *_own_settings(results),
+            *_resampling(findings, num_images=num_images, num_blocks=num_blocks),
+            *describe_verdicts(findings, repeated=repeated), *_own_settings(results),
         ]),
         "",
         *(f"- {measure}: {', '.join(members) or 'no classes'}" for measure, members in classes.items()),
@@ -45,14 +46,20 @@ def claims_markdown(
     return "\n".join(lines) + "\n"
 
 
-def describe_verdicts(findings: Sequence[Finding]) -> list[str]:
-    """How the claims that were judged were judged."""
+def describe_verdicts(findings: Sequence[Finding], *, repeated: Sequence[str]) -> list[str]:
+    """How the claims that were judged were judged. repeated: models that were trained several times.
+
+    If one of them is in a claim, intervals include how much scores differ between trainings.
+    """
     judged = [finding for finding in findings if finding.verdict != "not run"]
+    with_interval = [finding for finding in judged if finding.has_interval]
     texts = []
-    if any(finding.has_interval for finding in judged):
+    if with_interval:
+        named = {shown.split(" ")[0] for finding in with_interval for shown in (finding.first, finding.second)}
+        include = "include" if named & set(repeated) else "do not include"
         texts.append(
             "A claim about scores holds if its interval lies above zero, does not hold if it lies below zero, and is "
-            "undecided if it contains zero. The intervals do not include differences between trainings."
+            f"undecided if it contains zero. The intervals {include} differences between trainings."
         )
     if any(not finding.has_interval for finding in judged):
         texts.append("A claim about costs is judged by what was measured, without an interval.")

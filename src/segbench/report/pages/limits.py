@@ -155,9 +155,10 @@ def _late_gain(curve: Curve) -> float | None:
 
 def _limit_of_settings(networks: Sequence[ModelResults]) -> list[str]:
     differing = []
+    found_by_all = set.intersection(*(set(network.searched) for network in networks)) if networks else set()
     for name in networks[0].settings["train"] if networks else ():
         values = {network.name: setting(network.settings["train"][name]) for network in networks}
-        if name not in (*SAID_ELSEWHERE, *NO_EFFECT) and len(set(values.values())) > 1:
+        if name not in (*SAID_ELSEWHERE, *NO_EFFECT, *found_by_all) and len(set(values.values())) > 1:
             differing.append(f"{name} {with_models(values)}")
     if not differing:
         return []

@@ -89,7 +89,11 @@ def _context(page: Page) -> dict[str, Any]:
         "significant": SIGNIFICANT,
         "has_absent_class": any(finite(iou) is None for entry in page.entries for iou in entry.class_iou),
         "has_judged_scores": any(finding.has_interval for finding in page.findings),
-        "verdicts_note": " ".join(describe_verdicts(page.findings)),
+        "verdicts_note": " ".join(
+            describe_verdicts(
+                page.findings, repeated=[entry.model for entry in page.entries if entry.seed_spread is not None]
+            )
+        ),
         "verdicts": [
             (verdict, count)
             for verdict in get_args(Verdict)

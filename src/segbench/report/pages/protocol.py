@@ -99,12 +99,12 @@ def _versions(model: ModelResults) -> str:
 def _search(search: dict[str, Any] | None) -> str:
     """The budget, the same for each network; what was best for each stands in the table."""
     if not search:
-        return "none: common values for all"
+        return "none"
     tried = {name: [trial["values"].get(name) for trial in search["trials"]] for name in _searched_names(search)}
     values = "; ".join(f"{name} {', '.join(map(_value, of_trials))}" for name, of_trials in tried.items())
     return (
-        f"{len(search['trials'])} trials of {search['epochs']} epochs for each network, judged by mIoU on the "
-        f"validation images ({values})"
+        f"{counted(len(search['trials']), 'trial')} of {counted(search['epochs'], 'epoch')} for each network, judged "
+        f"by mIoU on the validation images ({values})"
     )
 
 

@@ -139,8 +139,8 @@ class Page:
     - description: what the dataset is; result: the outcome in one sentence; trainings: how often models were trained
     - entries: best first
     - differences: of mIoU, by pairs of entries' labels; differences_with_longer_blocks: of test images, twice as long
-    - num_images: of the test split; boundary_shares: by width in px, the share of its
-      labelled pixels that is within this distance of a boundary
+    - num_compared: scores are means over so many trainings of each model; num_images: of the test split;
+      boundary_shares: by width in px, the share of its labelled pixels that is within this distance of a boundary
     - protocol: what all entries have in common; notes: how to read the table; limits: what the comparison cannot tell
     - crf_choices: the parameters found for the CRF, a heading and one row per model; crf_choices_note: on which images
     - test_images: worst first. The page takes them until it is full, so a generator need not load the rest.
@@ -157,6 +157,7 @@ class Page:
     protocol: Mapping[str, str]
     notes: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    num_compared: int = 1
     crf_choices: tuple[tuple[str, ...], ...] = ()
     crf_choices_note: str = ""
     curves: tuple[Curve, ...] = ()
