@@ -232,7 +232,8 @@ def text_of(page: Page) -> str:
 
 COMPARED = ("split for each of 2 trainings, then the mean over them.", "The pixels of 2 trainings are added up.")
 REPEATED = (
-    "by epoch, of the first seed of each model.", "Label maps and scores are those of the first seed of each model.",
+    "of the same kind, and after trainings with other seeds.", "by epoch, of the first seed of each model.",
+    "Label maps and scores are those of the first seed of each model.",
 )  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def test_the_result_names_the_best_and_what_cannot_be_told_apart_from_it() -> No
     )
     alike = compared(("near", "good", 0.3), ("poor", "good", 0.001), ("near", "poor", 0.3))
     assert summarise(a_comparison(entries, alike)) == (
-        f"Each model as published: {leader}; the test split cannot tell it apart from near."
+        f"Each model as published: {leader}; these results cannot tell it apart from near."
     )
     longer = compared(("near", "good", 0.3), ("poor", "good", 0.051), ("near", "poor", 0.3))
     assert summarise(a_comparison(entries, alike, longer=longer)).endswith(

@@ -80,7 +80,7 @@ def summarise(found: Comparison) -> str:
     depends = [name for name in with_longer_blocks if name not in near]
     sentence = f"Each model as published: {leader}, significantly higher than that of any other."
     if near:
-        sentence = f"Each model as published: {leader}; the test split cannot tell it apart from {listed(near)}."
+        sentence = f"Each model as published: {leader}; these results cannot tell it apart from {listed(near)}."
     if depends:
         either = " either" if near else ""
         sentence += (

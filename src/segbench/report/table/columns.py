@@ -131,7 +131,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "rank", lambda entry: int(entry.rank.value) if entry.rank else None, "Rank",
-        explanation="the place by mIoU; in brackets, its places in the middle 95 % of resamples of the test images",
+        explanation="the place by mIoU; in brackets, its places in the middle 95 % of resamples",
         readers={"page", "markdown"}, show=_rank, beside=("rank_best", "rank_worst"),
     ),
     Column("rank_best", lambda entry: int(entry.rank.low) if entry.rank else None),
