@@ -13,7 +13,6 @@ from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown,
 from segbench.report.pages.page import page_html
 from segbench.report.pages.plots import confusion_table, curves_table
 from segbench.report.table.claims import Finding
-from segbench.report.table.published import published_on
 from segbench.report.table.results import ModelResults, external_contender
 from segbench.scoring.results import results_table
 
@@ -23,10 +22,10 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
     parameters = params.load()
     entry = parameters.dataset(dataset)
     data = Prepared.open(prepared)
-    rows, published = pictured(data), published_on(entry.source)
+    rows = pictured(data)
     models = [ModelResults.read(name, results / name) for name in parameters.benchmark.models]
     others = [external_contender(name, external, rows) for name in entry.predictions]
-    contenders = [each for model in models for each in model.contenders(rows, published=published.get(model.name))]
+    contenders = [each for model in models for each in model.contenders(rows)]
     contenders += others
     page = assemble_page(
         dataset, data, models, contenders,

@@ -18,7 +18,7 @@ from segbench.report.table.columns import (
     records,
 )
 from segbench.report.table.content import Page
-from segbench.report.table.numbers import percent, points, points_range, probability
+from segbench.report.table.numbers import points, points_range, probability
 from segbench.scoring.intervals import Difference, Interval
 
 CAPTIONED = (
@@ -73,7 +73,6 @@ def benchmark_markdown(page: Page) -> str:
     lines += _details("By group", about, group_columns(page), rows)
     about = "mIoU, in per cent, of the pixels within this distance of a boundary between two classes (trimap)."
     lines += _details("Near boundaries", about, boundary_columns(page), rows)
-    lines += _published(page)
     if page.limits:
         lines += ["## What limits the comparison", "", *(f"- {text}" for text in page.limits), ""]
     lines += ["## Protocol", "", *table(["what", "value"], list(page.protocol.items()), left=2)]
@@ -157,12 +156,3 @@ def _gains_of_crf(page: Page) -> list[str]:
         heading, *choices = page.crf_choices
         lines += [page.crf_choices_note, "", *table(heading, choices, left=1), ""]
     return lines
-
-
-def _published(page: Page) -> list[str]:
-    published = {entry.model: entry.published for entry in page.entries if entry.published}
-    if not published:
-        return []
-    rows = [[model, percent(found.mean_iou), found.protocol] for model, found in published.items()]
-    about = "Measured by other protocols than the figures above:"
-    return ["## Published figures", "", about, "", *table(["Model", "mIoU %", "Protocol"], rows, left=3), ""]

@@ -12,7 +12,7 @@ import numpy as np
 from segbench.datasets.prepared import Prepared, Row
 from segbench.labels import LabelMap
 from segbench.report.drawing.pictures import pictured, reduced_image, reduced_label_map
-from segbench.report.table.content import Costs, Entry, Group, Published, ScoredImage, label
+from segbench.report.table.content import Costs, Entry, Group, ScoredImage, label
 from segbench.scoring.blocks import LEAST_BLOCKS, Blocks, Clips, choose_blocks
 from segbench.scoring.counts import SplitCounts
 from segbench.scoring.intervals import Analysis, Difference, Measure, Metric, Pair, analyse, error_ratios
@@ -39,7 +39,6 @@ class Contender:
     as_in_paper: bool = True
     costs: Costs | None = None
     deviations: tuple[str, ...] = ()
-    published: Published | None = None
     protocol: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -156,7 +155,6 @@ def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:
         crf_gain=of_crf.alone.value if of_crf else None,
         costs=contender.costs,
         deviations=contender.deviations,
-        published=contender.published,
         boundary_mean_iou=tuple(map(_mean_iou, of_widths)),
         group_mean_iou=tuple(map(_mean_iou, of_groups)),
         as_in_paper=contender.as_in_paper,

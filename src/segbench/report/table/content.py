@@ -37,14 +37,6 @@ class Costs:
     training_seconds: float | None
 
 
-@dataclass(frozen=True)
-class Published:
-    """The mIoU that a paper reports, a fraction, and the protocol it was measured by."""
-
-    mean_iou: float
-    protocol: str
-
-
 @dataclass(frozen=True, eq=False)
 class Entry:
     """A row of the results table: a model with the CRF off or on, or another program's predictions (costs None).
@@ -76,7 +68,6 @@ class Entry:
     costs: Costs | None = None
     is_on_front: bool | None = None
     deviations: tuple[str, ...] = ()
-    published: Published | None = None
     boundary_mean_iou: tuple[float, ...] = ()
     group_mean_iou: tuple[float, ...] = ()
     as_in_paper: bool = True
