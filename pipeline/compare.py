@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
-from segbench.datasets.prepared import Prepared
+from segbench.datasets.left_out import open_scored
 from segbench.files import read_json, replacing, write_csv, write_json
 from segbench.report.drawing.examples import write_examples
 from segbench.report.drawing.pictures import pictured
@@ -21,7 +21,7 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
     """Compare the models of one dataset, and the predictions of other programs; all reports go to the folder `out`."""
     parameters = params.load()
     entry = parameters.dataset(dataset)
-    data = Prepared.open(prepared)
+    data = open_scored(prepared, entry.leave_out, dataset=dataset)
     rows = pictured(data)
     models = [ModelResults.read(name, results / name) for name in parameters.benchmark.models]
     others = [external_contender(name, external, rows) for name in entry.predictions]
@@ -31,6 +31,7 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
         dataset, data, models, contenders,
         findings=[Finding(**finding) for finding in read_json(findings)],
         boundary_widths_px=parameters.evaluate.trimap_widths_px,
+        left_out=entry.leave_out,
     )  # fmt: skip
 
     counts = {model.name: model.counts for model in models} | {other.model: {"off": other.counts} for other in others}

@@ -91,6 +91,14 @@ def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:
     assert text.endswith("Candidates are 100 evenly spaced test images. Larger images are reduced to 480 px.")
 
 
+def test_images_that_scores_leave_out_are_named_beside_how_many_there_were() -> None:
+    about = "streets: 16 train, 2 val, 11 test images of 2x2 px, 1 class. The table's scores are of the test split."
+    assert describe_dataset("streets", INDEPENDENT, left_out=()) == about
+    assert describe_dataset("streets", INDEPENDENT, left_out=["test/x"]) == (
+        f"{about} Scores are made without 1 of 12 test images, as params.yaml says: test/x."
+    )
+
+
 def an_entry_of(model: str, *, place: int, crf: bool = False, as_in_paper: bool = True) -> Entry:
     entry = an_entry(model, crf=crf, place=place, num_classes=2, is_external=False)
     return replace(entry, as_in_paper=as_in_paper)
@@ -191,12 +199,12 @@ def images(number: int, *, per_block: int = 1, size_px: int = 2, split: str = "t
 def test_a_dataset_is_described(others: tuple[int, int], num_test: int, expected: str) -> None:
     train, val = others
     rows = (*images(train, split="train"), *images(val, split="val"), *images(num_test))
-    assert describe_dataset("streets", replace(INDEPENDENT, rows=rows)).startswith(f"streets: {expected}")
+    assert describe_dataset("streets", replace(INDEPENDENT, rows=rows), left_out=()).startswith(f"streets: {expected}")
 
 
 def test_the_sizes_of_all_splits_are_told() -> None:
     rows = (*images(3, split="train", size_px=4), *images(2))
-    assert "2 test images of 2x2, 2x4 px" in describe_dataset("streets", replace(INDEPENDENT, rows=rows))
+    assert "2 test images of 2x2, 2x4 px" in describe_dataset("streets", replace(INDEPENDENT, rows=rows), left_out=())
 
 
 ONCE = "Differences between trainings are not included."

@@ -32,9 +32,12 @@ from segbench.report.table.results import ModelResults
 
 def assemble_page(
     dataset: str, data: Prepared, models: Sequence[ModelResults], contenders: Sequence[Contender], *,
-    findings: Sequence[Finding], boundary_widths_px: Sequence[float],
+    findings: Sequence[Finding], boundary_widths_px: Sequence[float], left_out: Sequence[str],
 ) -> Page:  # fmt: skip
-    """Compare the contenders, and say what the comparison shows and what limits it."""
+    """Compare the contenders, and say what the comparison shows and what limits it.
+
+    data: without the test images of `left_out`, which scores leave out.
+    """
     found = compare(contenders, data)
     entries = found.entries
     curves = tuple(model.curve for model in models if not model.epochs.empty)
@@ -47,7 +50,7 @@ def assemble_page(
     others = [contender.model for contender in contenders if contender.model not in num_trainings]
     return Page(
         dataset=dataset,
-        description=describe_dataset(dataset, data),
+        description=describe_dataset(dataset, data, left_out=left_out),
         result=summarise(found),
         trainings=describe_trainings(num_trainings),
         classes=data.classes,

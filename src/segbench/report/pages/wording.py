@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
-from segbench.report.pages.listing import counted, listed
+from segbench.report.pages.listing import counted, describe_left_out, listed
 from segbench.report.table.comparison import Comparison, sizes_of
 from segbench.report.table.content import SIGNIFICANT, Entry
 from segbench.report.table.numbers import MISSING, percent, percent_range, points
@@ -19,12 +19,13 @@ NOTES = (
 )
 
 
-def describe_dataset(dataset: str, data: Prepared) -> str:
-    """What the dataset is, in a sentence."""
+def describe_dataset(dataset: str, data: Prepared, *, left_out: Sequence[str]) -> str:
+    """What the dataset is. left_out: names of the test images that scores leave out."""
     *others, (_, num_test) = ((split, len(data.split(split))) for split in SPLITS)
     counts = ", ".join([*(f"{number} {split}" for split, number in others), counted(num_test, "test image")])
     classes = f"{len(data.classes)} {'class' if len(data.classes) == 1 else 'classes'}"
-    return f"{dataset}: {counts} of {sizes_of(data.rows)} px, {classes}. The table's scores are of the test split."
+    about = f"{dataset}: {counts} of {sizes_of(data.rows)} px, {classes}. The table's scores are of the test split."
+    return f"{about} {describe_left_out(left_out, num_images=num_test)}".rstrip()
 
 
 def describe_intervals(found: Comparison, *, num_images: int) -> str:
