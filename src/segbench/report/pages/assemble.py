@@ -28,6 +28,7 @@ from segbench.report.table.comparison import (
 )
 from segbench.report.table.content import Page
 from segbench.report.table.results import ModelResults
+from segbench.report.table.suspects import find_suspects
 
 
 def assemble_page(
@@ -58,7 +59,9 @@ def assemble_page(
         num_images=len(data.split("test")),
         protocol=protocol(dataset, data, models, blocks=found.blocks, num_compared=found.num_compared, others=others),
         notes=tuple(note for note in notes if note),
-        limits=limits(data, models, curves=curves, blocks=found.blocks, longer=longer),
+        limits=limits(
+            data, models, curves=curves, blocks=found.blocks, longer=longer, suspects=find_suspects(contenders, data)
+        ),
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),
         curves=curves,
