@@ -14,7 +14,7 @@ from segbench.report.pages.page import page_html
 from segbench.report.pages.plots import confusion_table, curves_table
 from segbench.report.table.claims import Finding
 from segbench.report.table.results import ModelResults, external_contender
-from segbench.scoring.results import results_table
+from segbench.scoring.results import groups_table, results_table
 
 
 def main(*, dataset: str, prepared: Path, external: Path, results: Path, findings: Path, out: Path) -> None:
@@ -36,10 +36,12 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
 
     counts = {model.name: model.counts for model in models} | {other.model: {"off": other.counts} for other in others}
     seeds = {model.name: model.seeds for model in models}
+    groups = {group.name: [row.group == group.name for row in data.split("test")] for group in page.groups}
     tables = {
         "benchmark": benchmark_table(page),
         "differences": differences_table(page),
         "results": results_table(counts, seeds=seeds, class_names=data.classes.names),
+        "groups": groups_table(counts, groups=groups, seeds=seeds, class_names=data.classes.names),
         "curves": curves_table(models),
         "confusion": confusion_table(page.entries, data.classes),
     }

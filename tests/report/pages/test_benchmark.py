@@ -109,6 +109,17 @@ def test_a_page_of_one_group_says_nothing_of_groups(page: Page) -> None:
     assert "## By group" not in benchmark_markdown(replace(page, groups=()))
 
 
+def test_markdown_has_the_best_entrys_classes_in_each_group(page: Page) -> None:
+    lines = section(page, "By group")
+    about, _, header, _, *rows = lines[-(len(page.classes) + 4) :]
+    good = page.entries[1]
+    assert about == "They need not average. IoU of good in per cent; groups.csv has all models:"
+    assert cells(header, "|") == ["Class", "town", "country", "all"]
+    for index, row in enumerate(rows):
+        town, country = (of_group[index] for of_group in good.group_class_iou)
+        assert cells(row, "|") == [page.classes.names[index], *map(percent, (town, country, good.class_iou[index]))]
+
+
 def section(page: Page, title: str) -> list[str]:
     return benchmark_markdown(page).partition(f"## {title}\n")[2].partition("\n## ")[0].strip().splitlines()
 

@@ -50,7 +50,7 @@ def good(*of_image: list[list[int]]) -> list[Contender]:
 def test_an_image_that_good_models_take_for_the_same_other_thing_is_named() -> None:
     found = find_suspects([*POOR, *good(WRONG_ALIKE, WRONG_ALIKE, [[45, 55, 0], [0, 100, 0], [50, 0, 50]])], DATA)
     (suspect,) = found.images
-    assert (suspect.name, suspect.share) == ("test/07", pytest.approx((55 + 50) / 300))
+    assert suspect.name == "test/07" and suspect.share == pytest.approx((55 + 50) / 300)
     assert set(found.judges) == {"good 0", "good 1", "good 2"}
     assert found.usual_share == pytest.approx(0.07, abs=0.02)
 

@@ -18,7 +18,7 @@ from segbench.report.table.columns import (
     records,
 )
 from segbench.report.table.content import Page
-from segbench.report.table.numbers import points, points_range, probability
+from segbench.report.table.numbers import percent, points, points_range, probability
 from segbench.scoring.intervals import Difference, Interval
 
 CAPTIONED = (
@@ -71,6 +71,7 @@ def benchmark_markdown(page: Page) -> str:
     lines += _details("By class", "IoU in per cent.", class_columns(page), rows)
     about = "mIoU of each group's test images, in per cent. Seen: training images come from the group too."
     lines += _details("By group", about, group_columns(page), rows)
+    lines += _classes_of_groups(page)
     about = "mIoU, in per cent, of the pixels within this distance of a boundary between two classes (trimap)."
     lines += _details("Near boundaries", about, boundary_columns(page), rows)
     if page.limits:
@@ -135,6 +136,20 @@ def _details(title: str, about: str, columns: Sequence[Column], rows: Sequence[R
     columns = [MODEL, *columns]
     cells = [[column.text(record) for column in columns] for record in rows]
     return [f"## {title}", "", about, "", *table([column.heading for column in columns], cells, left=1), ""]
+
+
+def _classes_of_groups(page: Page) -> list[str]:
+    """The best entry's IoU of each class in each group; groups.csv has those of all entries."""
+    best = page.best_as_published
+    if not page.groups or not best.group_class_iou:
+        return []
+    header = ["Class", *(group.name for group in page.groups), "all"]
+    rows = [
+        [name, *map(percent, [*ious, best.class_iou[index]])]
+        for index, (name, *ious) in enumerate(zip(page.classes.names, *best.group_class_iou, strict=True))
+    ]
+    about = f"{page.groups_note} IoU of {best.label} in per cent; groups.csv has all models:"
+    return [about.strip(), "", *table(header, rows, left=1), ""]
 
 
 def _gains_of_crf(page: Page) -> list[str]:

@@ -141,7 +141,9 @@ def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:
     estimates = {metric: analysis.estimates[contender.label, measure] for metric, measure in MEASURES.items()}
     of_crf = analysis.differences.get(Pair(label(contender.model, crf=True), contender.model, MEAN_IOU))
     counts, test = contender.counts.first_seeds(analysis.num_compared), data.split("test")
-    of_groups = [counts.images.select([row.group == group.name for row in test]).total() for group in groups_of(data)]
+    of_groups = [
+        average_scores(counts.scores_of([row.group == group.name for row in test])) for group in groups_of(data)
+    ]
     of_widths = [counts.near_boundaries.select(index) for index in range(len(counts.near_boundaries.true))]
     return Entry(
         model=contender.model,
@@ -156,7 +158,8 @@ def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:
         costs=contender.costs,
         deviations=contender.deviations,
         boundary_mean_iou=tuple(map(_mean_iou, of_widths)),
-        group_mean_iou=tuple(map(_mean_iou, of_groups)),
+        group_mean_iou=tuple(scores.mean_iou for scores in of_groups),
+        group_class_iou=tuple(tuple(scores.class_iou.tolist()) for scores in of_groups),
         as_in_paper=contender.as_in_paper,
         protocol={"split": "test", "resolution_px": sizes_of(test), **contender.protocol},
     )
