@@ -121,6 +121,15 @@ def test_groups_are_told_by_the_classes_that_they_hold_and_the_one_that_differs_
     assert describe_groups(replace(data, rows=rows[:1]), [best]) == ""
 
 
+def test_a_group_without_a_class_is_not_where_it_differs() -> None:
+    classes = Classes.of([("sky", (0, 0, 0)), ("car", (0, 0, 1))])
+    rows = (of_classes("a", 50, 9), of_classes("b", 50, 1), of_classes("c", 50, 0))
+    best = replace(an_entry_of("unet", place=1), group_class_iou=((0.8, 0.5), (0.7, 0.45), (0.6, 0.0)))
+    text = describe_groups(replace(INDEPENDENT, classes=classes, rows=rows), [best])
+    assert "hold: a 2, b 2 and c 1. Where" in text
+    assert "differs most for sky: 80.0\N{NO-BREAK SPACE}% in a" in text and "60.0\N{NO-BREAK SPACE}% in c." in text
+
+
 def test_groups_of_the_same_classes_are_not_told_apart_by_them() -> None:
     classes = Classes.of([("road", (0, 0, 0)), ("car", (0, 0, 1))])
     rows = (of_classes("a", 50, 9), of_classes("b", 50, 1))

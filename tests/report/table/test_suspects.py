@@ -69,6 +69,10 @@ NONE = [[100, 0, 0], [0, 100, 0], [0, 0, 100]]
             ([[30, 70, 0], *NONE[1:]], [[30, 0, 70], *NONE[1:]], [[30, 0, 70], *NONE[1:]]), id="predict other classes"
         ),
         pytest.param(
+            ([[30, 0, 70], *NONE[1:]], [NONE[0], [0, 30, 70], NONE[2]], [[30, 0, 70], *NONE[1:]]),
+            id="predict one class in place of others",
+        ),
+        pytest.param(
             (
                 [[40, 60, 0], [0, 30, 70], [0, 0, 100]],
                 [[40, 60, 0], [0, 100, 0], [70, 0, 30]],
