@@ -108,6 +108,7 @@ def test_verdicts_are_explained_as_they_were_reached(findings: list[Finding], ex
             {"lr": 0.5, "seeds": [0, 1], "loss": {"dice": 1.0}},
             "These models do not share all settings with the others: deeplab_v3 (lr 0.5, loss 1 dice).",
         ),
+        ({"search": {"candidates": [{"lr": 0.5}, {"lr": 1.0}], "epochs": 2}}, "deeplab_v3 (search of 2 candidates)."),
     ],
 )
 def test_models_with_settings_of_their_own_are_named(deviations: dict[str, Any], expected: str) -> None:
