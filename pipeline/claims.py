@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.command import run
 from segbench import params
-from segbench.datasets.prepared import Prepared
+from segbench.datasets.left_out import open_scored
 from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
 from segbench.report.pages.sliding import sliding_markdown
@@ -20,8 +20,9 @@ from segbench.scoring.metrics import ClassPixels
 def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: Path, sliding: Path) -> None:
     """Judge the claims of a lecture on semantic segmentation by the results on one dataset."""
     parameters = params.load()
-    data = Prepared.open(prepared)
-    names, chosen = data.classes.names, parameters.dataset(dataset).claims
+    entry = parameters.dataset(dataset)
+    data = open_scored(prepared, entry.leave_out, dataset=dataset)
+    names, chosen = data.classes.names, entry.claims
     classes: dict[MeasureName, Sequence[str]] = {
         "mIoU": names, THIN: chosen.thin_classes, CONTEXT: chosen.context_classes,
     }  # fmt: skip
@@ -43,6 +44,7 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
         found,
         dataset=dataset,
         num_images=len(rows),
+        left_out=entry.leave_out,
         num_blocks=blocks.number,
         num_trainings={model: len(images[model].correct) for model in reports},
         classes=classes,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
-from segbench.datasets.prepared import Prepared
+from segbench.datasets.left_out import open_scored
 from segbench.files import read_json, replacing, write_csv, write_json
 from segbench.report.drawing.examples import write_examples
 from segbench.report.drawing.pictures import pictured
@@ -13,33 +13,35 @@ from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown,
 from segbench.report.pages.page import page_html
 from segbench.report.pages.plots import confusion_table, curves_table
 from segbench.report.table.claims import Finding
-from segbench.report.table.published import published_on
 from segbench.report.table.results import ModelResults, external_contender
-from segbench.scoring.results import results_table
+from segbench.scoring.results import groups_table, results_table
 
 
 def main(*, dataset: str, prepared: Path, external: Path, results: Path, findings: Path, out: Path) -> None:
     """Compare the models of one dataset, and the predictions of other programs; all reports go to the folder `out`."""
     parameters = params.load()
     entry = parameters.dataset(dataset)
-    data = Prepared.open(prepared)
-    rows, published = pictured(data), published_on(entry.source)
+    data = open_scored(prepared, entry.leave_out, dataset=dataset)
+    rows = pictured(data)
     models = [ModelResults.read(name, results / name) for name in parameters.benchmark.models]
     others = [external_contender(name, external, rows) for name in entry.predictions]
-    contenders = [each for model in models for each in model.contenders(rows, published=published.get(model.name))]
+    contenders = [each for model in models for each in model.contenders(rows)]
     contenders += others
     page = assemble_page(
         dataset, data, models, contenders,
         findings=[Finding(**finding) for finding in read_json(findings)],
         boundary_widths_px=parameters.evaluate.trimap_widths_px,
+        left_out=entry.leave_out,
     )  # fmt: skip
 
     counts = {model.name: model.counts for model in models} | {other.model: {"off": other.counts} for other in others}
     seeds = {model.name: model.seeds for model in models}
+    groups = {group.name: [row.group == group.name for row in data.split("test")] for group in page.groups}
     tables = {
         "benchmark": benchmark_table(page),
         "differences": differences_table(page),
         "results": results_table(counts, seeds=seeds, class_names=data.classes.names),
+        "groups": groups_table(counts, groups=groups, seeds=seeds, class_names=data.classes.names),
         "curves": curves_table(models),
         "confusion": confusion_table(page.entries, data.classes),
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
-from segbench.datasets.prepared import Prepared
+from segbench.datasets.left_out import open_scored
 from segbench.files import read_json, write_json
 from segbench.report.drawing.pictures import pictured, write_contact_sheet
 from segbench.scoring.counts import count_folders, predicted_label_map, write_counts
@@ -19,10 +19,11 @@ def main(
 
     The counts and the contact sheets of label maps are all that `compare` needs, and small enough for git.
     """
-    data = Prepared.open(prepared)
+    parameters = params.load()
+    data = open_scored(prepared, parameters.dataset(dataset).leave_out, dataset=dataset)
     trainings = read_json(training)["trainings"]
     seeds = [f"seed_{record['seed']}" for record in trainings]
-    widths_px = params.load().evaluate.trimap_widths_px
+    widths_px = parameters.evaluate.trimap_widths_px
     counts = {
         crf: count_folders(data, [folder / seed for seed in seeds], widths_px=widths_px)
         for crf, folder in (("off", predicted), ("on", refined))

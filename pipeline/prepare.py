@@ -8,7 +8,8 @@ from pipeline.command import run
 from segbench import params
 from segbench.datasets.audit import Finding, audit
 from segbench.datasets.catalog import open_source
-from segbench.datasets.preparation import prepare
+from segbench.datasets.left_out import check_left_out
+from segbench.datasets.preparation import prepare_and_align
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing
 from segbench.report.drawing.figures import overlay, write_grid
@@ -20,8 +21,11 @@ SHEET_COLUMNS = 3
 
 def main(*, dataset: str, out: Path, page: Path, contact_sheet: Path) -> None:
     """Prepare one dataset and audit it; warnings go to the page, to stderr and to MLflow."""
-    prepared = prepare(open_source(params.load().dataset(dataset).source), out)
-    findings = audit(prepared)
+    entry = params.load().dataset(dataset)
+    source = open_source(entry.source)
+    check_left_out(entry.leave_out, {f"{each.split}/{each.name}" for each in source.examples}, dataset=dataset)
+    prepared, alignments = prepare_and_align(source, out)
+    findings = audit(prepared, alignments)
     for finding in findings:
         print(f"warning: {dataset}: {finding.says}; see {page}", file=sys.stderr)
     with replacing(page) as temporary:

@@ -1,7 +1,7 @@
 """The audit warns of mistakes in readable data, such as duplicates, and its page shows the warnings."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from segbench.datasets import scenes
+from segbench.datasets.alignment import Alignment
 from segbench.datasets.audit import FEW_IMAGES, audit
-from segbench.datasets.preparation import prepare
+from segbench.datasets.preparation import prepare_and_align
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source
 from segbench.images import RGBImage
@@ -36,12 +37,15 @@ def example(
 GOOD = [*(example("train", seed) for seed in range(FEW_IMAGES)), example("val", 10), example("test", 20)]
 
 
-def prepared(folder: Path, examples: Sequence[Example]) -> Prepared:
-    return prepare(Source(CLASSES, IGNORE_INDEX, examples), folder / "prepared")
+def prepared(
+    folder: Path, examples: Sequence[Example], *, classes: Classes = CLASSES
+) -> tuple[Prepared, tuple[Alignment | None, ...]]:
+    return prepare_and_align(Source(classes, IGNORE_INDEX, examples), folder / "prepared")
 
 
-def warnings(folder: Path, examples: Sequence[Example]) -> list[str]:
-    return [": ".join([finding.says, *finding.images]) for finding in audit(prepared(folder, examples))]
+def warnings(folder: Path, examples: Sequence[Example], *, classes: Classes = CLASSES) -> list[str]:
+    findings = audit(*prepared(folder, examples, classes=classes))
+    return [": ".join([finding.says, *finding.images]) for finding in findings]
 
 
 def saved_as_jpeg(image: RGBImage) -> RGBImage:
@@ -117,10 +121,67 @@ def test_a_split_with_more_ignored_than_labelled_pixels_is_named(tmp_path: Path)
     ]
 
 
+def drawn(change: Callable[[LabelMap], LabelMap]) -> list[Example]:
+    """Scenes with the label maps that were drawn with them; that of test/09 is changed."""
+    examples = []
+    for index, split in enumerate(["train"] * 6 + ["val", "test", "test", "test"]):
+        image, label_map = scenes.draw_scene(rng=np.random.default_rng(index), width_px=128, height_px=96)
+        labels = change(label_map) if index == 9 else label_map
+        examples.append(example(split, index, image=image, labels=labels))
+    return examples
+
+
+def about_label_maps(folder: Path, examples: Sequence[Example]) -> list[str]:
+    found = warnings(folder, examples, classes=scenes.CLASSES)
+    return [warning for warning in found if warning.startswith("label maps")]
+
+
+def test_label_maps_that_lie_on_their_images_give_no_warning(tmp_path: Path) -> None:
+    assert about_label_maps(tmp_path, drawn(lambda label_map: label_map)) == []
+
+
+@pytest.mark.parametrize(
+    ("shift", "way_back"),
+    [((0, -40), "40 px to the right"), ((0, 10), "10 px to the left"), ((-9, 6), "6 px to the left and 9 px down")],
+)
+def test_a_label_map_that_was_wrapped_around_is_named_with_the_way_back(
+    tmp_path: Path, shift: tuple[int, int], way_back: str
+) -> None:
+    examples = drawn(lambda label_map: np.roll(label_map, shift, axis=(0, 1)))
+    assert about_label_maps(tmp_path, examples) == [
+        "label maps that fit their images better when they are moved, around the sides too: 1: "
+        f"test/09, by about {way_back}"
+    ]
+
+
+def mirrored(label_map: LabelMap) -> LabelMap:
+    return label_map[:, ::-1]
+
+
+def of_another_image(_: LabelMap) -> LabelMap:
+    return scenes.draw_scene(rng=np.random.default_rng(99), width_px=128, height_px=96)[1]
+
+
+@pytest.mark.parametrize("change", [mirrored, of_another_image])
+def test_a_label_map_that_does_not_belong_to_its_image_is_named(
+    tmp_path: Path, change: Callable[[LabelMap], LabelMap]
+) -> None:
+    assert about_label_maps(tmp_path, drawn(change)) == [
+        "label maps whose edges are not where the image has edges, as if of another image: 1: test/09"
+    ]
+
+
+def test_faint_edges_in_a_whole_dataset_tell_nothing_of_a_label_map(tmp_path: Path) -> None:
+    data, _ = prepared(tmp_path, GOOD)
+    faint = [Alignment(in_place=4.0, best=4.5, down_px=9, right_px=9)] * len(data.rows)
+    assert audit(data, [*faint[1:], Alignment(in_place=0.5, best=4.5, down_px=9, right_px=9)]) == []
+
+
 def test_the_page_has_splits_classes_and_warnings(tmp_path: Path) -> None:
     small = example("test", 30, image=scene(3)[:40, :50], labels=EVEN[:40, :50])
-    data = prepared(tmp_path, [*GOOD, small, *(example("test", 40 + seed, image=scene(1)) for seed in range(25))])
-    page = audit_markdown(data, audit(data), dataset="mine")
+    more = [example("test", 40 + seed, image=scene(1)) for seed in range(25)]
+    data, alignments = prepared(tmp_path, [*GOOD, small, *more])
+    page = audit_markdown(data, audit(data, alignments), dataset="mine")
     assert page.startswith("# Audit of mine\n")
     assert "**Warning:** images that are in two splits: 25.\n\n- test/40 and train/01\n" in page
     assert "- ... and 5 more\n" in page

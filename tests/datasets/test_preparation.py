@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from segbench.datasets import scenes
-from segbench.datasets.preparation import JOURNAL, prepare
+from segbench.datasets.preparation import JOURNAL, prepare, prepare_and_align
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import Example, Source, read_pair
 from segbench.errors import InputError
@@ -349,7 +349,9 @@ def test_a_kill_leaves_the_former_dataset_and_the_next_run_continues(tmp_path: P
     assert 10 <= len(times) < 60
     assert files_in(former.root) == before
     drawn = scenes.open_source(seed=0, **size, **num_images)
-    again = prepare(drawn, tmp_path / "prepared")
+    again, alignments = prepare_and_align(drawn, tmp_path / "prepared")
     kept = [name for name, when in written_ns(again.root).items() if times.get(name) == when]
     assert len(kept) >= 9
-    assert files_in(again.root) == files_in(prepare(drawn, tmp_path / "at once").root)
+    at_once, expected = prepare_and_align(drawn, tmp_path / "at once")
+    assert files_in(again.root) == files_in(at_once.root)
+    assert alignments == expected and None not in expected

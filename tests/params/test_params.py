@@ -191,6 +191,13 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
         {"them": "no/such"},
         ["scenes.predictions.them is no/such; it must be an existing"],
     ),
+    (
+        "datasets.scenes.leave_out",
+        ["test/a", "train/b"],
+        ["datasets.scenes.leave_out.1 is train/b; it must be test/name: only test images can be left out"],
+    ),
+    ("datasets.scenes.leave_out", ["test/"], ["datasets.scenes.leave_out.0 is test/; it must be test/name"]),
+    ("datasets.scenes.leave_out", ["test/a", "test/a"], ["datasets.scenes.leave_out is ['test/a', 'test/a']; it must"]),
     ("datasets.scenes.predictions", {"unet": "tests"}, ["datasets.scenes.predictions.unet has a model's name; choose"]),
     # yes or no where a number belongs
     ("train.batch_size", True, ["train.batch_size is", "it must be a"]),

@@ -20,7 +20,7 @@ from tests.pipeline.stages import run_stage
 COLORS = [(0, 0, 0), (128, 64, 128), (70, 130, 180), (220, 20, 60)]
 ENTRY: dict[str, Any] = {
     "input": {"scale": 0.25, "crop_px": [128, 128]}, "copies": 2, "train": {"epochs": 2},
-    "claims": {"thin_classes": [], "context_classes": []}, "predictions": {},
+    "claims": {"thin_classes": [], "context_classes": []}, "predictions": {}, "leave_out": [],
 }  # fmt: skip
 
 

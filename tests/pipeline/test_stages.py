@@ -313,3 +313,30 @@ def test_a_kill_costs_no_training_that_has_ended(project: tuple[Path, Accessed],
             for folder in (tmp_path, root / "data/weights")
         )
         assert all(torch.equal(again[name], before[name]) for name in before)
+
+
+def test_scores_are_made_without_the_images_that_are_left_out(project: tuple[Path, Accessed]) -> None:
+    """The last test of this file, since it makes the reports anew."""
+    root, _ = project
+    counts = root / "reports/scenes/models/fcn_8s/counts.npz"
+    name, before = Prepared.open(root / "data/prepared/scenes").split("test")[1].name, read_counts(counts)["on"]
+    content = (root / "params.yaml").read_text()
+    parameters = yaml.safe_load(content)
+    try:
+        parameters["datasets"]["scenes"]["leave_out"] = [f"test/{name}"]
+        (root / "params.yaml").write_text(yaml.safe_dump(parameters))
+        for model in parameters["benchmark"]["models"]:
+            run_stage("evaluate", model=model)
+        for stage in ("external", "claims", "compare"):
+            run_stage(stage)
+        np.testing.assert_array_equal(read_counts(counts)["on"].confusions, np.delete(before.confusions, 1, axis=1))
+        for page in ("benchmark.md", "benchmark.tex", "claims.md", "index.html"):
+            text = (root / "reports/scenes" / page).read_text()
+            assert f"Scores are made without 1 of 3 test images, as params.yaml says: test/{name}." in text, page
+        parameters["datasets"]["scenes"]["leave_out"] = ["test/none"]
+        (root / "params.yaml").write_text(yaml.safe_dump(parameters))
+        for stage in ("prepare", "evaluate"):
+            with pytest.raises(InputError, match=r"^params.yaml: datasets.scenes.leave_out names test/none; it must"):
+                run_stage(stage, model="fcn_8s")
+    finally:
+        (root / "params.yaml").write_text(content)

@@ -11,7 +11,7 @@ import pytest
 from segbench.files import write_csv
 from segbench.scoring.counts import SplitCounts
 from segbench.scoring.metrics import average_scores, compute_scores
-from segbench.scoring.results import results_table
+from segbench.scoring.results import groups_table, results_table
 from tests.scoring.population import Population, split_counts
 
 NAMES = ["road", "sky", "car", "boat", "pole", "sign"]
@@ -110,6 +110,22 @@ def test_the_file_is_read_and_pivoted_in_one_line_each(table: pd.DataFrame, tmp_
     assert by_class.shape == (5, len(NAMES))
     expected = table[(table["model"] == "unet") & (table["crf"] == "on") & (table["metric"] == "IoU")]
     assert by_class.loc[("unet", "on"), "sky"] == pytest.approx(expected[expected["class"] == "sky"]["value"].mean())
+
+
+def test_each_group_has_the_table_of_its_own_images() -> None:
+    first, second = np.array([[3, 1], [0, 2]]), np.array([[1, 0], [4, 5]])
+    both = {"fcn": {"off": split_counts(np.array([[first, second, first]]))}}
+    groups = {"town": [True, False, True], "country": [False, True, False]}
+    table = groups_table(both, groups=groups, seeds={"fcn": [3]}, class_names=["road", "sky"])
+    assert list(table.columns) == ["group", "model", "crf", "seed", "class", "metric", "value"]
+    value = table.set_index(["group", "model", "crf", "seed", "class", "metric"])["value"]
+    for group, confusion in (("town", 2 * first), ("country", second)):
+        expected = compute_scores(confusion)
+        assert value[group, "fcn", "off", 3, "all", "mIoU"] == expected.mean_iou
+        assert value[group, "fcn", "off", 3, "sky", "IoU"] == expected.class_iou[1]
+    assert len(table) == 2 * (4 * 2 + 4) and table["seed"].dtype == "Int64"
+    none = groups_table(both, groups={}, seeds={"fcn": [3]}, class_names=["road", "sky"])
+    assert list(none.columns) == list(table.columns) and none.empty
 
 
 @pytest.mark.parametrize("stage", ["evaluate", "external"])

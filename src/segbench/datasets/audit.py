@@ -1,4 +1,7 @@
-"""Warnings about a prepared dataset that its owner should read before trusting scores, from its manifest alone."""
+"""Warnings about a prepared dataset that its owner should read before trusting scores.
+
+They come from its manifest, and from how well label maps lie on their images, and read no image.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.datasets.alignment import Alignment
 from segbench.datasets.prepared import Prepared, Row
 from segbench.datasets.source import SPLITS
 
@@ -20,6 +24,16 @@ FEW_IMAGES = 5
 RARE = 0.001
 """Share of the labelled training pixels below which plain cross entropy loses little by never predicting a class."""
 
+CLEAR_PEAK = 8.0
+"""Agreement at a shift, in standard deviations, that chance does not reach: a label map of another image reaches 4 to
+6 at its best shift."""
+MOST_IN_PLACE = 0.6
+"""A label map is moved if its agreement in place is less than this share of that at its best shift."""
+CLEAR_EDGES = 10.0
+"""Median agreement in place, in standard deviations, above which a dataset's edges tell a label map without any."""
+LEAST_OF_MEDIAN = 1 / 3
+"""A label map fits another image if its agreement in place is less than this share of the dataset's median."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -29,9 +43,16 @@ class Finding:
     images: tuple[str, ...] = ()
 
 
-def audit(data: Prepared) -> list[Finding]:
-    """Warn of duplicates and groups across splits, of absent and rare classes, and of pixels without a class."""
-    return [*_duplicates(data.rows), *_shared_groups(data.rows), *_classes(data), *_unlabelled(data)]
+def audit(data: Prepared, alignments: Sequence[Alignment | None]) -> list[Finding]:
+    """Warn of duplicates and groups across splits, of absent and rare classes, of pixels without a class, and of label
+    maps that do not lie on their images.
+
+    alignments: one for each row of the dataset, as `prepare_and_align` returns them.
+    """
+    return [
+        *_duplicates(data.rows), *_shared_groups(data.rows), *_classes(data), *_unlabelled(data),
+        *_misplaced(data.rows, alignments),
+    ]  # fmt: skip
 
 
 def class_shares(rows: Sequence[Row]) -> NDArray[np.float64]:
@@ -104,6 +125,37 @@ def _unlabelled(data: Prepared) -> Iterator[Finding]:
     empty = tuple(_name(row) for row in data.rows if not any(row.class_pixels))
     if empty:
         yield Finding(f"images without a labelled pixel: {len(empty)}", empty)
+
+
+def _misplaced(rows: Sequence[Row], alignments: Sequence[Alignment | None]) -> Iterator[Finding]:
+    """Label maps that were moved, and those whose edges lie nowhere on the image's."""
+    known = [(row, alignment) for row, alignment in zip(rows, alignments, strict=True) if alignment]
+    median = float(np.median([alignment.in_place for _, alignment in known])) if known else 0.0
+    moved, foreign = [], []
+    for row, found in known:
+        if found.best >= CLEAR_PEAK and found.in_place < MOST_IN_PLACE * found.best:
+            moved.append(f"{_name(row)}, by about {_shift(found)}")
+        elif median >= CLEAR_EDGES and found.in_place < min(found.best, LEAST_OF_MEDIAN * median):
+            foreign.append(_name(row))
+    if moved:
+        yield Finding(
+            f"label maps that fit their images better when they are moved, around the sides too: {len(moved)}",
+            tuple(moved),
+        )
+    if foreign:
+        yield Finding(
+            f"label maps whose edges are not where the image has edges, as if of another image: {len(foreign)}",
+            tuple(foreign),
+        )
+
+
+def _shift(found: Alignment) -> str:
+    """The way back, in px: `88 px to the right`."""
+    sides = (
+        (found.right_px, "to the right" if found.right_px > 0 else "to the left"),
+        (found.down_px, "down" if found.down_px > 0 else "up"),
+    )
+    return " and ".join(f"{abs(shift_px)} px {way}" for shift_px, way in sides if shift_px)
 
 
 def _name(row: Row) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from segbench.datasets.alignment import Alignment, align
 from segbench.datasets.prepared import Prepared, Row, write_manifest
 from segbench.datasets.source import SPLITS, Example, Source
 from segbench.errors import InputError, raise_listed
@@ -31,25 +32,39 @@ from segbench.sources import source_digests
 
 JOURNAL = "journal.jsonl"
 
+Outcome = tuple[Row, Alignment | None]
+"""Of a good example. The alignment is for the audit alone, so it is no column of the manifest, on which training
+depends."""
+
 
 def prepare(source: Source, root: Path) -> Prepared:
+    """As `prepare_and_align`, for the dataset alone."""
+    prepared, _ = prepare_and_align(source, root)
+    return prepared
+
+
+def prepare_and_align(source: Source, root: Path) -> tuple[Prepared, tuple[Alignment | None, ...]]:
     """Check every example and write it to `root`, which stays as it was until all of them are good.
 
-    Raises InputError if a split is empty or has two images of one name; and, with one line per image, if an image or
-    label map is damaged, their sizes differ, or a label is outside the classes.
+    Returns the dataset, and for each of its rows how well the label map's edges lie on the image's. Raises InputError
+    if a split is empty or has two images of one name; and, with one line per image, if an image or label map is
+    damaged, their sizes differ, or a label is outside the classes.
     """
     _check_names(source)
     unfinished = root.with_name(f".{root.name}.partial")
     is_resumed = unfinished.exists()
     unfinished.mkdir(parents=True, exist_ok=True)
-    rows, errors = [], []
+    rows: list[Row] = []
+    alignments: list[Alignment | None] = []
+    errors = []
     for outcome in tqdm(
         _outcomes(source, unfinished), total=len(source.examples), desc="prepare", unit="image", disable=None
     ):
-        if isinstance(outcome, Row):
-            rows.append(outcome)
-        else:
+        if isinstance(outcome, InputError):
             errors.append(str(outcome))
+        else:
+            rows.append(outcome[0])
+            alignments.append(outcome[1])
     raise_listed(errors)
     if is_resumed:
         _remove_others(unfinished, rows)
@@ -59,7 +74,7 @@ def prepare(source: Source, root: Path) -> Prepared:
     write_json(unfinished / "dataset.json", {"classes": classes, "fingerprint": prepared.fingerprint})
     (unfinished / JOURNAL).unlink()
     put_in_place(unfinished, root)
-    return prepared
+    return prepared, tuple(alignments)
 
 
 def _check_names(source: Source) -> None:
@@ -76,12 +91,12 @@ def _check_names(source: Source) -> None:
     )
 
 
-def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
-    """Yield each example's row, after writing it to the journal, or the example's error, in the examples' order."""
+def _outcomes(source: Source, unfinished: Path) -> Iterator[Outcome | InputError]:
+    """Yield each example's outcome, after writing it to the journal, or the example's error, in the examples' order."""
     path = unfinished / JOURNAL
     written, common = _read_journal(path), _common_digest(source)
 
-    def outcome(example: Example) -> tuple[str | None, Row | InputError]:
+    def outcome_of(example: Example) -> tuple[str | None, Outcome | InputError]:
         key = _key(example, common)
         if key in written:
             return None, written[key]
@@ -91,21 +106,23 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Row | InputError]:
             return None, error
 
     with path.open("a") as journal:
-        for key, row in map_in_order(outcome, source.examples, workers=num_cores()):
-            if isinstance(row, Row) and key:
+        for key, outcome in map_in_order(outcome_of, source.examples, workers=num_cores()):
+            if key and not isinstance(outcome, InputError):
+                row, alignment = outcome
                 # The newline comes first: the last line may be incomplete, if the process was killed while writing it.
-                journal.write(f"\n{json.dumps([key, asdict(row)])}")
+                journal.write(f"\n{json.dumps([key, asdict(row), alignment and asdict(alignment)])}")
                 journal.flush()
-            yield row
+            yield outcome
 
 
-def _read_journal(path: Path) -> dict[str | None, Row]:
-    rows: dict[str | None, Row] = {}
+def _read_journal(path: Path) -> dict[str | None, Outcome]:
+    outcomes: dict[str | None, Outcome] = {}
     for line in path.read_text().splitlines() if path.exists() else []:
         with suppress(ValueError):  # an incomplete line
-            key, row = json.loads(line)
-            rows[key] = Row(**{**row, "class_pixels": tuple(row["class_pixels"])})
-    return rows
+            key, row, alignment = json.loads(line)
+            row = Row(**{**row, "class_pixels": tuple(row["class_pixels"])})
+            outcomes[key] = row, alignment and Alignment(**alignment)
+    return outcomes
 
 
 def _common_digest(source: Source) -> str:
@@ -132,7 +149,7 @@ def _key(example: Example, common: str) -> str | None:
     return hashlib.sha256(repr((common, names, what)).encode()).hexdigest()
 
 
-def _write(example: Example, source: Source, root: Path) -> Row:
+def _write(example: Example, source: Source, root: Path) -> Outcome:
     image, raw_label_map = example.load()
     where = f"{example.split}/{example.name}.png"
     if image.shape[:2] != raw_label_map.shape:
@@ -148,7 +165,7 @@ def _write(example: Example, source: Source, root: Path) -> Row:
     write_image(root / example.split / "images" / f"{example.name}.png", image)
     write_label_map(root / example.split / "label_maps" / f"{example.name}.png", label_map, source.classes)
     counts = np.bincount(label_map.ravel(), minlength=IGNORE_INDEX + 1)
-    return Row(
+    row = Row(
         split=example.split,
         name=example.name,
         group=example.group,
@@ -161,6 +178,7 @@ def _write(example: Example, source: Source, root: Path) -> Row:
         label_digest=_digest(label_map),
         perceptual_hash=int(str(imagehash.phash(Image.fromarray(image))), 16),
     )
+    return row, align(image, label_map)
 
 
 def _digest(pixels: NDArray[np.uint8]) -> str:

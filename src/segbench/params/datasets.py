@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from segbench.params.fields import CountOrZero, Folder, Name, Number, Section, Side
+from segbench.params.fields import CountOrZero, Folder, Name, Number, Section, Side, distinct
 from segbench.params.sources import AnySource, ScenesSource
 
 
@@ -22,10 +23,17 @@ class Claims(Section):
     context_classes: list[str]
 
 
+def _of_test(name: str) -> str:
+    if not name.removeprefix("test/") or not name.startswith("test/"):
+        raise PydanticCustomError("test_image", "Input should be test/NAME: only test images can be left out")
+    return name
+
+
 class Dataset(Section):
     """A dataset and the few choices that depend on its images' size and number, its own values of `train` too.
 
-    predictions: folders of label maps that other programs predicted, by name.
+    predictions: folders of label maps that other programs predicted, by name. leave_out: test images that scores leave
+    out, as `test/NAME`.
     """
 
     source: Annotated[AnySource, Field(discriminator="kind")]
@@ -34,6 +42,7 @@ class Dataset(Section):
     train: dict[str, Any]
     claims: Claims
     predictions: dict[Name, Folder]
+    leave_out: Annotated[list[Annotated[str, AfterValidator(_of_test)]], AfterValidator(distinct)]
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Dataset":

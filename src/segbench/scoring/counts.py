@@ -49,6 +49,11 @@ class SplitCounts:
         """All metrics of the split, for each seed."""
         return [compute_scores(confusion) for confusion in self.confusions]
 
+    def scores_of(self, chosen: Sequence[bool]) -> list[Scores]:
+        """All metrics of some of the images together, for each seed. chosen: one per image."""
+        pixels = self.images.select(list(chosen)).total()
+        return [pixels.seed(index).scores() for index in range(self.num_seeds)]
+
 
 def count_folders(data: Prepared, folders: Sequence[Path], *, widths_px: Sequence[float]) -> SplitCounts:
     """Count the label maps of each seed's folder.

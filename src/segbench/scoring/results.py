@@ -1,6 +1,7 @@
 """All results of a dataset as one tidy table, for pandas, seaborn, R or a spreadsheet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -26,11 +27,44 @@ def results_table(
         results = pd.read_csv("reports/scenes/results.csv")
         results[results["metric"] == "IoU"].pivot_table("value", index=["model", "crf"], columns="class")
     """
+    return _table(counts, SplitCounts.scores, seeds=seeds, class_names=class_names)
+
+
+def groups_table(
+    counts: Mapping[str, Mapping[str, SplitCounts]],
+    *,
+    groups: Mapping[str, Sequence[bool]],
+    seeds: Mapping[str, Sequence[int]],
+    class_names: Sequence[str],
+) -> pd.DataFrame:
+    """As `results_table`, for each group of test images. groups: by name, which of the images are in the group.
+
+    It is a table of its own, so that no mean over rows of the other one mixes a whole with its parts:
+
+        groups = pd.read_csv("reports/camvid/groups.csv")
+        iou = groups[groups["metric"] == "IoU"]
+        iou.pivot_table("value", index=["model", "crf", "class"], columns="group")
+    """
+    tables = [pd.DataFrame(columns=["group", *COLUMNS])]
+    for name, chosen in groups.items():
+        table = _table(counts, partial(SplitCounts.scores_of, chosen=chosen), seeds=seeds, class_names=class_names)
+        tables.append(table.assign(group=name)[["group", *COLUMNS]])
+    return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
+def _table(
+    counts: Mapping[str, Mapping[str, SplitCounts]],
+    scores_of: Callable[[SplitCounts], list[Scores]],
+    *,
+    seeds: Mapping[str, Sequence[int]],
+    class_names: Sequence[str],
+) -> pd.DataFrame:
+    """As `results_table`, of the scores of each seed that scores_of takes from counts."""
     tables = [
         _tidy(scores, class_names).assign(model=model, crf=crf, seed=seed)
         for model, by_crf in counts.items()
         for crf, split_counts in by_crf.items()
-        for seed, scores in zip(seeds.get(model, [None]), split_counts.scores(), strict=True)
+        for seed, scores in zip(seeds.get(model, [None]), scores_of(split_counts), strict=True)
     ]
     return pd.concat(tables, ignore_index=True)[COLUMNS].astype({"seed": "Int64"})
 

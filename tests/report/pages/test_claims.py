@@ -1,5 +1,6 @@
 """The page of claims: its verdicts, its classes, and how the scores were measured."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,12 +22,14 @@ COST = Finding("Atrous costs nothing", "parameters", "a 10", "b 10", "+0; an ima
 def a_page(
     *, num_blocks: int = 20, num_images: int = 20, num_trainings: dict[str, int] | None = None,
     findings: list[Finding] = FINDINGS, deviations: dict[str, Any] | None = None, rates: list[int] | None = None,
+    left_out: Sequence[str] = (),
 ) -> str:  # fmt: skip
     model = {"output_stride": 16, "atrous_rates": rates or [6, 12]}
     settings = {"model": model, "samples": {"crop_px": [100, 160]}}
     return claims_markdown(
         findings, dataset="streets", num_images=num_images, num_blocks=num_blocks,
-        num_trainings=num_trainings or {"unet": 1}, classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
+        num_trainings=num_trainings or {"unet": 1}, left_out=left_out,
+        classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
         results={"deeplab_v3": {"training": {"settings": settings, "deviations": deviations or {}}}},
     )  # fmt: skip
 
@@ -119,8 +122,15 @@ def test_intervals_include_differences_between_trainings_where_these_are_known(
             {"lr": 0.5, "seeds": [0, 1], "loss": {"dice": 1.0}},
             "These models do not share all settings with the others: deeplab_v3 (lr 0.5, loss 1 dice).",
         ),
+        ({"search": {"candidates": [{"lr": 0.5}, {"lr": 1.0}], "epochs": 2}}, "deeplab_v3 (search of 2 candidates)."),
     ],
 )
 def test_models_with_settings_of_their_own_are_named(deviations: dict[str, Any], expected: str) -> None:
     page = a_page(deviations=deviations)
     assert expected in page and ("do not share" in page) == bool(expected)
+
+
+def test_images_that_are_left_out_are_named() -> None:
+    assert "are made without" not in a_page()
+    page = a_page(left_out=("test/a", "test/b"))
+    assert "Scores are made without 2 of 22 test images, as params.yaml says: test/a and test/b. " in page

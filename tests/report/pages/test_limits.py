@@ -10,6 +10,7 @@ from segbench.datasets.prepared import Prepared
 from segbench.report.pages.limits import limits
 from segbench.report.table.content import Curve
 from segbench.report.table.results import ModelResults
+from segbench.report.table.suspects import Suspect, Suspects
 from segbench.scoring.blocks import Blocks
 from tests.report.sample_results import INDEPENDENT, a_model, data, row
 
@@ -55,6 +56,20 @@ def test_limits_are_those_of_the_data_and_the_trainings() -> None:
 
 def test_what_does_not_limit_is_not_named() -> None:
     assert topics(all_limits(INDEPENDENT, [a_model()])) == ["Backbone", "Schedule"]
+
+
+def test_images_that_look_mislabelled_come_first() -> None:
+    one = Suspects((Suspect("test/a", 0.4),), judges=("unet", "pspnet", "fcn_8s"), usual_share=0.05)
+    (text, *_) = all_limits(INDEPENDENT, [a_model()], suspects=one)
+    assert text == (
+        "Labels: 1 test image looks mislabelled: test/a. The better models (unet, pspnet and fcn_8s) agree with each "
+        "other there and contradict the label map, in up to 40.0 % of the pixels against 5.0 % in the median test "
+        "image. leave_out in params.yaml scores without an image."
+    )
+    two = replace(one, images=(*one.images, Suspect("test/b", 0.2)))
+    text = limit("Labels", [a_model()], suspects=two)
+    assert "2 test images look mislabelled: test/a and test/b. " in text
+    assert "contradict the label map, in up to 20.0 to 40.0 % of the pixels" in text
 
 
 CLUSTERS = a_model("clusters", backbone="none", epochs=0)

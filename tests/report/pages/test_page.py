@@ -17,7 +17,8 @@ from playwright.sync_api import Page as Tab
 from segbench.labels import Classes
 from segbench.report.pages.page import MAX_BYTES, page_html
 from segbench.report.table.claims import Finding
-from segbench.report.table.content import Page, ScoredImage
+from segbench.report.table.content import Entry, Page, ScoredImage
+from segbench.report.table.numbers import percent
 from segbench.scoring.intervals import Interval
 from segbench.sources import source_digests
 from tests.report.sample_pages import a_page, large_page, realistic_page, some_classes
@@ -94,7 +95,6 @@ def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
     assert set(parts) | set(structure.targets) <= set(structure.ids)
     assert "60 of 60 test images, worst first. By the mean of all entries." in structure.text
     assert "Each model was trained once." in structure.text
-    assert "PASCAL VOC 2012 test" in structure.text
     assert "backbone none" in structure.text
     assert "2 (1\N{EN DASH}2)" in re.sub(r"\s+", " ", structure.text)
 
@@ -207,7 +207,13 @@ def test_what_is_not_known_is_a_dash() -> None:
 def test_parts_without_content_are_left_out() -> None:
     page = small_page()
     entry = replace(
-        page.entries[0], crf=False, confusion=None, costs=None, boundary_mean_iou=(), published=None, class_iou=(0.5,)
+        page.entries[0],
+        crf=False,
+        confusion=None,
+        costs=None,
+        boundary_mean_iou=(),
+        class_iou=(0.5,),
+        group_class_iou=(),
     )
     bare = Page(
         dataset="bare",
@@ -522,6 +528,26 @@ def test_another_entry_has_its_own_confusion_matrix(visit: Visit) -> None:
     expect(visit.tab.locator("#confusion-label")).to_have_text("from elsewhere")
     assert cells.all_inner_texts() != before
     visit.tab.get_by_label("Entry").select_option(index=0)
+    assert cells.all_inner_texts() == before
+
+
+@in_browser
+def test_another_entry_has_its_own_classes_in_each_group(visit: Visit) -> None:
+    cells = visit.tab.locator("#group-classes tbody td")
+    before = cells.all_inner_texts()
+    page = realistic_page()
+    best, theirs = page.best_as_published, page.entries[-1]
+
+    def texts(entry: Entry) -> list[str]:
+        return [
+            percent(iou) for of_class in zip(*entry.group_class_iou, entry.class_iou, strict=True) for iou in of_class
+        ]
+
+    assert before == texts(best) and best.label == "deeplab_v3_plus"
+    visit.tab.get_by_label("Show classes of").select_option(label="from elsewhere")
+    expect(visit.tab.locator("#group-classes-label")).to_have_text("from elsewhere")
+    assert cells.all_inner_texts() == texts(theirs)
+    visit.tab.get_by_label("Show classes of").select_option(index=0)
     assert cells.all_inner_texts() == before
 
 

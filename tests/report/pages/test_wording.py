@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from segbench.datasets.prepared import Row
+from segbench.labels import Classes
 from segbench.report.drawing.pictures import MAX_IMAGES
 from segbench.report.pages.listing import describe_trainings
 from segbench.report.pages.wording import (
@@ -16,6 +17,7 @@ from segbench.report.pages.wording import (
     describe_crf_choices,
     describe_dataset,
     describe_first_seeds,
+    describe_groups,
     describe_intervals,
     describe_test_images,
     summarise,
@@ -89,6 +91,51 @@ def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:
     many = [row("test", str(index), group="g", block="b", height_px=481) for index in range(MAX_IMAGES + 1)]
     text = describe_test_images(replace(INDEPENDENT, rows=tuple(many)))
     assert text.endswith("Candidates are 100 evenly spaced test images. Larger images are reduced to 480 px.")
+
+
+def test_images_that_scores_leave_out_are_named_beside_how_many_there_were() -> None:
+    about = "streets: 16 train, 2 val, 11 test images of 2x2 px, 1 class. The table's scores are of the test split."
+    assert describe_dataset("streets", INDEPENDENT, left_out=()) == about
+    assert describe_dataset("streets", INDEPENDENT, left_out=["test/x"]) == (
+        f"{about} Scores are made without 1 of 12 test images, as params.yaml says: test/x."
+    )
+
+
+def of_classes(group: str, *class_pixels: int) -> Row:
+    return replace(row("test", group, group=group, block=group), class_pixels=class_pixels)
+
+
+def test_groups_are_told_by_the_classes_that_they_hold_and_the_one_that_differs_most() -> None:
+    classes = Classes.of([(name, (0, 0, number)) for number, name in enumerate(("road", "car", "boat", "sky", "ox"))])
+    rows = (of_classes("a", 50, 9, 7, 4, 0), of_classes("b", 50, 1, 0, 4, 0), of_classes("b", 0, 0, 0, 4, 0))
+    data = replace(INDEPENDENT, classes=classes, rows=rows)
+    best = replace(an_entry_of("unet", place=2), group_class_iou=((0.9, 0.5, 0.7, 0.8, 0), (0.8, 0.2, 0, 0.75, nan)))
+    refined = an_entry_of("unet", place=1, crf=True, as_in_paper=False)
+    assert describe_groups(data, [refined, best]) == (
+        "The groups' mIoU need not average to that of all test images: each is a mean over the classes of its own "
+        "images, in which a class counts the same, however few of its pixels are there. Of the 4 classes in the test "
+        "images, the groups hold: a 4 and b 3. Only a has boat. Where a model predicts a class that a group's images "
+        "do not hold, the class counts as 0 there. unet's IoU differs most for car: 50.0\N{NO-BREAK SPACE}% in a, "
+        "which has 90.0\N{NO-BREAK SPACE}% of its pixels, and 20.0\N{NO-BREAK SPACE}% in b."
+    )
+    assert describe_groups(replace(data, rows=rows[:1]), [best]) == ""
+
+
+def test_a_group_without_a_class_is_not_where_it_differs() -> None:
+    classes = Classes.of([("sky", (0, 0, 0)), ("car", (0, 0, 1))])
+    rows = (of_classes("a", 50, 9), of_classes("b", 50, 1), of_classes("c", 50, 0))
+    best = replace(an_entry_of("unet", place=1), group_class_iou=((0.8, 0.5), (0.7, 0.45), (0.6, 0.0)))
+    text = describe_groups(replace(INDEPENDENT, classes=classes, rows=rows), [best])
+    assert "hold: a 2, b 2 and c 1. Where" in text
+    assert "differs most for sky: 80.0\N{NO-BREAK SPACE}% in a" in text and "60.0\N{NO-BREAK SPACE}% in c." in text
+
+
+def test_groups_of_the_same_classes_are_not_told_apart_by_them() -> None:
+    classes = Classes.of([("road", (0, 0, 0)), ("car", (0, 0, 1))])
+    rows = (of_classes("a", 50, 9), of_classes("b", 50, 1))
+    best = replace(an_entry_of("unet", place=1), group_class_iou=((0.9, 0.5), (0.8, 0.2)))
+    text = describe_groups(replace(INDEPENDENT, classes=classes, rows=rows), [best])
+    assert "Every group holds all 2 classes of the test images. unet's IoU" in text
 
 
 def an_entry_of(model: str, *, place: int, crf: bool = False, as_in_paper: bool = True) -> Entry:
@@ -191,12 +238,12 @@ def images(number: int, *, per_block: int = 1, size_px: int = 2, split: str = "t
 def test_a_dataset_is_described(others: tuple[int, int], num_test: int, expected: str) -> None:
     train, val = others
     rows = (*images(train, split="train"), *images(val, split="val"), *images(num_test))
-    assert describe_dataset("streets", replace(INDEPENDENT, rows=rows)).startswith(f"streets: {expected}")
+    assert describe_dataset("streets", replace(INDEPENDENT, rows=rows), left_out=()).startswith(f"streets: {expected}")
 
 
 def test_the_sizes_of_all_splits_are_told() -> None:
     rows = (*images(3, split="train", size_px=4), *images(2))
-    assert "2 test images of 2x2, 2x4 px" in describe_dataset("streets", replace(INDEPENDENT, rows=rows))
+    assert "2 test images of 2x2, 2x4 px" in describe_dataset("streets", replace(INDEPENDENT, rows=rows), left_out=())
 
 
 ONCE = "Differences between trainings are not included."

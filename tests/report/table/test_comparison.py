@@ -122,6 +122,10 @@ def test_groups_are_scored_apart_and_known_as_seen_or_not(data: Prepared) -> Non
     entries = compare(ALL, data).entries
     of_country = compute_scores(matrices(right=0.7, seed=0)[10:].sum(axis=0)).mean_iou
     assert entries[-1].group_mean_iou[0] == pytest.approx(of_country)
+    (good,) = (entry for entry in entries if entry.label == "good")
+    for index, chosen in enumerate((slice(10, None), slice(10))):
+        of_first_seed = compute_scores(matrices(right=0.9, seed=0)[chosen].sum(axis=0))
+        np.testing.assert_allclose(good.group_class_iou[index], of_first_seed.class_iou)
 
 
 def test_the_share_of_the_pixels_within_each_width_of_a_boundary() -> None:

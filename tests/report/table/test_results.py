@@ -9,14 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segbench import params
 from segbench.datasets.prepared import Prepared
 from segbench.labels import Classes
 from segbench.params.models import section_of
 from segbench.report.drawing.pictures import write_contact_sheet
 from segbench.report.table.comparison import Contender, compare
-from segbench.report.table.content import Published
-from segbench.report.table.published import published_on
 from segbench.report.table.results import ModelResults
 from segbench.scoring.counts import write_counts
 from tests.report.sample_results import row
@@ -25,7 +22,6 @@ from tests.scoring.population import split_counts
 CLASSES = Classes.of([("all", (0, 0, 0)), ("other", (9, 9, 9))])
 PICTURED = [row("test", name, group=name, block=name) for name in ("a", "b")]
 OFF, ON = (np.full((2, 2), label, np.uint8) for label in (0, 1))
-PAPERS = Published(0.6, "another protocol")
 CHOSEN = {"appearance_weight": 4.0, "steps": 5}
 
 
@@ -61,7 +57,7 @@ def contenders(
 ) -> tuple[Contender, Contender]:
     """Of the model without and with the CRF."""
     write_results(folder, architecture, chosen=chosen)
-    off, on = ModelResults.read("mine", folder).contenders(PICTURED, published=PAPERS)
+    off, on = ModelResults.read("mine", folder).contenders(PICTURED)
     assert (off.label, on.label) == ("mine", "mine + CRF")
     return off, on
 
@@ -78,10 +74,9 @@ def test_the_papers_of_deeplab_v1_and_v2_end_with_a_crf_and_no_others() -> None:
 
 
 @pytest.mark.parametrize(("architecture", "has_crf"), [("deeplab_v2", True), ("unet", False)])
-def test_the_papers_figure_stands_beside_what_the_paper_has(tmp_path: Path, architecture: str, has_crf: bool) -> None:
+def test_the_entry_with_the_papers_crf_is_as_in_the_paper(tmp_path: Path, architecture: str, has_crf: bool) -> None:
     off, on = contenders(tmp_path, architecture)
     assert (off.as_in_paper, on.as_in_paper) == (not has_crf, has_crf)
-    assert (off.published, on.published) == ((None, PAPERS) if has_crf else (PAPERS, None))
 
 
 def test_the_latency_has_the_crf_where_it_is_on(tmp_path: Path) -> None:
@@ -121,17 +116,6 @@ def test_the_learning_curve_is_the_first_seeds(tmp_path: Path) -> None:
     np.testing.assert_equal(curve.mean_iou, (np.nan, 0.5))
 
 
-def test_papers_figures_are_of_camvids_published_split_alone() -> None:
-    published, disjoint = (
-        published_on(params.CamvidSource(kind="camvid", root=Path("camvid"), split=split))  # type: ignore[arg-type]
-        for split in ("published", "disjoint")
-    )
-    assert {model: figure.mean_iou for model, figure in published.items()} == {
-        "fcn_8s": 0.57, "deeplab_v1": 0.616, "pspnet": 0.691,
-    }  # fmt: skip
-    assert not disjoint
-
-
 def test_an_entry_of_the_table_has_all_that_its_contender_has(tmp_path: Path) -> None:
     data = Prepared(Path(), CLASSES, fingerprint="", rows=(row("train", "t", group="t", block="t"), *PICTURED))
     counts = split_counts(np.ones((1, 2, 2, 2), np.int64))
@@ -139,6 +123,6 @@ def test_an_entry_of_the_table_has_all_that_its_contender_has(tmp_path: Path) ->
     entries = compare(both, data).entries
     for contender in both:
         (entry,) = (entry for entry in entries if entry.label == contender.label)
-        assert (entry.costs, entry.published) == (contender.costs, contender.published)
+        assert entry.costs == contender.costs
         assert (entry.deviations, entry.as_in_paper) == (contender.deviations, contender.as_in_paper)
         assert entry.protocol == {"split": "test", "resolution_px": "2x2", **contender.protocol}

@@ -13,6 +13,7 @@ from segbench.report.pages.wording import (
     describe_crf_choices,
     describe_dataset,
     describe_first_seeds,
+    describe_groups,
     describe_intervals,
     describe_test_images,
     summarise,
@@ -28,13 +29,17 @@ from segbench.report.table.comparison import (
 )
 from segbench.report.table.content import Page
 from segbench.report.table.results import ModelResults
+from segbench.report.table.suspects import find_suspects
 
 
 def assemble_page(
     dataset: str, data: Prepared, models: Sequence[ModelResults], contenders: Sequence[Contender], *,
-    findings: Sequence[Finding], boundary_widths_px: Sequence[float],
+    findings: Sequence[Finding], boundary_widths_px: Sequence[float], left_out: Sequence[str],
 ) -> Page:  # fmt: skip
-    """Compare the contenders, and say what the comparison shows and what limits it."""
+    """Compare the contenders, and say what the comparison shows and what limits it.
+
+    data: without the test images of `left_out`, which scores leave out.
+    """
     found = compare(contenders, data)
     entries = found.entries
     curves = tuple(model.curve for model in models if not model.epochs.empty)
@@ -47,7 +52,7 @@ def assemble_page(
     others = [contender.model for contender in contenders if contender.model not in num_trainings]
     return Page(
         dataset=dataset,
-        description=describe_dataset(dataset, data),
+        description=describe_dataset(dataset, data, left_out=left_out),
         result=summarise(found),
         trainings=describe_trainings(num_trainings),
         classes=data.classes,
@@ -55,13 +60,16 @@ def assemble_page(
         num_images=len(data.split("test")),
         protocol=protocol(dataset, data, models, blocks=found.blocks, num_compared=found.num_compared, others=others),
         notes=tuple(note for note in notes if note),
-        limits=limits(data, models, curves=curves, blocks=found.blocks, longer=longer),
+        limits=limits(
+            data, models, curves=curves, blocks=found.blocks, longer=longer, suspects=find_suspects(contenders, data)
+        ),
         num_compared=found.num_compared,
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),
         curves=curves,
         boundary_shares=dict(zip(boundary_widths_px, boundary_shares(contenders[0].counts), strict=True)),
         groups=groups_of(data),
+        groups_note=describe_groups(data, entries),
         differences=found.differences,
         differences_with_longer_blocks=found.differences_with_longer_blocks,
         findings=tuple(findings),

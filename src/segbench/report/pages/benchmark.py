@@ -71,9 +71,9 @@ def benchmark_markdown(page: Page) -> str:
     lines += _details("By class", "IoU in per cent.", class_columns(page), rows)
     about = "mIoU of each group's test images, in per cent. Seen: training images come from the group too."
     lines += _details("By group", about, group_columns(page), rows)
+    lines += _classes_of_groups(page)
     about = "mIoU, in per cent, of the pixels within this distance of a boundary between two classes (trimap)."
     lines += _details("Near boundaries", about, boundary_columns(page), rows)
-    lines += _published(page)
     if page.limits:
         lines += ["## What limits the comparison", "", *(f"- {text}" for text in page.limits), ""]
     lines += ["## Protocol", "", *table(["what", "value"], list(page.protocol.items()), left=2)]
@@ -138,6 +138,20 @@ def _details(title: str, about: str, columns: Sequence[Column], rows: Sequence[R
     return [f"## {title}", "", about, "", *table([column.heading for column in columns], cells, left=1), ""]
 
 
+def _classes_of_groups(page: Page) -> list[str]:
+    """The best entry's IoU of each class in each group; groups.csv has those of all entries."""
+    best = page.best_as_published
+    if not page.groups or not best.group_class_iou:
+        return []
+    header = ["Class", *(group.name for group in page.groups), "all"]
+    rows = [
+        [name, *map(percent, [*ious, best.class_iou[index]])]
+        for index, (name, *ious) in enumerate(zip(page.classes.names, *best.group_class_iou, strict=True))
+    ]
+    about = f"{page.groups_note} IoU of {best.label} in per cent; groups.csv has all models:"
+    return [about.strip(), "", *table(header, rows, left=1), ""]
+
+
 def _gains_of_crf(page: Page) -> list[str]:
     """How much the CRF changes the scores on test images, and the parameters that were chosen for it."""
     if not page.crf_differences:
@@ -157,12 +171,3 @@ def _gains_of_crf(page: Page) -> list[str]:
         heading, *choices = page.crf_choices
         lines += [page.crf_choices_note, "", *table(heading, choices, left=1), ""]
     return lines
-
-
-def _published(page: Page) -> list[str]:
-    published = {entry.model: entry.published for entry in page.entries if entry.published}
-    if not published:
-        return []
-    rows = [[model, percent(found.mean_iou), found.protocol] for model, found in published.items()]
-    about = "Measured by other protocols than the figures above:"
-    return ["## Published figures", "", about, "", *table(["Model", "mIoU %", "Protocol"], rows, left=3), ""]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from segbench.report.pages.listing import counted, describe_trainings
+from segbench.report.pages.listing import counted, describe_left_out, describe_trainings
 from segbench.report.pages.markdown import table
 from segbench.report.table.claims import CLAIMS, Finding, MeasureName, Verdict
 from segbench.report.table.numbers import setting
@@ -12,11 +12,12 @@ from segbench.report.table.numbers import setting
 
 def claims_markdown(
     findings: Sequence[Finding], *, dataset: str, num_images: int, num_blocks: int, num_trainings: Mapping[str, int],
-    classes: Mapping[MeasureName, Sequence[str]], results: Mapping[str, Mapping[str, Any]],
+    left_out: Sequence[str], classes: Mapping[MeasureName, Sequence[str]], results: Mapping[str, Mapping[str, Any]],
 ) -> str:  # fmt: skip
     """The page. num_blocks: the test images were resampled in that many blocks; num_trainings: by model.
 
-    classes: names of the classes that each measure averages; results: as for `judge_costs`.
+    left_out: names of the test images that scores leave out; classes: names of the classes that each measure averages;
+    results: as for `judge_costs`.
     """
     counts = Counter(finding.verdict for finding in findings)
     verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in get_args(Verdict) if counts[verdict])
@@ -25,6 +26,7 @@ def claims_markdown(
         for finding in findings
     ]
     repeated = [model for model, number in num_trainings.items() if number > 1]
+    without = describe_left_out(left_out, num_images=num_images)
     lines = [
         f"# Claims of a lecture on semantic segmentation, judged on {dataset}",
         "",
@@ -33,7 +35,7 @@ def claims_markdown(
         *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference"], rows, left=6),
         "",
         f"Scores are those of the test split ({counted(num_images, 'image')}), by the protocol of "
-        f"[the table](benchmark.md). {describe_trainings(num_trainings)}",
+        f"[the table](benchmark.md). {' '.join(filter(None, [without, describe_trainings(num_trainings)]))}",
         "",
         " ".join([
             *_resampling(findings, num_images=num_images, num_blocks=num_blocks),

@@ -8,8 +8,9 @@ from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.pages.listing import by_value, counted, listed, with_models
 from segbench.report.table.content import Curve
-from segbench.report.table.numbers import setting
+from segbench.report.table.numbers import percent, setting
 from segbench.report.table.results import ModelResults
+from segbench.report.table.suspects import Suspects
 from segbench.scoring.blocks import LEAST_BLOCKS, Blocks
 
 STILL_LEARNING = 0.02
@@ -21,15 +22,16 @@ NO_EFFECT = ("loader_workers", "validate_every_epochs")
 
 def limits(
     data: Prepared, models: Sequence[ModelResults], *, blocks: Blocks, curves: Sequence[Curve] = (),
-    longer: float | None = None,
+    longer: float | None = None, suspects: Suspects | None = None,
 ) -> tuple[str, ...]:  # fmt: skip
     """What the comparison cannot tell, due to its images, their split, the backbones and the schedule.
 
     blocks: which test images the intervals take as one. longer: how many times as large standard errors of mIoU are
-    with blocks twice as long, if known.
+    with blocks twice as long, if known. suspects: test images that look mislabelled.
     """
     networks = [model for model in models if not model.epochs.empty]
     return (
+        *_limit_of_labels(suspects),
         *_limits_of_split(data, blocks, longer),
         *_limit_of_backbones(models),
         *_limit_of_schedules(networks, curves),
@@ -37,6 +39,20 @@ def limits(
         *_limit_of_resolution(models),
         *_limits_of_costs(models),
     )
+
+
+def _limit_of_labels(suspects: Suspects | None) -> list[str]:
+    if not suspects or not suspects.images:
+        return []
+    images = suspects.images
+    looks = "1 test image looks" if len(images) == 1 else f"{len(images)} test images look"
+    shares = " to ".join(dict.fromkeys(percent(image.share) for image in (images[-1], images[0])))
+    return [
+        f"Labels: {looks} mislabelled: {listed([image.name for image in images])}. The better models "
+        f"({listed(suspects.judges)}) agree with each other there and contradict the label map, in up to {shares} % of "
+        f"the pixels against {percent(suspects.usual_share)} % in the median test image. leave_out in params.yaml "
+        "scores without an image."
+    ]
 
 
 def _limits_of_split(data: Prepared, blocks: Blocks, longer: float | None) -> list[str]:

@@ -33,6 +33,16 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def describe_left_out(left_out: Sequence[str], *, num_images: int) -> str:
+    """Which test images the scores leave out, beside the `num_images` that are left; empty if none."""
+    if not left_out:
+        return ""
+    return (
+        f"Scores are made without {len(left_out)} of {num_images + len(left_out)} test images, as params.yaml says: "
+        f"{listed(left_out)}."
+    )
+
+
 def describe_trainings(num_trainings: Mapping[str, int]) -> str:
     """How often each model was trained, which is by the number of its seeds, and which trainings are compared."""
     models = by_value(num_trainings)

@@ -6,6 +6,7 @@ document.addEventListener("DOMContentLoaded", () => {
   markable();
   for (const group of document.querySelectorAll(".legend, #speed-chart .plot")) rove(group);
   scatter(document.querySelector("#speed-chart .plot"));
+  classesOfGroups(document.getElementById("group-classes-entry"));
   confusion(document.getElementById("confusion-entry"));
   viewer(document.getElementById("viewer"));
 });
@@ -133,6 +134,27 @@ function box(element, margin) {
 
 function overlaps(a, b) {
   return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+// --- classes in each group ---
+
+function classesOfGroups(select) {
+  if (!select) return;
+  const entries = dataOf("group-classes-data");
+  const rows = [...document.getElementById("group-classes").tBodies[0].rows];
+  const show = () => {
+    const { label, ious } = entries[select.value];
+    document.getElementById("group-classes-label").textContent = label;
+    ious.forEach((ofClass, row) => {
+      const cells = rows[row].querySelectorAll("td");
+      ofClass.forEach((iou, column) => {
+        cells[column].className = iou === null ? "" : `q${Math.round(10 * iou)}`;
+        cells[column].textContent = iou === null ? "\u2013" : (100 * iou).toFixed(1);
+      });
+    });
+  };
+  select.addEventListener("change", show);
+  show();
 }
 
 // --- confusion ---

@@ -82,6 +82,7 @@ def _context(page: Page) -> dict[str, Any]:
         "best_model": page.entries[0].model,
         "has_both": len({entry.crf for entry in page.entries}) == 2,
         "speed": _speed(page),
+        "by_groups": _by_groups(page),
         "confusions": _confusions(page),
         "curves": _curves(page),
         "boundary": _boundary(page),
@@ -188,6 +189,22 @@ def _reversed(difference: Difference) -> Difference:
         for interval in (difference.alone, difference.simultaneous)
     )
     return Difference(alone, simultaneous, difference.adjusted_p_value)
+
+
+def _by_groups(page: Page) -> list[dict[str, Any]]:
+    """Label and IoU of each class in each group, then in all images; the best as published first."""
+    best = page.best_as_published
+    return [
+        {
+            "label": entry.label,
+            "ious": [
+                [None if finite(iou) is None else round(iou, 6) for iou in of_class]
+                for of_class in zip(*entry.group_class_iou, entry.class_iou, strict=True)
+            ],
+        }
+        for entry in sorted(page.entries, key=lambda entry: entry is not best)
+        if entry.group_class_iou
+    ]
 
 
 def _confusions(page: Page) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
-from segbench.report.pages.listing import counted, listed
-from segbench.report.table.comparison import Comparison, sizes_of
-from segbench.report.table.content import SIGNIFICANT, Entry
+from segbench.report.pages.listing import counted, describe_left_out, listed
+from segbench.report.table.comparison import Comparison, groups_of, sizes_of
+from segbench.report.table.content import SIGNIFICANT, Entry, best_as_published
 from segbench.report.table.numbers import MISSING, percent, percent_range, points
 from segbench.report.table.results import ModelResults
 from segbench.scoring.intervals import Difference, Pair
@@ -19,12 +21,13 @@ NOTES = (
 )
 
 
-def describe_dataset(dataset: str, data: Prepared) -> str:
-    """What the dataset is, in a sentence."""
+def describe_dataset(dataset: str, data: Prepared, *, left_out: Sequence[str]) -> str:
+    """What the dataset is. left_out: names of the test images that scores leave out."""
     *others, (_, num_test) = ((split, len(data.split(split))) for split in SPLITS)
     counts = ", ".join([*(f"{number} {split}" for split, number in others), counted(num_test, "test image")])
     classes = f"{len(data.classes)} {'class' if len(data.classes) == 1 else 'classes'}"
-    return f"{dataset}: {counts} of {sizes_of(data.rows)} px, {classes}. The table's scores are of the test split."
+    about = f"{dataset}: {counts} of {sizes_of(data.rows)} px, {classes}. The table's scores are of the test split."
+    return f"{about} {describe_left_out(left_out, num_images=num_test)}".rstrip()
 
 
 def describe_intervals(found: Comparison, *, num_images: int) -> str:
@@ -69,7 +72,7 @@ def summarise(found: Comparison) -> str:
     A single set of predictions among means over several trainings is not ranked, and cannot be the best.
     """
     published = [entry for entry in found.entries if entry.as_in_paper and entry.rank]
-    best = max(published, key=lambda entry: entry.mean_iou.value)
+    best = best_as_published(published)
     interval = percent_range(best.mean_iou.low, best.mean_iou.high)
     score = f"{percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval}]"
     if len(published) == 1:
@@ -112,6 +115,48 @@ def describe_averaging(entries: Sequence[Entry]) -> str:
         f"Means over classes do not include all {total}. mIoU and mDice are of the classes with a pixel in the test "
         f"images or in the prediction: {num_included}. mAcc is of those with a pixel in the test images: {num_true}."
     )
+
+
+def describe_groups(data: Prepared, entries: Sequence[Entry]) -> str:
+    """Why the groups' mIoU do not average to that of all test images; empty without groups.
+
+    Told by the classes that each group's images hold, and by the class whose IoU differs most between groups.
+    """
+    groups, classes, test = groups_of(data), data.classes.names, data.split("test")
+    if not groups:
+        return ""
+    pixels = np.array(
+        [np.sum([row.class_pixels for row in test if row.group == group.name], axis=0) for group in groups]
+    )  # (num_groups, C)
+    has_class = pixels > 0
+    has_all = has_class[:, has_class.any(axis=0)].all()
+    counts = listed([f"{group.name} {count}" for group, count in zip(groups, has_class.sum(axis=1), strict=True)])
+    total = has_class.any(axis=0).sum()
+    texts = [
+        "The groups' mIoU need not average to that of all test images: each is a mean over the classes of its own "
+        "images, in which a class counts the same, however few of its pixels are there.",
+        f"Every group holds all {total} classes of the test images."
+        if has_all
+        else f"Of the {total} classes in the test images, the groups hold: {counts}.",
+    ]
+    for group, of_group in zip(groups, has_class, strict=True):
+        if alone := [classes[index] for index in np.flatnonzero(of_group & (has_class.sum(axis=0) == 1))]:
+            texts.append(f"Only {group.name} has {listed(alone)}.")
+    if not has_all:
+        texts.append("Where a model predicts a class that a group's images do not hold, the class counts as 0 there.")
+    best = best_as_published(entries)
+    ious = np.where(has_class, np.array(best.group_class_iou), np.nan)
+    common = np.flatnonzero(has_class.sum(axis=0) > 1)
+    if len(common):
+        index = common[np.argmax(np.nanmax(ious[:, common], axis=0) - np.nanmin(ious[:, common], axis=0))]
+        high, low = (int(found(ious[:, index])) for found in (np.nanargmax, np.nanargmin))
+        share = pixels[high, index] / pixels[:, index].sum()
+        texts.append(
+            f"{best.label}'s IoU differs most for {classes[index]}: {percent(ious[high, index])}\N{NO-BREAK SPACE}% in "
+            f"{groups[high].name}, which has {percent(share)}\N{NO-BREAK SPACE}% of its pixels, and "
+            f"{percent(ious[low, index])}\N{NO-BREAK SPACE}% in {groups[low].name}."
+        )
+    return " ".join(texts)
 
 
 def describe_test_images(data: Prepared) -> str:

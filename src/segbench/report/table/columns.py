@@ -110,11 +110,6 @@ def _setting(name: str) -> Callable[[Entry], Value]:
     return lambda entry: entry.protocol.get(name) or None
 
 
-def _published(name: str) -> Callable[[Entry], Value]:
-    """A field of `Published`."""
-    return lambda entry: getattr(entry.published, name) if entry.published else None
-
-
 MODEL = Column(
     "model", lambda entry: entry.model, "Model",
     explanation='with "+ CRF", a dense CRF refines the label maps, unless no CRF helped on validation images',
@@ -187,12 +182,6 @@ COLUMNS: tuple[Column, ...] = (
         explanation="on the Pareto front: nothing else of known latency is both more accurate and faster",
         readers={"page", "markdown"}, show=_yes, kind="flag", first="descending",
     ),
-    Column(
-        "published_mIoU", _published("mean_iou"), "Published", unit="mIoU %",
-        explanation="by another protocol, named below the table, so not directly comparable",
-        readers={"page"}, show=percent, first="descending",
-    ),
-    Column("published_protocol", _published("protocol")),
     Column(
         "searched", _setting("searched"), "Found by search",
         explanation="values of the schedule that were best for the network on the validation images",

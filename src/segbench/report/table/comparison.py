@@ -12,7 +12,7 @@ import numpy as np
 from segbench.datasets.prepared import Prepared, Row
 from segbench.labels import LabelMap
 from segbench.report.drawing.pictures import pictured, reduced_image, reduced_label_map
-from segbench.report.table.content import Costs, Entry, Group, Published, ScoredImage, label
+from segbench.report.table.content import Costs, Entry, Group, ScoredImage, label
 from segbench.scoring.blocks import LEAST_BLOCKS, Blocks, Clips, choose_blocks
 from segbench.scoring.counts import SplitCounts
 from segbench.scoring.intervals import Analysis, Difference, Measure, Metric, Pair, analyse, error_ratios
@@ -39,7 +39,6 @@ class Contender:
     as_in_paper: bool = True
     costs: Costs | None = None
     deviations: tuple[str, ...] = ()
-    published: Published | None = None
     protocol: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -142,7 +141,9 @@ def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:
     estimates = {metric: analysis.estimates[contender.label, measure] for metric, measure in MEASURES.items()}
     of_crf = analysis.differences.get(Pair(label(contender.model, crf=True), contender.model, MEAN_IOU))
     counts, test = contender.counts.first_seeds(analysis.num_compared), data.split("test")
-    of_groups = [counts.images.select([row.group == group.name for row in test]).total() for group in groups_of(data)]
+    of_groups = [
+        average_scores(counts.scores_of([row.group == group.name for row in test])) for group in groups_of(data)
+    ]
     of_widths = [counts.near_boundaries.select(index) for index in range(len(counts.near_boundaries.true))]
     return Entry(
         model=contender.model,
@@ -156,9 +157,9 @@ def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:
         crf_gain=of_crf.alone.value if of_crf else None,
         costs=contender.costs,
         deviations=contender.deviations,
-        published=contender.published,
         boundary_mean_iou=tuple(map(_mean_iou, of_widths)),
-        group_mean_iou=tuple(map(_mean_iou, of_groups)),
+        group_mean_iou=tuple(scores.mean_iou for scores in of_groups),
+        group_class_iou=tuple(tuple(scores.class_iou.tolist()) for scores in of_groups),
         as_in_paper=contender.as_in_paper,
         protocol={"split": "test", "resolution_px": sizes_of(test), **contender.protocol},
     )

@@ -1,7 +1,7 @@
 """What the reports on one dataset show: what the stage `compare` fills in, and what the pages are drawn from."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -37,14 +37,6 @@ class Costs:
     training_seconds: float | None
 
 
-@dataclass(frozen=True)
-class Published:
-    """The mIoU that a paper reports, a fraction, and the protocol it was measured by."""
-
-    mean_iou: float
-    protocol: str
-
-
 @dataclass(frozen=True, eq=False)
 class Entry:
     """A row of the results table: a model with the CRF off or on, or another program's predictions (costs None).
@@ -54,6 +46,7 @@ class Entry:
     - rank: the place by mIoU, 1 the best, None for one set of predictions among means over several trainings
     - scores: of the whole test split, by metric
     - class_iou, boundary_mean_iou, group_mean_iou: one value for each of the page's classes, boundary widths and groups
+    - group_class_iou: for each of the page's groups, one value for each class
     - confusion: (C, C), over the whole test split
     - seed_spread: standard deviation of mIoU over trainings with different seeds, None with a single training
     - training_share: of the squared standard error of mIoU, the share that is due to the choice of seeds; None if no
@@ -76,9 +69,9 @@ class Entry:
     costs: Costs | None = None
     is_on_front: bool | None = None
     deviations: tuple[str, ...] = ()
-    published: Published | None = None
     boundary_mean_iou: tuple[float, ...] = ()
     group_mean_iou: tuple[float, ...] = ()
+    group_class_iou: tuple[tuple[float, ...], ...] = ()
     as_in_paper: bool = True
     protocol: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,6 +89,11 @@ class Entry:
     def num_classes_averaged(self) -> int:
         """How many classes have an IoU, and so are in the means."""
         return sum(finite(value) is not None for value in self.class_iou)
+
+
+def best_as_published(entries: Sequence[Entry]) -> Entry:
+    """The best of the ranked entries that are as their papers have them, of all if there is none."""
+    return max(entries, key=lambda entry: (entry.as_in_paper and bool(entry.rank), entry.mean_iou.value))
 
 
 @dataclass(frozen=True)
@@ -142,6 +140,7 @@ class Page:
     - num_compared: scores are means over so many trainings of each model; num_images: of the test split;
       boundary_shares: by width in px, the share of its labelled pixels that is within this distance of a boundary
     - protocol: what all entries have in common; notes: how to read the table; limits: what the comparison cannot tell
+    - groups_note: why their scores do not average to that of all test images
     - crf_choices: the parameters found for the CRF, a heading and one row per model; crf_choices_note: on which images
     - test_images: worst first. The page takes them until it is full, so a generator need not load the rest.
       test_images_note: how they were chosen
@@ -163,6 +162,7 @@ class Page:
     curves: tuple[Curve, ...] = ()
     boundary_shares: Mapping[float, float] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
+    groups_note: str = ""
     differences: Mapping[Pair, Difference] = field(default_factory=dict)
     differences_with_longer_blocks: Mapping[Pair, Difference] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -190,6 +190,11 @@ class Page:
     def models(self) -> tuple[str, ...]:
         """Names of models and curves, each once, in the entries' order."""
         return tuple(dict.fromkeys([entry.model for entry in self.entries] + [curve.model for curve in self.curves]))
+
+    @property
+    def best_as_published(self) -> Entry:
+        """The best of the ranked entries that are as their papers have them, of all if there is none."""
+        return best_as_published(self.entries)
 
     @property
     def has_repeated_trainings(self) -> bool:

@@ -39,8 +39,10 @@ def probability(value: float) -> str:
 
 
 def setting(value: Any) -> str:
-    """A value of params.yaml: numbers without trailing zeros, weights by name as a sum."""
+    """A value of params.yaml: numbers without trailing zeros, weights by name as a sum, a search by its size."""
     match value:
+        case {"candidates": candidates}:
+            return f"of {len(candidates)} candidates"
         case dict():
             return " + ".join(f"{weight:g} {name}" for name, weight in value.items())
         case float():

@@ -12,7 +12,7 @@ from segbench.files import read_json
 from segbench.params.models import section_of
 from segbench.report.drawing.pictures import read_contact_sheet, reduced_label_map
 from segbench.report.table.comparison import Contender
-from segbench.report.table.content import Costs, Curve, Published
+from segbench.report.table.content import Costs, Curve
 from segbench.report.table.numbers import setting
 from segbench.scoring.counts import SplitCounts, predicted_label_map, read_counts
 
@@ -80,23 +80,18 @@ class ModelResults:
         first = self.epochs[self.epochs["seed"] == self.seeds[0]]
         return Curve(self.name, tuple(first["epoch"].tolist()), tuple(first["val_mean_iou"].tolist()))
 
-    def contenders(self, pictured: Sequence[Row], *, published: Published | None) -> list[Contender]:
-        """The model with the CRF off and on. pictured: the images that reports show.
-
-        published: the paper's figure, which stands beside the one of the two that the paper has.
-        """
+    def contenders(self, pictured: Sequence[Row]) -> list[Contender]:
+        """The model with the CRF off and on. pictured: the images that reports show."""
         deviations = tuple(f"{name} {setting(value)}" for name, value in self.training["deviations"].items())
         found = []
         for crf, counts in self.counts.items():
-            as_in_paper = self.ends_with_crf == (crf == "on")
             found.append(
                 Contender(
                     model=self.name,
                     crf=crf == "on",
                     counts=counts,
                     label_maps=read_contact_sheet(self.folder / LABEL_MAPS[crf], pictured),
-                    as_in_paper=as_in_paper,
-                    published=published if as_in_paper else None,
+                    as_in_paper=self.ends_with_crf == (crf == "on"),
                     costs=self._costs(crf_ms=self.crf["latency_ms"] if crf == "on" else 0),
                     deviations=deviations,
                     protocol=self._protocol(self.crf["chosen"] if crf == "on" else None),
