@@ -74,6 +74,7 @@ class UNetModel(BackboneModel):
     architecture: Literal["unet"]
     decoder_channels: Annotated[list[Count], Field(min_length=1)]
     batch_norm: bool
+    skips: bool
 
     @model_validator(mode="after")
     def _one_entry_per_step(self) -> "UNetModel":
@@ -90,7 +91,7 @@ class PSPNetModel(BackboneModel):
     pools_the_image: ClassVar[bool] = True
     architecture: Literal["pspnet"]
     output_stride: OutputStride
-    bins: Annotated[list[Count], Field(min_length=1)]
+    bins: list[Count]
     head_channels: Count
     dropout: Share
     auxiliary_channels: Count
@@ -122,6 +123,7 @@ class DeepLabV3Model(BackboneModel):
     architecture: Literal["deeplab_v3"]
     output_stride: OutputStride
     atrous_rates: Rates
+    image_pooling: bool
     head_channels: Count
     dropout: Share
 
@@ -132,6 +134,7 @@ class DeepLabV3PlusModel(BackboneModel):
     architecture: Literal["deeplab_v3_plus"]
     output_stride: OutputStride
     atrous_rates: Rates
+    image_pooling: bool
     head_channels: Count
     low_level_channels: Count
     dropout: Share
