@@ -11,7 +11,7 @@ from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
 from segbench.report.pages.sliding import sliding_markdown
-from segbench.report.table.claims import CONTEXT, THIN, MeasureName, judge_costs, judge_scores
+from segbench.report.table.claims import CONTEXT, CRF, THIN, MeasureName, judge_costs, judge_scores
 from segbench.scoring.counts import read_counts
 from segbench.scoring.metrics import Counts
 
@@ -26,13 +26,15 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
     }  # fmt: skip
     confusions: dict[str, Counts] = {}
     reports: dict[str, dict[str, Any]] = {}
-    for model in parameters.benchmark.models:
+    for model in (*parameters.benchmark.models, *parameters.benchmark.variants):
         counts = read_counts(results / model / "counts.npz")
-        confusions |= {model: counts["off"].confusions, f"{model} + CRF": counts["on"].confusions}
+        entries = {"off": model, "on": f"{model}{CRF}"}  # a variant's are off alone
+        confusions |= {entries[crf]: of_split.confusions for crf, of_split in counts.items()}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
     blocks = [row.block for row in data.split("test")]
     indices = {measure: [names.index(name) for name in of_measure] for measure, of_measure in classes.items()}
-    found = judge_scores(confusions, classes=indices, blocks=blocks) + judge_costs(reports)
+    settings = {model: report["training"]["settings"] for model, report in reports.items()}
+    found = judge_scores(confusions, settings=settings, classes=indices, blocks=blocks) + judge_costs(reports)
 
     write_json(findings, [asdict(finding) for finding in found])
     claims = claims_markdown(

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from segbench.report.pages.listing import describe_trainings
 from segbench.report.pages.markdown import table
-from segbench.report.table.claims import Finding, MeasureName, Verdict
+from segbench.report.table.claims import CLAIMS, ONE_FACTOR, Finding, MeasureName, Verdict
 
 
 def claims_markdown(
@@ -20,16 +20,20 @@ def claims_markdown(
     counts = Counter(finding.verdict for finding in findings)
     verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in get_args(Verdict) if counts[verdict])
     rows = [
-        [finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference]
+        [
+            finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference,
+            finding.judged_by,
+        ]
         for finding in findings
-    ]
+    ]  # fmt: skip
+    num_paired = sum(finding.judged_by.startswith(ONE_FACTOR) for finding in findings)
     resampled = "images" if num_blocks == num_images else f"{num_blocks} blocks of images that resemble each other"
     lines = [
         f"# Claims of a lecture on semantic segmentation, judged on {dataset}",
         "",
-        f"Of {len(findings)} claims: {verdicts}.",
+        f"Of {len(findings)} claims: {verdicts}. One-factor pairs judge {num_paired} of them.",
         "",
-        *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference"], rows, left=6),
+        *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference", "Judged by"], rows, left=7),
         "",
         f"Scores are those of the {num_images} test images, by the protocol of [the table](benchmark.md). "
         f"{describe_trainings(num_trainings)}",
@@ -37,13 +41,24 @@ def claims_markdown(
         "In brackets: the 95 % interval of the difference, from a paired, studentised bootstrap over "
         f"{resampled}. The intervals are corrected for the number of claims: in 95 of 100 such sets of test images, "
         "all of them hold at once. A claim holds if its interval lies above zero, does not hold if it lies below zero, "
-        "and is undecided if it contains zero. The intervals do not include differences between trainings. A claim "
-        "compares whole models as params.yaml defines them, which may differ in more than the idea that it names.",
+        "and is undecided if it contains zero. The intervals do not include differences between trainings.",
+        "",
+        "A one-factor pair differs in nothing but the named parameters, by the settings that both were trained with. "
+        "Whole models, as params.yaml defines them, may differ in more than the idea that the claim names."
+        f"{_untrained_variants(results)}",
         "",
         *(f"- {measure}: {', '.join(members) or 'no classes'}" for measure, members in classes.items()),
         *_atrous_rates(results),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _untrained_variants(results: Mapping[str, Any]) -> str:
+    """Which variants would make one-factor pairs, and were not trained."""
+    untrained = dict.fromkeys(claim.without for claim in CLAIMS if claim.without and claim.without not in results)
+    if not untrained:
+        return ""
+    return f" Named under `benchmark.variants`, these would make more one-factor pairs: {', '.join(untrained)}."
 
 
 def _atrous_rates(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
