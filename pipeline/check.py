@@ -26,6 +26,9 @@ FROM_PARAMS = {
 }
 """What stages take from the parameters' code beside values: which value counts, atrous rates, who ends with a CRF."""
 
+VARIANT = ("pipeline.train", "pipeline.predict", "pipeline.variant")
+"""What the stage of that name runs."""
+
 
 def main(*, out: Path) -> None:
     """Validate params.yaml, and write one file of source digests for each stage, by model or dataset."""
@@ -39,6 +42,11 @@ def main(*, out: Path) -> None:
     with replacing(out) as folder:
         for name, modules in _modules(parameters):
             write_json(folder / f"{name}.json", source_digests(*modules))
+        for name in parameters.benchmark.variants:
+            # With all values: dvc.yaml cannot name the model that a variant has the others from.
+            model = parameters.model(name)
+            digests = source_digests(*VARIANT, *FROM_PARAMS["train"], model.network_module)
+            write_json(folder / f"variant/{name}.json", {**digests, "model": model.model_dump()})
 
 
 def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
@@ -57,7 +65,7 @@ def _check_backbones(parameters: params.Params) -> None:
     """Build, without numbers, what has another backbone than the bundled one, which is known to fit all."""
     others = [
         (name, backbone)
-        for name in parameters.benchmark.models
+        for name in (*parameters.benchmark.models, *parameters.benchmark.variants)
         if isinstance(parameters.model(name), params.BackboneModel)
         and (backbone := parameters.backbone_for(name)).weights != "bundled"
     ]

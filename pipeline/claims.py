@@ -11,7 +11,7 @@ from segbench.datasets.left_out import open_scored
 from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
 from segbench.report.pages.sliding import sliding_markdown
-from segbench.report.table.claims import CONTEXT, THIN, MeasureName, judge_costs, judge_scores
+from segbench.report.table.claims import CONTEXT, CRF, THIN, MeasureName, judge_costs, judge_scores, told_settings
 from segbench.scoring.blocks import Clips, choose_blocks
 from segbench.scoring.counts import read_counts
 from segbench.scoring.metrics import ClassPixels
@@ -29,15 +29,18 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
     images: dict[str, ClassPixels] = {}
     trainings: dict[str, str | None] = {}
     reports: dict[str, dict[str, Any]] = {}
-    for model in parameters.benchmark.models:
+    for model in (*parameters.benchmark.models, *parameters.benchmark.variants):
         counts = read_counts(results / model / "counts.npz")
-        images |= {model: counts["off"].images, f"{model} + CRF": counts["on"].images}
-        trainings |= {model: model, f"{model} + CRF": model}
+        entries = {"off": model, "on": f"{model}{CRF}"}  # a variant's are off alone
+        images |= {entries[crf]: of_split.images for crf, of_split in counts.items()}
+        trainings |= {entries[crf]: model for crf in counts}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
     rows = data.split("test")
     blocks = choose_blocks(images, Clips.of(rows))
     indices = {measure: [names.index(name) for name in of_measure] for measure, of_measure in classes.items()}
-    found = judge_scores(images, classes=indices, trainings=trainings, blocks=blocks) + judge_costs(reports)
+    settings = {model: told_settings(report["training"]) for model, report in reports.items()}
+    found = judge_scores(images, settings=settings, classes=indices, trainings=trainings, blocks=blocks)
+    found += judge_costs(reports)
 
     write_json(findings, [asdict(finding) for finding in found])
     claims = claims_markdown(

@@ -14,6 +14,7 @@ from segbench.models.color_clusters import ColorClusters
 from segbench.models.network import Network
 from segbench.models.sliding_window import SlidingWindow
 from segbench.models.weights import restore_network, save_weights
+from segbench.params.models import DeepLabV1Model
 from segbench.scoring import metrics
 from tests.parameters import PARAMETERS
 
@@ -23,6 +24,7 @@ LECTURE = [
     "deeplab_v3", "deeplab_v3_plus",
 ]  # fmt: skip
 NETWORKS = LECTURE[1:]
+VARIANTS = list(PARAMETERS.variants)
 
 
 def network(name: str, *, backbone: params.Backbone = UNTRAINED, num_classes: int = 3) -> Network:
@@ -40,7 +42,7 @@ def test_the_benchmark_runs_the_lectures_models_under_their_names() -> None:
     assert PARAMETERS.benchmark.models == LECTURE
 
 
-@pytest.mark.parametrize("name", LECTURE)
+@pytest.mark.parametrize("name", LECTURE + VARIANTS)
 @pytest.mark.parametrize("size", [(65, 97), (32, 32), (96, 128)])
 def test_logits_have_the_images_size(name: str, size: tuple[int, int]) -> None:
     model = build_model(PARAMETERS.model(name), backbone=UNTRAINED, num_classes=5).eval()
@@ -48,7 +50,7 @@ def test_logits_have_the_images_size(name: str, size: tuple[int, int]) -> None:
         assert model(torch.rand(2, 3, *size)).shape == (2, 5, *size)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *(name for name in VARIANTS if name != "pspnet_no_auxiliary")])
 def test_gradients_reach_every_parameter_and_are_finite(name: str) -> None:
     torch.manual_seed(0)
     model = network(name)
@@ -110,6 +112,68 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_weights(unet, tmp_path / "unet.pt")
     with pytest.raises(InputError, match=r"unet\.pt: not the weights of this model"):
         restore_network(PARAMETERS.model("fcn_8s"), backbone=UNTRAINED, num_classes=4, path=tmp_path / "unet.pt")
+
+
+def test_without_its_weight_the_auxiliary_loss_moves_nothing() -> None:
+    torch.manual_seed(0)
+    model = network("pspnet_no_auxiliary")
+    loss_of(model, torch.rand(2, 3, 64, 64), torch.randint(0, 3, (2, 64, 64))).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        assert bool(parameter.grad.any()) != name.startswith("auxiliary_head"), name
+
+
+def count(name: str) -> int:
+    return sum(parameter.numel() for parameter in network(name).parameters())
+
+
+def test_a_variant_has_as_many_parameters_as_its_idea_leaves() -> None:
+    for name in ("deeplab_v1_strided", "deeplab_v2_one_rate", "deeplab_v3_one_rate", "pspnet_no_auxiliary"):
+        assert count(name) == count(PARAMETERS.variants[name].of)
+    channels = 320  # of the backbone's last feature
+    pyramid = 4 * (channels * channels // 4 + 2 * channels // 4)
+    assert count("pspnet") - count("pspnet_no_pyramid") == pyramid + 9 * channels * 256
+    assert count("deeplab_v3") - count("deeplab_v3_no_image_pooling") == channels * 256 + 2 * 256 + 256 * 256
+    transposed = 3 * 3 * (4 * 4 + 4 * 4 + 16 * 16)
+    assert count("fcn_8s") - count("fcn_8s_bilinear") == transposed
+    skips = 9 * (112 * 256 + 40 * 128 + 24 * 64 + 16 * 48)  # channels of the backbone's features by those of the steps
+    assert count("unet") - count("unet_no_skips") == skips
+
+
+def test_without_skips_unet_sees_the_deepest_feature_alone() -> None:
+    torch.manual_seed(0)
+    for name, sees_more in (("unet", True), ("unet_no_skips", False)):
+        model = network(name).eval()
+        features = {stride: torch.rand(1, channels, 64 // stride, 64 // stride)
+                    for stride, channels in ((2, 16), (4, 24), (8, 40), (16, 112), (32, 320))}  # fmt: skip
+        changed = {stride: feature + (stride < 32) for stride, feature in features.items()}
+        logits = []
+        for given in (features, changed):
+            model.backbone.forward = lambda images, given=given: given  # type: ignore[union-attr, assignment]
+            with torch.inference_mode():
+                logits.append(model(torch.rand(1, 3, 64, 64)))
+        assert torch.equal(*logits) != sees_more
+
+
+def test_at_output_stride_32_a_quarter_of_the_rate_has_the_same_field_of_view() -> None:
+    """In pixels of the image, since a feature's pixel is four times as large there."""
+    strided, atrous = PARAMETERS.model("deeplab_v1_strided"), PARAMETERS.model("deeplab_v1")
+    assert isinstance(strided, DeepLabV1Model) and isinstance(atrous, DeepLabV1Model)
+    assert strided.output_stride * strided.atrous_rate == atrous.output_stride * atrous.atrous_rate == 96
+
+
+def test_deeplab_v3_is_deeplab_v3_plus_without_its_decoder() -> None:
+    """So that both make a one-factor pair: the same features, ASPP and classifier give the same scores."""
+    torch.manual_seed(0)
+    with_decoder, without = network("deeplab_v3_plus").eval(), network("deeplab_v3").eval()
+    state = with_decoder.state_dict()
+    decoder = {name for name in state if name.startswith(("reduce.", "refine."))}
+    without.load_state_dict({name: tensor for name, tensor in state.items() if name not in decoder})
+    images = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        context = with_decoder.get_submodule("aspp")(with_decoder.get_submodule("backbone")(images)[32])
+        scores = F.interpolate(with_decoder.get_submodule("score")(context), (64, 96), mode="bilinear")
+        torch.testing.assert_close(without(images), scores)
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "bilinear"])

@@ -40,7 +40,7 @@ def _seeded() -> None:
 @pytest.mark.parametrize("peer_library", ["torchvision", "segmentation_models_pytorch"])
 def test_aspp_is_the_peers(peer_library: str, rates: tuple[int, ...]) -> None:
     """Both peers interpolate the pooled image's single pixel; ours repeats it."""
-    ours = ready(ASPP(24, 16, atrous_rates=rates, dropout=0.5))
+    ours = ready(ASPP(24, 16, atrous_rates=rates, image_pooling=True, dropout=0.5))
     if peer_library == "torchvision":
         peer = TorchvisionASPP(24, rates, 16)
     else:
@@ -110,7 +110,7 @@ def test_unets_expanding_path_is_smps() -> None:
     """
     backbone = Backbone("resnet18", weights="none")
     decoder_channels = [32, 24, 16, 8, 12]
-    network = ready(UNet(backbone, num_classes=3, decoder_channels=decoder_channels, batch_norm=True))
+    network = ready(UNet(backbone, num_classes=3, decoder_channels=decoder_channels, batch_norm=True, skips=True))
     peer = UnetDecoder([3, *backbone.channels.values()], decoder_channels).eval()
     for step, block in zip(network.steps, peer.blocks, strict=True):
         assert isinstance(step, ExpandingStep)
@@ -148,9 +148,10 @@ def test_deeplab_v3_plus_decodes_as_smp() -> None:
     backbone = Backbone("resnet18", weights="none", output_stride=16)
     network = ready(
         DeepLabV3Plus(
-            backbone, num_classes=5, atrous_rates=[1, 2, 3], head_channels=32, low_level_channels=48, dropout=0.1
+            backbone, num_classes=5, atrous_rates=[1, 2, 3], image_pooling=True, head_channels=32,
+            low_level_channels=48, dropout=0.1,
         )
-    )
+    )  # fmt: skip
     network.refine[1] = nn.Identity()
     first = network.refine[0]
     assert isinstance(first, nn.Sequential)

@@ -18,6 +18,10 @@ MODELS: dict[str, dict[str, Any]] = {
     name: yaml.safe_load(PARAMS_FILE.read_text())["models"][name]
     for name in ("fcn_8s", "unet", "pspnet", "sliding_window")
 }
+VARIANTS: dict[str, dict[str, Any]] = {
+    "fcn_8s_bilinear": {"of": "fcn_8s", "upsampling": "bilinear"},
+    "unet_no_skips": {"of": "unet", "skips": False},
+}
 FOLDER = {"kind": "folder", "root": "mine", "bits": 8, "groups": None, "split": {"by": "folders"}}
 REMOVED = object()
 
@@ -26,7 +30,8 @@ def write_params(folder: Path, changes: dict[str, Any]) -> Path:
     """A file like the committed one, with two models, and with changes by dotted place."""
     tree = yaml.safe_load(PARAMS_FILE.read_text())
     tree["models"] = {name: dict(model) for name, model in MODELS.items()}
-    tree["benchmark"] = {"datasets": ["scenes"], "models": ["unet"]}
+    tree["variants"] = {name: dict(variant) for name, variant in VARIANTS.items()}
+    tree["benchmark"] = {"datasets": ["scenes"], "models": ["unet"], "variants": []}
     for place, value in changes.items():
         *parents, key = place.split(".")
         section = tree
@@ -56,6 +61,17 @@ def test_a_batch_of_one_is_for_models_without_pooled_batch_norm(tmp_path: Path) 
         InputError, match=r"batch_size is 1 for models\.pspnet on datasets\.scenes; it must be at least 2"
     ):
         params.load(write_params(tmp_path, both))
+
+
+def test_a_variant_is_its_model_with_the_changed_values(tmp_path: Path) -> None:
+    own = {"models.unet.train": {"lr": 0.5}, "models.unet.train_on": {"camvid": {"seeds": [0, 1]}}}
+    loaded = params.load(write_params(tmp_path, own))
+    model, variant = loaded.model("unet"), loaded.model("unet_no_skips")
+    assert isinstance(variant, params.UNetModel) and not variant.skips
+    assert variant == model.model_copy(update={"skips": False})
+    for dataset in ("scenes", "camvid"):
+        assert loaded.train_for(dataset, "unet_no_skips") == loaded.train_for(dataset, "unet")
+        assert loaded.deviations(dataset, "unet_no_skips") == loaded.deviations(dataset, "unet")
 
 
 def test_no_two_entries_share_a_mapping() -> None:
@@ -115,7 +131,8 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("backbone.name", "contracting_path", ["backbone", "contracting_path"]),
     ("models.fcn_8s.fc6_kernel_px", 4, ["models.fcn_8s.fc6_kernel_px is 4; it must be an odd number"]),
     ("models.pspnet.output_stride", 12, ["models.pspnet.output_stride is 12; it must be 8, 16 or 32"]),
-    ("models.pspnet.bins", [], ["models.pspnet.bins is []; it must be a list of at least 1 item"]),
+    ("models.pspnet.bins", [0], ["models.pspnet.bins.0 is 0; it must be greater than or equal to 1"]),
+    ("models.unet.skips", REMOVED, ["models.unet.skips is missing"]),
     ("models.sliding_window.patch_px", 30, ["models.sliding_window.patch_px is 30; it must be a multiple of 4"]),
     # which architecture, which source
     ("models.unet.architecture", "vnet", ["models.unet.architecture is vnet; it must be one of", "'fcn', 'unet'"]),
@@ -229,6 +246,25 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
         "resnet50",
         ["weights is bundled, but only tf_efficientnet_lite0", "not resnet50; it must be none"],
     ),
+    # variants
+    ("variants", REMOVED, ["variants is missing"]),
+    ("variants.unet_no_skips", "unet", ["variants.unet_no_skips is unet; it must be a model's name under of, and"]),
+    ("variants.unet_no_skips.of", REMOVED, ["variants.unet_no_skips.of is missing"]),
+    ("variants.unet_no_skips.of", "vnet", ["variants.unet_no_skips.of is vnet; it must be one of fcn_8s, unet"]),
+    ("variants.unet_no_skips.of", ["unet"], ["variants.unet_no_skips.of is ['unet']; it must be one of fcn_8s"]),
+    ("variants.unet_no_skips.skips", "no way", ["variants.unet_no_skips.skips is no way; it must be a valid boolean"]),
+    ("variants.unet_no_skips.skips", True, ["variants.unet_no_skips: skips is as in unet; name only values that"]),
+    ("variants.unet_no_skips.skips", REMOVED, ["variants.unet_no_skips: nothing is changed; name only values that"]),
+    ("variants.unet_no_skips.skip", False, ["variants.unet_no_skips has no parameter skip; it has", "skips"]),
+    ("variants.unet_no_skips.decoder_channels", [8], ["variants.unet_no_skips: decoder_channels has 1 entries; it"]),
+    ("variants.unet_no_skips.train", {"lr": 1}, ["variants.unet_no_skips changes train; a variant is trained as unet"]),
+    ("variants.pspnet", {"of": "unet", "skips": False}, ["variants.pspnet has a model's name; choose another"]),
+    ("variants.U", {"of": "unet", "skips": False}, ["variants.U: the name U must have only a-z, 0-9 and _"]),
+    ("benchmark.variants", REMOVED, ["benchmark.variants is missing"]),
+    ("benchmark.variants", ["unet"], ["benchmark.variants names unet; it must be one of fcn_8s_bilinear, unet_no"]),
+    ("benchmark.variants", 2 * ["unet_no_skips"], ["benchmark.variants names unet_no_skips twice"]),
+    ("benchmark.variants", ["fcn_8s_bilinear"], ["a variant of fcn_8s; benchmark.models must name fcn_8s"]),
+    ("datasets.scenes.predictions", {"unet_no_skips": "tests"}, ["predictions.unet_no_skips has a model's name"]),
     # names of entries become names of folders
     ("models.UNet", MODELS["unet"], ["models.UNet: the name UNet must have only a-z, 0-9 and _"]),
 ]

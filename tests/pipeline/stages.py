@@ -10,7 +10,10 @@ import yaml
 from tests.parameters import PARAMS_FILE, PROJECT
 
 STAGES: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
-PER_MODEL = [name for name, stage in STAGES.items() if "matrix" in stage]
+PER_MODEL = [name for name, stage in STAGES.items() if stage.get("matrix", {}).get("model") == "${benchmark.models}"]
+PER_VARIANT = [
+    name for name, stage in STAGES.items() if stage.get("matrix", {}).get("model") == "${benchmark.variants}"
+]
 PER_DATASET = [name for name, stage in STAGES.items() if "foreach" in stage]
 
 
@@ -32,13 +35,20 @@ def filled(text: str, *, dataset: str, model: str) -> str:
     return text
 
 
+def commands(stage: str) -> list[str]:
+    """A stage's commands, in the order in which DVC runs them."""
+    command = body(stage)["cmd"]
+    return command if isinstance(command, list) else [command]
+
+
 def run_stage(stage: str, *, dataset: str = "scenes", model: str = "") -> None:
-    """Call a stage's main in this process, with the arguments of its command in dvc.yaml."""
-    _, _, module, *options = shlex.split(filled(body(stage)["cmd"], dataset=dataset, model=model))
-    main = importlib.import_module(module).main
-    types = {name: parameter.annotation for name, parameter in inspect.signature(main).parameters.items()}
-    names = [option.removeprefix("--").replace("-", "_") for option in options[::2]]
-    main(**{name: types[name](value) for name, value in zip(names, options[1::2], strict=True)})
+    """Call a stage's mains in this process, with the arguments of its commands in dvc.yaml."""
+    for command in commands(stage):
+        _, _, module, *options = shlex.split(filled(command, dataset=dataset, model=model))
+        main = importlib.import_module(module).main
+        types = {name: parameter.annotation for name, parameter in inspect.signature(main).parameters.items()}
+        names = [option.removeprefix("--").replace("-", "_") for option in options[::2]]
+        main(**{name: types[name](value) for name, value in zip(names, options[1::2], strict=True)})
 
 
 def tiny_parameters() -> dict[str, Any]:
@@ -53,7 +63,7 @@ def make_tiny(parameters: dict[str, Any]) -> None:
     scenes = parameters["datasets"]["scenes"]
     scenes["source"] |= {"width_px": 64, "height_px": 48, "num_train": 8, "num_val": 2, "num_test": 3}
     scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64]}, "copies": 2, "train": {"epochs": 2}}
-    parameters["benchmark"] = {"datasets": ["scenes"], "models": ["color_clusters", "fcn_8s"]}
+    parameters["benchmark"] = {"datasets": ["scenes"], "models": ["color_clusters", "fcn_8s"], "variants": []}
     parameters["train"] |= {"batch_size": 4, "validate_every_epochs": 1}
     parameters["crf"] |= {"trials": 3, "tuning_images": 2, "steps": [1, 3]}
     parameters["compare"]["figure_images"] = 2

@@ -1,6 +1,8 @@
 """The pipeline as DVC runs it: what an edit reruns, what a mistake spares, and a training that is killed."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -147,6 +149,10 @@ def test_an_edit_of_a_models_code_concerns_that_model_alone_and_says_why(project
         (lambda p: p["augment"]["transforms"].append({"VerticalFlip": {"q": 1}}), "VerticalFlip has no argument q"),
         (lambda p: p["benchmark"]["models"].append("fcn_9s"), "benchmark.models names fcn_9s; it must be one of"),
         (
+            lambda p: p["variants"]["unet_no_skips"].update(skps=0),
+            "variants.unet_no_skips has no parameter skps; it",
+        ),
+        (
             lambda p: p["datasets"]["scenes"]["claims"]["thin_classes"].append("mast"),
             "thin_classes names mast; it must",
         ),
@@ -179,6 +185,38 @@ def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -
     assert "Traceback" not in output
     project.run("repro", "check")  # sees that the source is as before
     assert files == project.files()
+    assert project.status() == {}
+
+
+def stages_run(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '(.*?)'", output))
+
+
+def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
+    """Few colours, which are quick to fit; a variant is its model's values with others, so both are read."""
+    before = (project.root / "params.yaml").read_text()
+    listed = project.run("stage", "list", "--all", "--name-only").split()
+    assert "evaluate@scenes-fcn_8s" in listed and not [name for name in listed if name.startswith("variant")]
+
+    few_colors = {"of": "color_clusters", "num_clusters": 4}
+    project.edit(lambda parameters: parameters["variants"].update(few_colors=few_colors))
+    project.edit(lambda parameters: parameters["benchmark"].update(variants=["few_colors"]))
+    variant, judged = "variant@scenes-few_colors", {"claims@scenes", "compare@scenes"}
+    assert stages_run(project.run("repro")) == {"check", variant} | judged
+    assert project.status() == {}
+    folder = project.root / "reports/scenes/models/few_colors"
+    told = json.loads((folder / "training.json").read_text())["settings"]
+    assert told["model"]["num_clusters"] == 4 and told["train"]["epochs"] == 5
+    assert "few_colors" not in (project.root / "reports/scenes/benchmark.csv").read_text()
+
+    project.edit(lambda parameters: parameters["models"]["color_clusters"].update(train={"epochs": 6}))
+    project.run("repro", "check")
+    chain = {f"{stage}@scenes-color_clusters" for stage in ("train", "predict", "crf")}
+    assert set(project.status()) == {variant} | chain, "what a variant has from its model concerns it too"
+
+    (project.root / "params.yaml").write_text(before)
+    shutil.rmtree(folder)
+    assert stages_run(project.run("repro")) == {"check"} | judged
     assert project.status() == {}
 
 

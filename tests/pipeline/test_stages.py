@@ -25,7 +25,16 @@ from segbench.images import read_label_map, write_image
 from segbench.scoring import metrics
 from segbench.scoring.counts import read_counts
 from tests.parameters import PROJECT
-from tests.pipeline.stages import PER_MODEL, STAGES, body, filled, parameters_of, run_stage, tiny_parameters
+from tests.pipeline.stages import (
+    PER_MODEL,
+    PER_VARIANT,
+    STAGES,
+    body,
+    filled,
+    parameters_of,
+    run_stage,
+    tiny_parameters,
+)
 
 CANDIDATES: list[dict[str, float]] = [{"lr": 1e-9}, {"lr": 0.01, "backbone_lr_factor": 1}]
 Accessed = dict[tuple[str, str], set[str]]
@@ -38,6 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ac
     root = tmp_path_factory.mktemp("project")
     parameters = tiny_parameters()
     parameters["benchmark"]["models"] = models = ["color_clusters", "sliding_window", "fcn_8s"]
+    parameters["benchmark"]["variants"] = variants = ["fcn_8s_bilinear"]
     parameters["models"]["fcn_8s"]["train"] = {"seeds": [0, 3]}
     parameters["train"]["search"] = {"epochs": 1, "candidates": []}
     parameters["models"]["sliding_window"]["train"] = {"search": {"epochs": 1, "candidates": CANDIDATES}}
@@ -54,7 +64,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ac
             for stage in STAGES:
                 if stage == "external":
                     _write_truth_in_colours(root / "elsewhere")
-                for model in models if stage in PER_MODEL else [""]:
+                for model in models if stage in PER_MODEL else variants if stage in PER_VARIANT else [""]:
                     with pytest.MonkeyPatch.context() as spying:
                         accessed[stage, model] = _spy(spying)
                         run_stage(stage, model=model)
@@ -88,8 +98,10 @@ def _spy(patch: pytest.MonkeyPatch) -> set[str]:
     def spying_load(*arguments: Any) -> params.Params:
         loaded = load(*arguments)
         alive.append(loaded)
+        noted_before = set(noted)  # by a former command of the stage
         name_sections(loaded, "")
         noted.clear()
+        noted.update(noted_before)
         return loaded
 
     def getattribute(self: params.Section, name: str) -> Any:
@@ -102,17 +114,21 @@ def _spy(patch: pytest.MonkeyPatch) -> set[str]:
     return noted
 
 
+def _model(stage: str) -> str:
+    return "fcn_8s" if stage in PER_MODEL else "fcn_8s_bilinear" if stage in PER_VARIANT else ""
+
+
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "check"])
 def test_a_stage_reads_the_parameters_that_it_declares(stage: str, project: tuple[Path, Accessed]) -> None:
-    model = "fcn_8s" if stage in PER_MODEL else ""
+    model = _model(stage)
     declared = [filled(path, dataset="scenes", model=model) for path in parameters_of(stage)]
     read = project[1][stage, model]
 
     def is_under(path: str, parent: str) -> bool:
         return path == parent or path.startswith(f"{parent}.")
 
-    for path in read:
-        # Reading `datasets` on the way to `datasets.scenes.epochs` is reading no value.
+    for path in read - {"models", "variants"}:
+        # Reading `datasets` on the way to `datasets.scenes.epochs` is reading no value, nor is looking for a name.
         assert any(is_under(path, known) or is_under(known, path) for known in declared), f"{path} is not declared"
     for known in declared:
         assert any(is_under(path, known) or is_under(known, path) for path in read), f"{known} is declared in vain"
@@ -121,9 +137,9 @@ def test_a_stage_reads_the_parameters_that_it_declares(stage: str, project: tupl
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "check"])
 def test_a_stage_depends_on_the_digests_of_its_sources(stage: str, project: tuple[Path, Accessed]) -> None:
     (file,) = (path for entry in body(stage)["params"] if isinstance(entry, dict) for path in entry)
-    digests = json.loads((project[0] / filled(file, dataset="scenes", model="fcn_8s")).read_text())
+    digests = json.loads((project[0] / filled(file, dataset="scenes", model=_model(stage))).read_text())
     assert f"pipeline/{stage}.py" in digests
-    expected = {"fcn.py"} if stage in ("train", "predict", "crf") else set()
+    expected = {"fcn.py"} if stage in ("train", "predict", "crf", "variant") else set()
     networks = {"fcn.py", "color_clusters.py", "sliding_window.py", "unet.py"}
     assert {Path(path).name for path in digests if path.startswith("src/segbench/models/")} & networks == expected
     assert ("src/segbench/params/models.py" in digests) == (stage == "compare")
@@ -199,8 +215,8 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
     assert sorted(runs) == [
-        "audit", "color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "sliding_window", "sliding_window, trial 1",
-        "sliding_window, trial 2",
+        "audit", "color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "fcn_8s_bilinear, seed 0",
+        "fcn_8s_bilinear, seed 3", "sliding_window", "sliding_window, trial 1", "sliding_window, trial 2",
     ]  # fmt: skip
     run = runs["fcn_8s, seed 3"]
     assert run.info.status == "FINISHED"
@@ -245,6 +261,68 @@ def test_claims_are_judged_by_the_models_that_ran(project: tuple[Path, Accessed]
     scores = json.loads((root / "reports/scenes/models/color_clusters/scores.json").read_text())
     assert colour["second"] == f"color_clusters {100 * scores['crf_off']['mean_iou']:.1f}"
     assert colour["second"] in (root / "reports/scenes/claims.md").read_text()
+
+
+def test_a_variant_is_trained_predicted_and_counted_as_its_model(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    reports = root / "reports/scenes/models"
+    told, of_model = (
+        json.loads((reports / name / "training.json").read_text())["settings"] for name in ("fcn_8s_bilinear", "fcn_8s")
+    )
+    changed = {"name": "fcn_8s_bilinear", "upsampling": "bilinear"}
+    assert told == {**of_model, "model": {**of_model["model"], **changed}} and told["train"]["seeds"] == [0, 3]
+    counts, counts_of_model = (read_counts(reports / name / "counts.npz") for name in ("fcn_8s_bilinear", "fcn_8s"))
+    assert list(counts) == ["off"]
+    data, folder = Prepared.open(root / "data/prepared/scenes"), root / "data/predictions/scenes/fcn_8s_bilinear"
+    for seed_index, seed in enumerate(("seed_0", "seed_3")):
+        for image_index, row in enumerate(data.split("test")):
+            expected = metrics.confusion_matrix(
+                truth=data.label_map(row), predicted=read_label_map(folder / seed / f"{row.name}.png"),
+                num_classes=len(data.classes),
+            )  # fmt: skip
+            of_image = counts["off"].images.seed(seed_index).select(image_index)
+            assert np.array_equal(of_image.correct, np.diagonal(expected))
+            assert np.array_equal(of_image.predicted, expected.sum(axis=0))
+    assert not np.array_equal(counts["off"].confusions, counts_of_model["off"].confusions)
+    near, near_of_model = (found["off"].near_boundaries for found in (counts, counts_of_model))
+    assert np.array_equal(near.true, near_of_model.true)
+
+
+def test_a_variants_run_has_its_parameters_and_scores(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("scenes")
+    assert experiment is not None
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    run = runs["fcn_8s_bilinear, seed 3"]
+    assert run.data.params["model.upsampling"] == "bilinear"
+    counts = read_counts(root / "reports/scenes/models/fcn_8s_bilinear/counts.npz")["off"].confusions
+    assert run.data.metrics["test.crf_off.mean_iou"] == metrics.compute_scores(counts[1]).mean_iou
+    assert "test.crf_on.mean_iou" not in run.data.metrics
+
+
+def test_a_variant_is_in_the_claims_alone(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    findings = json.loads((root / "reports/scenes/claims.json").read_text())
+    (found,) = (finding for finding in findings if finding["second"].startswith("fcn_8s_bilinear"))
+    assert found["says"] == "Learnt upsampling beats fixed interpolation"
+    assert found["judged_by"] == "one factor: upsampling transposed, not bilinear"
+    page = (root / "reports/scenes/claims.md").read_text()
+    assert f"| {found['judged_by']} " in page
+    assert "fcn_8s_bilinear" not in page[page.index("make more one-factor pairs") :].splitlines()[0]
+    others = ("benchmark.csv", "benchmark.md", "benchmark.tex", "differences.csv", "results.csv", "metrics.json")
+    assert [name for name in others if "bilinear" in (root / "reports/scenes" / name).read_text()] == []
+    assert "fcn_8s_bilinear" in (root / "reports/scenes/index.html").read_text()
+
+
+def test_a_variants_digests_hold_all_that_it_has_from_its_model(project: tuple[Path, Accessed]) -> None:
+    """Since dvc.yaml cannot name the model, an edit of it would not train the variant anew."""
+    root, _ = project
+    digests = json.loads((root / "data/sources/variant/fcn_8s_bilinear.json").read_text())
+    parameters = yaml.safe_load((root / "params.yaml").read_text())["models"]["fcn_8s"]
+    assert {**parameters, "upsampling": "bilinear"}.items() <= digests["model"].items()
+    modules = {"pipeline/train.py", "pipeline/predict.py", "pipeline/variant.py", "src/segbench/params/overrides.py"}
+    assert modules < digests.keys()
 
 
 def test_sliding_takes_more_multiply_adds_the_finer_the_stride(project: tuple[Path, Accessed]) -> None:

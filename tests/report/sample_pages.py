@@ -99,10 +99,20 @@ def a_page(
         crf_choices=(("Model", "gain, points", "steps"), *((model, "+1.5", "5") for model in models)),
         crf_choices_note="Chosen on validation images.",
         findings=(
-            Finding("More context helps", "mIoU, %", "a 60.0", "b 50.0", "+10.0 [+8.0, +12.0]", "holds"),
-            Finding("A CRF helps", "mIoU, %", "a 50.0", "b 60.0", "-10.0 [-12.0, -8.0]", "does not hold"),
-            Finding("Rates help", "mIoU, %", "a 50.0", "b 50.0", "+0.0 [-1.0, +1.0]", "undecided"),
-            Finding("Pooling helps", "mIoU, %", "a", "b", "b is not in the benchmark", "not run"),
+            Finding(
+                "More context helps",
+                "mIoU, %",
+                "a 60.0",
+                "b 50.0",
+                "+10.0 [+8.0, +12.0]",
+                "holds",
+                "one factor: bins [1], not []",
+            ),
+            Finding(
+                "A CRF helps", "mIoU, %", "a 50.0", "b 60.0", "-10.0 [-12.0, -8.0]", "does not hold", "whole models"
+            ),
+            Finding("Rates help", "mIoU, %", "a 50.0", "b 50.0", "+0.0 [-1.0, +1.0]", "undecided", "whole models"),
+            Finding("Pooling helps", "mIoU, %", "a", "b", "b is not in the benchmark", "not run", ""),
         ),
         test_images=test_images(),
         test_images_note="By the mean of all entries.",

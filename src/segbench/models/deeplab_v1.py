@@ -14,6 +14,9 @@ class DeepLabV1(Network):
     The backbone keeps output stride 8 by atrous convolution. fc6, a 3x3 convolution at a large rate, has a large field
     of view with few weights. Bilinear interpolation enlarges the scores to the image's size.
 
+    At output stride 32, nothing in the backbone is atrous; a quarter of the rate then keeps fc6's field of view in
+    pixels of the image.
+
     Differs from the paper: fc6 and fc7 start at random, where the paper takes them trained from VGG-16, and have batch
     norm if `batch_norm` is set; the loss is computed at the image's size, not at that of the scores.
     """

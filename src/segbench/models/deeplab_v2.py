@@ -14,7 +14,8 @@ class DeepLabV2(Network):
     convolution, and fully connected CRFs, 2016, sec. 3.2 with ResNet-101 (the CRF that follows is a stage of its own).
 
     The backbone keeps output stride 8. In ASPP, 3x3 convolutions at several rates predict class scores, which are
-    summed. Bilinear interpolation enlarges them to the image's size.
+    summed. Bilinear interpolation enlarges them to the image's size. Of equal rates, the branches are as many, with one
+    field of view.
 
     Differs from the paper: the image is seen at one scale, without the maximum over three scales; the loss is computed
     at the image's size.

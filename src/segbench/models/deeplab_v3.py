@@ -15,15 +15,21 @@ class DeepLabV3(Network):
     ASPP with image pooling on the backbone's last feature, a 1x1 classifier, and bilinear interpolation to the image's
     size. The paper's rates are 6, 12 and 18 at output stride 16, and twice those at 8.
 
+    image_pooling: false leaves ASPP's image pooling out.
+
     Differs from the paper: no multi-grid rates in the backbone's last stage.
     """
 
     def __init__(
-        self, backbone: Backbone, *, num_classes: int, atrous_rates: Sequence[int], head_channels: int, dropout: float
-    ) -> None:
+        self, backbone: Backbone, *, num_classes: int, atrous_rates: Sequence[int], image_pooling: bool,
+        head_channels: int, dropout: float,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.backbone = backbone
-        self.aspp = ASPP(backbone.channels[32], head_channels, atrous_rates=atrous_rates, dropout=dropout)
+        self.aspp = ASPP(
+            backbone.channels[32], head_channels,
+            atrous_rates=atrous_rates, image_pooling=image_pooling, dropout=dropout,
+        )  # fmt: skip
         self.score = nn.Conv2d(head_channels, num_classes, 1)
 
     def logits(self, images: Tensor) -> Tensor:

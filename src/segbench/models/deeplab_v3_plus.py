@@ -15,18 +15,23 @@ class DeepLabV3Plus(Network):
 
     The output of DeepLab v3's ASPP is enlarged to stride 4, concatenated with the backbone's low-level feature, which
     a 1x1 convolution has reduced to few channels, refined by two 3x3 separable convolutions, classified, and enlarged
-    to the image's size.
+    to the image's size. Without this decoder, the network is DeepLabV3 with the same rates and channels.
+
+    image_pooling: false leaves ASPP's image pooling out.
 
     Differs from the paper: the convolutions in ASPP are not separable.
     """
 
     def __init__(
-        self, backbone: Backbone, *, num_classes: int, atrous_rates: Sequence[int], head_channels: int,
-        low_level_channels: int, dropout: float,
+        self, backbone: Backbone, *, num_classes: int, atrous_rates: Sequence[int], image_pooling: bool,
+        head_channels: int, low_level_channels: int, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         self.backbone = backbone
-        self.aspp = ASPP(backbone.channels[32], head_channels, atrous_rates=atrous_rates, dropout=dropout)
+        self.aspp = ASPP(
+            backbone.channels[32], head_channels,
+            atrous_rates=atrous_rates, image_pooling=image_pooling, dropout=dropout,
+        )  # fmt: skip
         self.reduce = ConvBNReLU(backbone.channels[4], low_level_channels, 1)
         self.refine = nn.Sequential(
             SeparableConv(head_channels + low_level_channels, head_channels),

@@ -48,22 +48,27 @@ class ASPP(nn.Module):
 
     A 1x1 convolution, a 3x3 convolution at each rate and global average pooling work side by side. Their outputs are
     concatenated and mixed by a 1x1 convolution.
+
+    image_pooling: false leaves the pooling out.
     """
 
-    def __init__(self, in_channels: int, channels: int, *, atrous_rates: Sequence[int], dropout: float) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, *, atrous_rates: Sequence[int], image_pooling: bool, dropout: float
+    ) -> None:
         super().__init__()
         self.branches = nn.ModuleList([
             ConvBNReLU(in_channels, channels, 1),
             *(ConvBNReLU(in_channels, channels, 3, rate=rate) for rate in atrous_rates),
         ])  # fmt: skip
-        self.image_pooling = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvBNReLU(in_channels, channels, 1))
-        self.project = ConvBNReLU((len(self.branches) + 1) * channels, channels, 1)
+        pooling = [nn.AdaptiveAvgPool2d(1), ConvBNReLU(in_channels, channels, 1)] if image_pooling else []
+        self.image_pooling = nn.Sequential(*pooling)
+        self.project = ConvBNReLU((len(self.branches) + image_pooling) * channels, channels, 1)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, in_channels, h, w) -> (N, channels, h, w)"""
-        image_level = self.image_pooling(features).expand(-1, -1, *size_of(features))  # (N, channels, h, w)
-        context = [*(branch(features) for branch in self.branches), image_level]
+        image_level = [self.image_pooling(features).expand(-1, -1, *size_of(features))] if self.image_pooling else []
+        context = [*(branch(features) for branch in self.branches), *image_level]  # each (N, channels, h, w)
         mixed: Tensor = self.dropout(self.project(torch.cat(context, dim=1)))
         return mixed
 

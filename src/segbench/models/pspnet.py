@@ -16,6 +16,9 @@ class PSPNet(Network):
     The backbone keeps output stride 8. Its last feature is concatenated with its averages over grids of `bins` regions
     (1, 2x2, 3x3 and 6x6 in the paper), mixed by a 3x3 convolution, classified, and enlarged bilinearly to the image's
     size. In training, a small FCN on the stage before the last adds an auxiliary loss.
+
+    bins: an empty list leaves the pyramid out, and the 3x3 convolution sees the last feature alone. auxiliary_weight: 0
+    leaves the auxiliary loss out.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class PyramidPooling(nn.Module):
 
     def __init__(self, channels: int, bins: Sequence[int]) -> None:
         super().__init__()
-        reduced = channels // len(bins)
+        reduced = channels // max(1, len(bins))
         self.levels = nn.ModuleList(
             nn.Sequential(nn.AdaptiveAvgPool2d(num_bins), ConvBNReLU(channels, reduced, 1)) for num_bins in bins
         )

@@ -21,19 +21,22 @@ class UNet(Network):
     Differs from the paper: padding is 'same'; no dropout; batch norm if `batch_norm` is set; `decoder_channels`, one
     entry per step, need not halve; a step concatenates nothing if the backbone has no feature of its size, as most
     have none at stride 1.
+
+    skips: false leaves the concatenations out: the same steps, without the contracting path's features.
     """
 
     def __init__(
         self, backbone: "Backbone | ContractingPath", *, num_classes: int, decoder_channels: Sequence[int],
-        batch_norm: bool,
+        batch_norm: bool, skips: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.backbone = backbone
+        self.skip_channels = backbone.channels if skips else {}
         self.deepest = max(backbone.channels)
         self.strides = [self.deepest >> step for step in range(1, self.deepest.bit_length())]
         in_channels = [backbone.channels[self.deepest], *decoder_channels]
         self.steps = nn.ModuleList(
-            ExpandingStep(before, backbone.channels.get(stride, 0), after, batch_norm=batch_norm)
+            ExpandingStep(before, self.skip_channels.get(stride, 0), after, batch_norm=batch_norm)
             for stride, before, after in zip(self.strides, in_channels[:-1], decoder_channels, strict=True)
         )
         self.score = nn.Conv2d(decoder_channels[-1], num_classes, 1)
@@ -44,7 +47,8 @@ class UNet(Network):
         x = features[self.deepest]  # (N, channels, H/32, W/32)
         for stride, step in zip(self.strides, self.steps, strict=True):
             height, width = (-(-side // stride) for side in size_of(images))
-            x = step(x, skip=features.get(stride), size=(height, width))  # (N, channels, H/stride, W/stride)
+            skip = features[stride] if stride in self.skip_channels else None
+            x = step(x, skip=skip, size=(height, width))  # (N, channels, H/stride, W/stride)
         logits: Tensor = self.score(x)  # (N, C, H, W)
         return logits
 

@@ -28,3 +28,4 @@ from segbench.params.sources import ListsSplit as ListsSplit
 from segbench.params.sources import RatioSplit as RatioSplit
 from segbench.params.train import LossName as LossName
 from segbench.params.train import Train as Train
+from segbench.params.variants import Variant as Variant

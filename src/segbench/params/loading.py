@@ -20,6 +20,7 @@ from segbench.params.models import AnyModel, BackboneModel
 from segbench.params.overrides import own_values, schedule_of
 from segbench.params.rates import fitted
 from segbench.params.train import Train
+from segbench.params.variants import Variant, with_whole_variants
 from segbench.params.wording import validated
 
 PARAMS_FILE = Path("params.yaml")
@@ -34,11 +35,17 @@ class Params(Section):
     datasets: dict[Name, Dataset]
     backbone: Backbone
     models: dict[Name, Annotated[AnyModel, Field(discriminator="architecture")]]
+    variants: dict[Name, Variant]
     augment: Augment
     train: Train
     crf: CRF
     evaluate: Evaluate
     compare: Compare
+
+    @model_validator(mode="before")
+    @classmethod
+    def _variants_are_whole(cls, tree: Any) -> Any:
+        return with_whole_variants(tree)
 
     @model_validator(mode="after")
     def _the_shared_backbone_is_an_encoder(self) -> "Params":
@@ -50,13 +57,17 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "Params":
-        for kind in ("datasets", "models"):
+        for kind in ("datasets", "models", "variants"):
             names, known = getattr(self.benchmark, kind), getattr(self, kind)
             for name in names:
                 if name not in known:
                     raise ValueError(f"benchmark.{kind} names {name}; it must be one of {', '.join(known)}")
                 if names.count(name) > 1:
                     raise ValueError(f"benchmark.{kind} names {name} twice")
+        for name in self.benchmark.variants:
+            of = self.variants[name].of
+            if of not in self.benchmark.models:
+                raise ValueError(f"benchmark.variants names {name}, a variant of {of}; benchmark.models must name {of}")
         return self
 
     @model_validator(mode="after")
@@ -71,7 +82,7 @@ class Params(Section):
     def _predictions_are_told_from_models(self) -> "Params":
         for dataset, entry in self.datasets.items():
             for name in entry.predictions:
-                if name in self.models:
+                if name in self.models or name in self.variants:
                     raise ValueError(f"datasets.{dataset}.predictions.{name} has a model's name; choose another")
         return self
 
@@ -80,7 +91,9 @@ class Params(Section):
         return _entry(self.datasets, name, "datasets")
 
     def model(self, name: str) -> AnyModel:
-        """The entry of `models`, or InputError with the known names."""
+        """The entry of `models`, or a variant's with all its values, or InputError with the known names of models."""
+        if name not in self.models and name in self.variants:
+            return self.variants[name].model
         return _entry(self.models, name, "models")
 
     def model_for(self, dataset_name: str, model_name: str) -> AnyModel:

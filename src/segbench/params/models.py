@@ -77,6 +77,7 @@ class UNetModel(BackboneModel):
     architecture: Literal["unet"]
     decoder_channels: Annotated[list[Count], Field(min_length=1)]
     batch_norm: bool
+    skips: bool
 
     @model_validator(mode="after")
     def _one_entry_per_step(self) -> "UNetModel":
@@ -93,7 +94,7 @@ class PSPNetModel(BackboneModel):
     pools_the_image: ClassVar[bool] = True
     architecture: Literal["pspnet"]
     output_stride: OutputStride
-    bins: Annotated[list[Count], Field(min_length=1)]
+    bins: list[Count]
     head_channels: Count
     dropout: Share
     auxiliary_channels: Count
@@ -133,6 +134,7 @@ class DeepLabV3Model(AtrousModel):
     pools_the_image: ClassVar[bool] = True
     architecture: Literal["deeplab_v3"]
     atrous_rates: Rates
+    image_pooling: bool
     head_channels: Count
     dropout: Share
 
@@ -142,6 +144,7 @@ class DeepLabV3PlusModel(AtrousModel):
     pools_the_image: ClassVar[bool] = True
     architecture: Literal["deeplab_v3_plus"]
     atrous_rates: Rates
+    image_pooling: bool
     head_channels: Count
     low_level_channels: Count
     dropout: Share

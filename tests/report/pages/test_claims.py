@@ -1,28 +1,45 @@
 """The page of claims: its verdicts, its classes, and how the scores were measured."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from segbench.report.pages.claims import claims_markdown, describe_verdicts
-from segbench.report.table.claims import CONTEXT, THIN, Finding
+from segbench.report.table.claims import CLAIMS, CONTEXT, THIN, Finding
 
 FINDINGS = [
-    Finding("Skips help", "mIoU, %", "unet 60.0", "fcn_32s 50.0", "+10.0 [+8.0, +12.0]", "holds"),
-    Finding("Rates help", "mIoU, %", "a 50.0", "b 50.0", "+0.0 [-1.0, +1.0]", "undecided"),
-    Finding("A CRF helps", "mIoU, %", "a + CRF", "a", "a is not in the benchmark", "not run"),
-    Finding("Pooling helps", "mIoU, %", "a", "b", "b is not in the benchmark", "not run"),
+    Finding(
+        "Skips help",
+        "mIoU, %",
+        "unet 60.0",
+        "fcn_32s 50.0",
+        "+10.0 [+8.0, +12.0]",
+        "holds",
+        "one factor: skips true, not false",
+    ),
+    Finding("Rates help", "mIoU, %", "a 50.0", "b 50.0", "+0.0 [-1.0, +1.0]", "undecided", "whole models"),
+    Finding("A CRF helps", "mIoU, %", "a + CRF", "a", "a is not in the benchmark", "not run", ""),
+    Finding("Pooling helps", "mIoU, %", "a", "b", "b is not in the benchmark", "not run", ""),
 ]
 
 
-COST = Finding("Atrous costs nothing", "parameters", "a 10", "b 10", "+0; an image takes 2.0 times as long", "holds")
+COST = Finding(
+    "Atrous costs nothing",
+    "parameters",
+    "a 10",
+    "b 10",
+    "+0; an image takes 2.0 times as long",
+    "holds",
+    "whole models",
+)
 
 
 def a_page(
     *, num_blocks: int = 20, num_images: int = 20, num_trainings: dict[str, int] | None = None,
     findings: list[Finding] = FINDINGS, deviations: dict[str, Any] | None = None, rates: list[int] | None = None,
-    left_out: Sequence[str] = (),
+    left_out: Sequence[str] = (), trained: Sequence[str] = (),
 ) -> str:  # fmt: skip
     model = {"output_stride": 16, "atrous_rates": rates or [6, 12]}
     settings = {"model": model, "samples": {"crop_px": [100, 160]}}
@@ -30,14 +47,17 @@ def a_page(
         findings, dataset="streets", num_images=num_images, num_blocks=num_blocks,
         num_trainings=num_trainings or {"unet": 1}, left_out=left_out,
         classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
-        results={"deeplab_v3": {"training": {"settings": settings, "deviations": deviations or {}}}},
+        results={
+            name: {"training": {"settings": settings, "deviations": deviations or {}}}
+            for name in ("deeplab_v3", *trained)
+        },
     )  # fmt: skip
 
 
 def test_the_page_counts_the_verdicts_and_names_the_classes() -> None:
     page = a_page(num_trainings={"fcn_32s": 1, "fcn_16s": 3})
     assert page.startswith("# Claims of a lecture on semantic segmentation, judged on streets\n")
-    assert page.splitlines()[2] == "Of 4 claims: holds 1, undecided 1, not run 2."
+    assert page.splitlines()[2] == "Of 4 claims: holds 1, undecided 1, not run 2. One-factor pairs judge 1 of them."
     assert "Trained with different seeds: fcn_16s 3 times, fcn_32s once." in page
     assert "- mIoU of thin classes: pole" in page
     assert "- mIoU of context classes: no classes" in page
@@ -81,14 +101,14 @@ def test_intervals_are_corrected_for_the_claims_that_have_one(findings: list[Fin
 
 
 SCORES, COSTS = "A claim about scores holds if its interval lies above zero", "A claim about costs is judged by what"
-WHOLE = "A claim compares two whole models"
+WHOLE, PAIR = "Whole models may differ in more than", "A one-factor pair differs in nothing but"
 
 
 @pytest.mark.parametrize(
     ("findings", "expected"),
     [
-        ([*FINDINGS, COST], [SCORES, COSTS, WHOLE]),
-        (FINDINGS, [SCORES, WHOLE]),
+        ([*FINDINGS, COST], [SCORES, COSTS, PAIR, WHOLE]),
+        (FINDINGS[:1], [SCORES, PAIR]),
         ([COST, FINDINGS[2]], [COSTS, WHOLE]),
         (FINDINGS[2:], []),
     ],
@@ -130,7 +150,28 @@ def test_models_with_settings_of_their_own_are_named(deviations: dict[str, Any],
     assert expected in page and ("do not share" in page) == bool(expected)
 
 
+def test_a_verdict_that_longer_blocks_change_says_so() -> None:
+    depends = replace(FINDINGS[0], with_longer_blocks="undecided")
+    page = a_page(findings=[depends, FINDINGS[1]])
+    assert "| holds; undecided with longer blocks |" in page and "resampled in blocks twice as long." in page
+    assert "longer blocks" not in a_page().lower()
+
+
 def test_images_that_are_left_out_are_named() -> None:
     assert "are made without" not in a_page()
     page = a_page(left_out=("test/a", "test/b"))
     assert "Scores are made without 2 of 22 test images, as params.yaml says: test/a and test/b. " in page
+
+
+def test_the_page_says_what_each_claim_is_judged_by() -> None:
+    header, _, *rows = [line for line in a_page().splitlines() if line.startswith("|")]
+    judged_by = [line.strip("|").split("|")[-1].strip() for line in (header, *rows)]
+    assert judged_by == ["Judged by", "one factor: skips true, not false", "whole models", "", ""]
+
+
+def test_the_page_names_the_variants_that_were_not_trained() -> None:
+    offered = "`benchmark.variants`, these would make more one-factor pairs: fcn_8s_bilinear, unet_no_skips, "
+    assert offered in a_page()
+    variants = [claim.without for claim in CLAIMS if claim.without]
+    assert "benchmark.variants" not in a_page(trained=variants)
+    assert "pairs: fcn_8s_bilinear.\n" in a_page(trained=variants[1:])

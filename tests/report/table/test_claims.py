@@ -6,9 +6,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segbench.report.table.claims import CLAIMS, CONTEXT, THIN, Finding, MeasureName, judge_costs, judge_scores
+from segbench.params.rates import fitted
+from segbench.report.table.claims import (
+    CLAIMS,
+    CONTEXT,
+    THIN,
+    Claim,
+    Finding,
+    MeasureName,
+    differences,
+    judge_costs,
+    judge_scores,
+    told_settings,
+)  # fmt: skip
 from segbench.scoring import metrics
 from segbench.scoring.blocks import Blocks
+from tests.parameters import PARAMETERS
 from tests.scoring.population import pixels
 
 
@@ -27,18 +40,34 @@ def verdict(findings: list[Finding], *, first: str, second: str) -> list[str]:
     ]
 
 
+MODELS = {**PARAMETERS.models, **{name: variant.model for name, variant in PARAMETERS.variants.items()}}
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """The settings in a training's report, of all models the same."""
+    model = fitted(MODELS[name], crop_px=[96, 128]).model_dump(exclude={"train", "train_on"})
+    return {
+        "dataset_fingerprint": "0", "model": {"name": name, **model}, "backbone": {"name": "resnet18"},
+        "train": {"lr": 0.1, "seeds": [0]}, "samples": {"crop_px": [96, 128]},
+    }  # fmt: skip
+
+
+SETTINGS = {name: settings_of(name) for name in MODELS}
+
+
 CLASSES: Mapping[MeasureName, Sequence[int]] = {"mIoU": [0, 1], THIN: [1], CONTEXT: [0]}
 
 
 def judged(
     counts: Mapping[str, metrics.Counts], *, classes: Mapping[MeasureName, Sequence[int]] = CLASSES,
     ids: Sequence[Hashable] | None = None, twice_as_long: Sequence[Hashable] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Finding]:  # fmt: skip
     """Each image is a block, or as `ids` say; each entry has its own trainings."""
     images = {name: pixels(of_entry) for name, of_entry in counts.items()}
     each = range(next(iter(counts.values())).shape[1])
     blocks = Blocks(list(ids or each), None, None, list(twice_as_long) if twice_as_long else None)
-    return judge_scores(images, classes=classes, trainings={}, blocks=blocks)
+    return judge_scores(images, settings=settings or SETTINGS, classes=classes, trainings={}, blocks=blocks)
 
 
 @pytest.mark.parametrize(("fcn_16s", "expected"), [(90, "holds"), (60, "does not hold"), (75, "undecided")])
@@ -47,7 +76,7 @@ def test_a_claim_is_judged_by_its_interval(fcn_16s: int, expected: str) -> None:
     if expected == "undecided":
         counts["fcn_16s"] = counts["fcn_32s"][:, ::-1]
     findings = judged(counts)
-    assert len(findings) == len(CLAIMS)
+    assert len(findings) == len([claim for claim in CLAIMS if claim.second])
     assert verdict(findings, first="fcn_16s", second="fcn_32s") == [expected] * 2
 
 
@@ -60,7 +89,10 @@ def interval(findings: list[Finding]) -> tuple[float, float]:
 
 def test_an_interval_is_the_wider_the_more_claims_are_judged() -> None:
     every_model = {
-        name: confusions(right=right) for right, claim in enumerate(CLAIMS, 60) for name in (claim.first, claim.second)
+        name: confusions(right=right)
+        for right, claim in enumerate(CLAIMS, 60)
+        for name in (claim.first, claim.second)
+        if name
     }
     two = {name: every_model[name] for name in ("fcn_16s", "fcn_32s")}
     low, high = interval(judged(two, classes={**CLASSES, THIN: []}))
@@ -88,7 +120,7 @@ def test_a_verdict_that_depends_on_the_length_of_blocks_says_so() -> None:
     assert (claim.verdict, claim.with_longer_blocks) == ("holds", "undecided")
     counts["fcn_16s"] = confusions(right=90)
     stays = judged(counts, twice_as_long=unsure)
-    assert [finding.with_longer_blocks for finding in stays] == [None] * len(CLAIMS)
+    assert [finding.with_longer_blocks for finding in stays] == [None] * len(stays)
 
 
 def test_a_claim_about_missing_models_or_classes_is_not_judged() -> None:
@@ -96,6 +128,87 @@ def test_a_claim_about_missing_models_or_classes_is_not_judged() -> None:
     findings = judged(counts, classes={**CLASSES, THIN: []})
     assert verdict(findings, first="fcn_16s", second="fcn_32s") == ["holds", "not run"]
     assert next(found for found in findings if found.first == "unet").difference == "unet is not in the benchmark"
+    assert {found.judged_by for found in findings if found.verdict == "not run"} == {""}
+
+
+RATES = "Several atrous rates (ASPP) beat a single one"
+
+
+def test_a_one_factor_pair_is_the_verdict_where_it_was_trained() -> None:
+    """As whole models, DeepLab v2 beats v1; with one rate instead of four it would, too, and by more."""
+    counts = {"deeplab_v1": confusions(right=60), "deeplab_v2": confusions(right=75)}
+    whole = [found for found in judged(counts) if found.says == RATES]
+    counts["deeplab_v2_one_rate"] = confusions(right=90)
+    paired = [found for found in judged(counts) if found.says == RATES]
+    assert [(found.verdict, found.judged_by) for found in whole] == [("holds", "whole models")]
+    assert [(found.verdict, found.judged_by) for found in paired] == [
+        ("does not hold", "one factor: atrous_rates [2, 4, 6, 8], not [4, 4, 4, 4]")
+    ]
+    assert paired[0].first == whole[0].first and paired[0].second.startswith("deeplab_v2_one_rate ")
+
+
+def test_a_claim_that_only_a_pair_can_judge_is_left_out_without_it() -> None:
+    counts = {"deeplab_v3": confusions(right=75)}
+    says = "Image pooling improves DeepLab v3"
+    assert says not in {found.says for found in judged(counts)}
+    counts["deeplab_v3_no_image_pooling"] = confusions(right=60)
+    (found,) = (one for one in judged(counts) if one.says == says)
+    assert (found.verdict, found.judged_by) == ("holds", "one factor: image_pooling true, not false")
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("model", {"output_stride": 16}), ("backbone", {"name": "resnet50"}), ("train", {"lr": 0.2}),
+        ("samples", {"crop_px": [32, 32]}), ("dataset_fingerprint", "1"),
+    ],
+)  # fmt: skip
+def test_a_variant_that_differs_in_more_makes_no_pair(section: str, change: Any) -> None:
+    counts = {name: confusions(right=60) for name in ("deeplab_v1", "deeplab_v2", "deeplab_v2_one_rate")}
+    variant = SETTINGS["deeplab_v2_one_rate"]
+    edited = {**variant, section: {**variant[section], **change} if isinstance(change, dict) else change}
+    findings = judged(counts, classes=CLASSES, settings={**SETTINGS, "deeplab_v2_one_rate": edited})
+    (found,) = (found for found in findings if found.says == RATES)
+    assert found.second.startswith("deeplab_v1 ") and found.judged_by == "whole models"
+
+
+def test_a_pair_may_be_trained_with_different_seeds() -> None:
+    variant = SETTINGS["deeplab_v2_one_rate"]
+    thrice = {**SETTINGS, "deeplab_v2_one_rate": {**variant, "train": {**variant["train"], "seeds": [0, 1, 2]}}}
+    assert list(differences("deeplab_v2", "deeplab_v2_one_rate", thrice)) == ["atrous_rates"]
+
+
+def test_whole_models_that_differ_in_the_idea_alone_are_a_pair() -> None:
+    names = ["fcn_32s", "fcn_16s", "deeplab_v1", "deeplab_v1 + CRF", "deeplab_v3", "deeplab_v3_plus"]
+    findings = judged({name: confusions(right=60) for name in names}, classes={**CLASSES, THIN: []}, settings=SETTINGS)
+    by = {found.says: found.judged_by for found in findings if found.judged_by}
+    assert by == {
+        "Adding scores of stride 16 brings back detail": "one factor: stride 16, not 32",
+        "Atrous convolution beats enlarging a coarse map": "whole models",
+        "A small decoder sharpens the result of ASPP":
+            "one factor: architecture deeplab_v3_plus, not deeplab_v3; low_level_channels 48, not none",
+        "The dense CRF improves DeepLab v1": "one factor: CRF on, not off",
+        "A trained decoder without a CRF beats DeepLab v1 with one": "whole models",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.without], ids=lambda claim: claim.without)
+def test_the_offered_variants_differ_from_their_models_in_the_claims_idea(claim: Claim) -> None:
+    assert claim.without is not None
+    assert PARAMETERS.variants[claim.without].of == claim.first
+    assert differences(claim.first, claim.without, SETTINGS).keys() == set(claim.idea)
+
+
+def test_every_offered_variant_is_of_a_claim() -> None:
+    assert {claim.without for claim in CLAIMS} - {None} == PARAMETERS.variants.keys()
+
+
+def test_pairs_and_whole_models_share_one_family_of_intervals() -> None:
+    counts = {"fcn_32s": confusions(right=75), "fcn_16s": confusions(right=90)}
+    low, high = interval(judged(counts))
+    counts |= {name: confusions(right=60 + index) for index, name in enumerate(MODELS) if name not in counts}
+    wider_low, wider_high = interval(judged(counts))
+    assert wider_low < low < high < wider_high
 
 
 def test_classes_without_a_true_pixel_are_not_judged() -> None:
@@ -115,6 +228,14 @@ def test_the_verdicts_on_scores_are_by_an_interval_and_the_others_are_not() -> N
     assert not any(found.has_interval for found in costs)
 
 
+def costs(name: str, *, backbone_parameters: int, latency_ms: float, backbone: str = "resnet18") -> dict[str, Any]:
+    settings = {**SETTINGS[name], "backbone": {"name": backbone}}
+    return {
+        "training": {"settings": settings, "search": None, "backbone_parameters": backbone_parameters},
+        "prediction": {"latency_ms": latency_ms},
+    }
+
+
 def results(
     *, atrous_parameters: int, convolutional_ms: float, difference: float, atrous_backbone: str = "resnet18"
 ) -> dict[str, Any]:
@@ -124,14 +245,10 @@ def results(
         "largest_score": 5.0, "same_class": 1.0,
     }  # fmt: skip
     return {
-        "fcn_32s": {
-            "training": {"backbone_parameters": 1000, "settings": {"backbone": {"name": "resnet18"}}},
-            "prediction": {"latency_ms": 10.0},
-        },
-        "deeplab_v1": {
-            "training": {"backbone_parameters": atrous_parameters, "settings": {"backbone": {"name": atrous_backbone}}},
-            "prediction": {"latency_ms": 25.0},
-        },
+        "fcn_32s": costs("fcn_32s", backbone_parameters=1000, latency_ms=10.0),
+        "deeplab_v1": costs(
+            "deeplab_v1", backbone_parameters=atrous_parameters, latency_ms=25.0, backbone=atrous_backbone
+        ),
         "sliding_window": {"training": {}, "prediction": {"forms": [{**form, "stride": 2}, form]}},
     }
 
@@ -149,3 +266,28 @@ def test_costs_are_judged_by_what_was_measured() -> None:
     atrous, _ = judge_costs(other)
     assert (atrous.verdict, atrous.difference) == ("not run", "they have vgg16 and resnet18")
     assert [found.verdict for found in judge_costs({})] == ["not run", "not run"]
+
+
+def test_costs_are_judged_by_the_pair_where_it_was_trained() -> None:
+    measured = results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6)
+    assert [found.judged_by for found in judge_costs(measured)] == [
+        "whole models", "one factor: convolutional, not slid; the same weights",
+    ]  # fmt: skip
+    measured["deeplab_v1_strided"] = costs("deeplab_v1_strided", backbone_parameters=900, latency_ms=5.0)
+    atrous, _ = judge_costs(measured)
+    assert atrous.verdict == "does not hold" and atrous.second == "deeplab_v1_strided 900"
+    assert atrous.judged_by == "one factor: output_stride 8, not 32; atrous_rate 4, not 1"
+    assert "5.0 times as long" in atrous.difference
+
+
+def test_what_a_search_tried_for_both_is_no_difference_between_them() -> None:
+    search = {"epochs": 2, "best": {"lr": 0.1}, "trials": [{"values": {"lr": 0.1}}, {"values": {"lr": 0.2}}]}
+    reports: dict[str, dict[str, Any]] = {
+        name: {"settings": {**SETTINGS[name], "train": {"lr": lr, "seeds": [0]}}, "search": search}
+        for name, lr in (("deeplab_v2", 0.1), ("deeplab_v2_one_rate", 0.2))
+    }
+    found = {name: told_settings(report) for name, report in reports.items()}
+    assert list(differences("deeplab_v2", "deeplab_v2_one_rate", found)) == ["atrous_rates"]
+    reports["deeplab_v2"] = {**reports["deeplab_v2"], "search": None}
+    found = {name: told_settings(report) for name, report in reports.items()}
+    assert set(differences("deeplab_v2", "deeplab_v2_one_rate", found)) == {"atrous_rates", "train.lr", "train.search"}

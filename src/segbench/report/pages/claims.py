@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from segbench.report.pages.listing import counted, describe_left_out, describe_trainings
 from segbench.report.pages.markdown import table
-from segbench.report.table.claims import CLAIMS, Finding, MeasureName, Verdict
+from segbench.report.table.claims import CLAIMS, CRF, ONE_FACTOR, Finding, MeasureName, Verdict
 from segbench.report.table.numbers import setting
 
 
@@ -22,17 +22,21 @@ def claims_markdown(
     counts = Counter(finding.verdict for finding in findings)
     verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in get_args(Verdict) if counts[verdict])
     rows = [
-        [finding.says, finding.verdict, finding.measure, finding.first, finding.second, finding.difference]
+        [
+            finding.says, finding.full_verdict, finding.measure, finding.first, finding.second, finding.difference,
+            finding.judged_by,
+        ]
         for finding in findings
-    ]
+    ]  # fmt: skip
+    num_paired = sum(finding.judged_by.startswith(ONE_FACTOR) for finding in findings)
     repeated = [model for model, number in num_trainings.items() if number > 1]
     without = describe_left_out(left_out, num_images=num_images)
     lines = [
         f"# Claims of a lecture on semantic segmentation, judged on {dataset}",
         "",
-        f"Of {counted(len(findings), 'claim')}: {verdicts}.",
+        f"Of {counted(len(findings), 'claim')}: {verdicts}. One-factor pairs judge {num_paired} of them.",
         "",
-        *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference"], rows, left=6),
+        *table(["Claim", "Verdict", "Measure", "This", "Against", "Difference", "Judged by"], rows, left=7),
         "",
         f"Scores are those of the test split ({counted(num_images, 'image')}), by the protocol of "
         f"[the table](benchmark.md). {' '.join(filter(None, [without, describe_trainings(num_trainings)]))}",
@@ -40,6 +44,7 @@ def claims_markdown(
         " ".join([
             *_resampling(findings, num_images=num_images, num_blocks=num_blocks),
             *describe_verdicts(findings, repeated=repeated), *_own_settings(results),
+            *_untrained_variants(results),
         ]),
         "",
         *(f"- {measure}: {', '.join(members) or 'no classes'}" for measure, members in classes.items()),
@@ -63,10 +68,15 @@ def describe_verdicts(findings: Sequence[Finding], *, repeated: Sequence[str]) -
             "A claim about scores holds if its interval lies above zero, does not hold if it lies below zero, and is "
             f"undecided if it contains zero. The intervals {include} differences between trainings."
         )
+    if any(finding.with_longer_blocks for finding in judged):
+        texts.append("Longer blocks: the test images are resampled in blocks twice as long.")
     if any(not finding.has_interval for finding in judged):
         texts.append("A claim about costs is judged by what was measured, without an interval.")
-    if judged:
-        texts.append("A claim compares two whole models, which may differ in more than the idea that it names.")
+    by_pair = [finding for finding in judged if finding.judged_by.startswith(ONE_FACTOR)]
+    if by_pair:
+        texts.append("A one-factor pair differs in nothing but the named parameters.")
+    if len(by_pair) < len(judged):
+        texts.append("Whole models may differ in more than the idea that a claim names.")
     return texts
 
 
@@ -89,13 +99,22 @@ def _resampling(findings: Sequence[Finding], *, num_images: int, num_blocks: int
 
 def _own_settings(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The models of the claims that were not trained as the others; several seeds are said elsewhere."""
-    named = {label.removesuffix(" + CRF") for claim in CLAIMS for label in (claim.first, claim.second)}
+    entries = {entry for claim in CLAIMS for entry in (claim.first, claim.second, claim.without) if entry}
+    named = {entry.removesuffix(CRF) for entry in entries}
     own = []
     for name, reports in results.items():
         deviations = {key: value for key, value in reports["training"]["deviations"].items() if key != "seeds"}
         if deviations and name in named:
             own.append(f"{name} ({', '.join(f'{key} {setting(value)}' for key, value in deviations.items())})")
     return [f"These models do not share all settings with the others: {'; '.join(own)}."] if own else []
+
+
+def _untrained_variants(results: Mapping[str, Any]) -> list[str]:
+    """Which variants would make one-factor pairs, and were not trained."""
+    untrained = dict.fromkeys(claim.without for claim in CLAIMS if claim.without and claim.without not in results)
+    if not untrained:
+        return []
+    return [f"Named under `benchmark.variants`, these would make more one-factor pairs: {', '.join(untrained)}."]
 
 
 def _atrous_rates(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

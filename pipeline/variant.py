@@ -1,0 +1,35 @@
+"""A variant's label maps -> its counts, the last step of its stage, which trains and predicts it as any model."""
+
+from pathlib import Path
+
+from pipeline.command import run
+from segbench import params
+from segbench.datasets.left_out import open_scored
+from segbench.files import read_json
+from segbench.scoring.counts import count_folders, write_counts
+
+
+def main(
+    *, dataset: str, model: str, prepared: Path, predicted: Path, training: Path, costs: Path, confusions: Path
+) -> None:
+    """Count the label maps of one variant on the test split, and complete the MLflow run of each training seed."""
+    parameters = params.load()
+    data = open_scored(prepared, parameters.dataset(dataset).leave_out, dataset=dataset)
+    trainings = read_json(training)["trainings"]
+    folders = [predicted / f"seed_{record['seed']}" for record in trainings]
+    counts = {"off": count_folders(data, folders, widths_px=parameters.evaluate.trimap_widths_px)}
+    write_counts(confusions, counts)
+
+    from segbench import tracking
+    from segbench.report.tracked import log_evaluation  # late, since MLflow takes seconds to import
+
+    for seed_index, record in enumerate(trainings):
+        with tracking.evaluation_run(dataset=dataset, name=model, key=record["training_key"]) as tracked:
+            log_evaluation(
+                tracked, data, title=f"{model}, {dataset}", counts=counts, seed_index=seed_index,
+                label_maps=folders[seed_index], reports=[costs], files=[],
+            )  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(main)
