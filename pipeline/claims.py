@@ -8,10 +8,12 @@ from typing import Any
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
 from segbench.report.pages.sliding import sliding_markdown
 from segbench.report.table.claims import CONTEXT, THIN, MeasureName, judge_costs, judge_scores
+from segbench.report.table.failures import failure_of
 from segbench.scoring.blocks import Clips, choose_blocks
 from segbench.scoring.counts import read_counts
 from segbench.scoring.metrics import ClassPixels
@@ -28,7 +30,16 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
     images: dict[str, ClassPixels] = {}
     trainings: dict[str, str | None] = {}
     reports: dict[str, dict[str, Any]] = {}
+    failed = {
+        model: failure
+        for model in parameters.benchmark.models
+        if (failure := failure_of(read_json(results / model / "training.json")))
+    }
+    if len(failed) == len(parameters.benchmark.models):
+        raise InputError(f"{results}: every training has diverged, so there is nothing to judge; lower train.lr")
     for model in parameters.benchmark.models:
+        if model in failed:
+            continue
         counts = read_counts(results / model / "counts.npz")
         images |= {model: counts["off"].images, f"{model} + CRF": counts["on"].images}
         trainings |= {model: model, f"{model} + CRF": model}
@@ -36,7 +47,8 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
     rows = data.split("test")
     blocks = choose_blocks(images, Clips.of(rows))
     indices = {measure: [names.index(name) for name in of_measure] for measure, of_measure in classes.items()}
-    found = judge_scores(images, classes=indices, trainings=trainings, blocks=blocks) + judge_costs(reports)
+    found = judge_scores(images, classes=indices, trainings=trainings, blocks=blocks, failed=failed)
+    found += judge_costs(reports, failed=failed)
 
     write_json(findings, [asdict(finding) for finding in found])
     claims = claims_markdown(
@@ -48,7 +60,10 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
         classes=classes,
         results=reports,
     )
-    for path, text in ((page, claims), (sliding, sliding_markdown(reports.get("sliding_window"), dataset=dataset))):
+    sliding_page = sliding_markdown(
+        reports.get("sliding_window"), failure=failed.get("sliding_window"), dataset=dataset
+    )
+    for path, text in ((page, claims), (sliding, sliding_page)):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_csv, write_json
 from segbench.report.drawing.examples import write_examples
 from segbench.report.drawing.pictures import pictured
@@ -13,6 +14,7 @@ from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown,
 from segbench.report.pages.page import page_html
 from segbench.report.pages.plots import confusion_table, curves_table
 from segbench.report.table.claims import Finding
+from segbench.report.table.failures import failure_of
 from segbench.report.table.published import published_on
 from segbench.report.table.results import ModelResults, external_contender
 from segbench.scoring.results import results_table
@@ -24,12 +26,16 @@ def main(*, dataset: str, prepared: Path, external: Path, results: Path, finding
     entry = parameters.dataset(dataset)
     data = Prepared.open(prepared)
     rows, published = pictured(data), published_on(entry.source)
-    models = [ModelResults.read(name, results / name) for name in parameters.benchmark.models]
+    failures = {name: failure_of(read_json(results / name / "training.json")) for name in parameters.benchmark.models}
+    models = [ModelResults.read(name, results / name) for name, failure in failures.items() if not failure]
+    if not models:
+        raise InputError(f"{results}: every training has diverged, so there is nothing to compare; lower train.lr")
     others = [external_contender(name, external, rows) for name in entry.predictions]
     contenders = [each for model in models for each in model.contenders(rows, published=published.get(model.name))]
     contenders += others
     page = assemble_page(
         dataset, data, models, contenders,
+        failed={name: failure for name, failure in failures.items() if failure},
         findings=[Finding(**finding) for finding in read_json(findings)],
         boundary_widths_px=parameters.evaluate.trimap_widths_px,
     )  # fmt: skip

@@ -11,11 +11,11 @@ from tqdm import tqdm
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
-from segbench.files import replacing, write_json
+from segbench.files import replacing, write_json, write_nothing
 from segbench.images import RGBImage, write_label_map
 from segbench.machine import describe_machine, peak_memory_mib
 from segbench.models.network import Sliding
-from segbench.models.weights import restore_seeds
+from segbench.models.weights import all_diverged, restore_seeds
 from segbench.prediction.costs import compare_forms, multiply_adds
 from segbench.prediction.predictor import Predictor, timed
 
@@ -23,6 +23,9 @@ from segbench.prediction.predictor import Predictor, timed
 def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, costs: Path) -> None:
     """Predict the test split of one dataset with one model, as trained from each seed; costs are of the first seed."""
     parameters = params.load()
+    if all_diverged(weights):
+        write_nothing(out, costs)
+        return
     data = Prepared.open(prepared)
     rows = data.split("test")
     backbone, scale = parameters.backbone_for(model), parameters.dataset(dataset).input.scale

@@ -11,7 +11,7 @@ FORM = {
 def test_there_is_one_row_per_stride() -> None:
     prediction = {"forms": [{**FORM, "stride": 2, "num_positions": 250}, FORM], "machine": "a machine"}
     training = {"settings": {"model": {"patch_px": 32}}}
-    page = sliding_markdown({"training": training, "prediction": prediction}, dataset="streets")
+    page = sliding_markdown({"training": training, "prediction": prediction}, failure=None, dataset="streets")
     _, _, *rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")
     ]
@@ -21,4 +21,9 @@ def test_there_is_one_row_per_stride() -> None:
 
 
 def test_without_the_model_the_page_says_so() -> None:
-    assert sliding_markdown(None, dataset="streets") == "sliding_window is not in the benchmark.\n"
+    assert sliding_markdown(None, failure=None, dataset="streets") == "sliding_window is not in the benchmark.\n"
+
+
+def test_a_model_that_diverged_has_no_page() -> None:
+    page = sliding_markdown(None, failure="diverged in epoch 3", dataset="streets")
+    assert page == "sliding_window diverged in epoch 3.\n"

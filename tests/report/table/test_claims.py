@@ -1,6 +1,7 @@
 """Verdicts on claims, from numbers for which they are known."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,13 @@ CLASSES: Mapping[MeasureName, Sequence[int]] = {"mIoU": [0, 1], THIN: [1], CONTE
 def judged(
     counts: Mapping[str, metrics.Counts], *, classes: Mapping[MeasureName, Sequence[int]] = CLASSES,
     ids: Sequence[Hashable] | None = None, twice_as_long: Sequence[Hashable] | None = None,
+    failed: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Finding]:  # fmt: skip
     """Each image is a block, or as `ids` say; each entry has its own trainings."""
     images = {name: pixels(of_entry) for name, of_entry in counts.items()}
     each = range(next(iter(counts.values())).shape[1])
     blocks = Blocks(list(ids or each), None, None, list(twice_as_long) if twice_as_long else None)
-    return judge_scores(images, classes=classes, trainings={}, blocks=blocks)
+    return judge_scores(images, classes=classes, trainings={}, blocks=blocks, failed=failed)
 
 
 @pytest.mark.parametrize(("fcn_16s", "expected"), [(90, "holds"), (60, "does not hold"), (75, "undecided")])
@@ -112,10 +114,23 @@ def results(*, atrous_parameters: int, convolutional_ms: float, difference: floa
 
 
 def test_costs_are_judged_by_what_was_measured() -> None:
-    atrous, sliding = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6))
+    atrous, sliding = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6), failed={})
     assert (atrous.verdict, sliding.verdict) == ("holds", "holds")
     assert "2.5 times as long" in atrous.difference
     assert "25 times faster" in sliding.difference
-    atrous, sliding = judge_costs(results(atrous_parameters=1001, convolutional_ms=2.0, difference=0.1))
+    atrous, sliding = judge_costs(results(atrous_parameters=1001, convolutional_ms=2.0, difference=0.1), failed={})
     assert (atrous.verdict, sliding.verdict) == ("does not hold", "does not hold")
-    assert [found.verdict for found in judge_costs({})] == ["not run", "not run"]
+    assert [found.verdict for found in judge_costs({}, failed={})] == ["not run", "not run"]
+
+
+def test_a_claim_about_a_model_whose_trainings_diverged_is_not_run_and_says_why() -> None:
+    failed = dict.fromkeys(("fcn_32s", "deeplab_v1", "sliding_window"), "diverged in epoch 3")
+    (crf,) = [
+        found
+        for found in judged({"fcn_16s": confusions(right=70)}, failed=failed)
+        if found.says == "The dense CRF improves DeepLab v1"
+    ]
+    for found, model in zip(
+        [crf, *judge_costs({}, failed=failed)], ("deeplab_v1", "deeplab_v1", "sliding_window"), strict=True
+    ):
+        assert (found.verdict, found.difference) == ("not run", f"{model} diverged in epoch 3")

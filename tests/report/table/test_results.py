@@ -1,6 +1,7 @@
 """From the stages' files to what the table says of one model."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from segbench.params.models import section_of
 from segbench.report.drawing.pictures import write_contact_sheet
 from segbench.report.table.comparison import Contender, compare
 from segbench.report.table.content import Published
+from segbench.report.table.failures import deviation_of, failure_of
 from segbench.report.table.published import published_on
 from segbench.report.table.results import ModelResults
 from segbench.scoring.counts import write_counts
@@ -29,7 +31,9 @@ PAPERS = Published(0.6, "another protocol")
 CHOSEN = {"appearance_weight": 4.0, "steps": 5}
 
 
-def write_results(folder: Path, architecture: str, *, chosen: dict[str, float] | None) -> None:
+def write_results(
+    folder: Path, architecture: str, *, chosen: dict[str, float] | None, failed: Sequence[dict[str, int]] = ()
+) -> None:
     """What the stages leave of a model with two seeds and two epochs; the CRF takes 30 of 40 ms."""
     settings = {
         "model": {"name": "mine", "architecture": architecture},
@@ -40,6 +44,7 @@ def write_results(folder: Path, architecture: str, *, chosen: dict[str, float] |
     training = {
         "parameters": 11, "training_images_per_second": 12.0, "training_seconds": 13.0, "settings": settings,
         "deviations": {"lr": 0.01, "seeds": [3, 4]}, "trainings": [{"seed": 3}, {"seed": 4}],
+        "failed": failed,
     }  # fmt: skip
     contents: dict[str, dict[str, Any]] = {
         "training": training,
@@ -106,6 +111,21 @@ def test_both_have_their_own_counts_pictures_and_settings(tmp_path: Path) -> Non
     }  # fmt: skip
     assert off.protocol == expected
     assert on.protocol == {**expected, "crf_parameters": "appearance_weight 4, steps 5"}
+
+
+def test_scores_of_some_trainings_are_a_deviation(tmp_path: Path) -> None:
+    write_results(tmp_path, "unet", chosen=CHOSEN, failed=[{"seed": 5, "epoch": 1}])
+    for contender in ModelResults.read("mine", tmp_path).contenders(PICTURED, published=None):
+        assert contender.deviations[-1] == "2 of 3 trainings; seed 5 diverged in epoch 1"
+
+
+def test_why_a_model_has_no_scores() -> None:
+    one, other = {"seed": 0, "epoch": 3}, {"seed": 2, "epoch": 1}
+    assert failure_of({"trainings": [], "failed": [one]}) == "diverged in epoch 3"
+    both = "seed 0 diverged in epoch 3, seed 2 diverged in epoch 1"
+    assert failure_of({"trainings": [], "failed": [one, other]}) == both
+    assert failure_of({"trainings": [{"seed": 1}], "failed": [one]}) == ""
+    assert deviation_of({"trainings": [], "failed": [one]}) == ""
 
 
 def test_a_crf_that_was_left_out_costs_nothing(tmp_path: Path) -> None:

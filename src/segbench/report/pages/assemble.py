@@ -1,6 +1,6 @@
 """Everything that a dataset's reports show, in one object."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from segbench.datasets.prepared import Prepared
 from segbench.report.pages.limits import limits
@@ -30,9 +30,9 @@ from segbench.report.table.results import ModelResults
 
 def assemble_page(
     dataset: str, data: Prepared, models: Sequence[ModelResults], contenders: Sequence[Contender], *,
-    findings: Sequence[Finding], boundary_widths_px: Sequence[float],
+    failed: Mapping[str, str], findings: Sequence[Finding], boundary_widths_px: Sequence[float],
 ) -> Page:  # fmt: skip
-    """Compare the contenders, and say what the comparison shows and what limits it."""
+    """Compare the contenders, and say what the comparison shows and what limits it. failed: models, as in `Page`."""
     found = compare(contenders, data)
     entries = found.entries
     curves = tuple(model.curve for model in models if not model.epochs.empty)
@@ -58,4 +58,5 @@ def assemble_page(
         findings=tuple(findings),
         test_images=worst_first(data, entries, contenders),
         test_images_note=describe_test_images(data),
+        failed=failed,
     )

@@ -6,6 +6,7 @@ import pandas as pd
 
 from segbench.report.pages.markdown import table
 from segbench.report.table.columns import (
+    FAILURE,
     MODEL,
     Column,
     Record,
@@ -127,6 +128,7 @@ def _deviations(page: Page) -> dict[str, tuple[str, ...]]:
 
 def _details(title: str, about: str, columns: Sequence[Column], rows: Sequence[Record]) -> list[str]:
     """A section with a table of its own; nothing without columns."""
+    rows = [record for record in rows if not is_known(record[FAILURE])]
     columns = [column for column in columns if any(is_known(record[column.key]) for record in rows)]
     if not columns:
         return []

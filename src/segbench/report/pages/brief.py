@@ -12,11 +12,12 @@ from segbench.report.table.columns import Record, columns_for
 
 
 def brief_table(results: pd.DataFrame) -> list[str]:
-    """Markdown lines: each model as published, best first, without the predictions of other programs.
+    """Markdown lines: each model as published, best first, failed ones last; no predictions of other programs.
 
     results: benchmark.csv.
     """
-    is_shown = results["as_in_paper"] & results["parameters"].notna()
+    has_failed = results["failure"].notna() if "failure" in results else False
+    is_shown = results["as_in_paper"] & (results["parameters"].notna() | has_failed)
     best_first = results[is_shown].sort_values("mIoU", ascending=False)
     rows = cast(list[Record], best_first.to_dict("records"))
     columns = columns_for("readme", rows)

@@ -6,10 +6,13 @@ from typing import Any
 from segbench.report.pages.markdown import table
 
 
-def sliding_markdown(results: Mapping[str, Any] | None, *, dataset: str) -> str:
-    """The page. results: the `training` and `prediction` reports of sliding_window; None: not in the benchmark."""
+def sliding_markdown(results: Mapping[str, Any] | None, *, failure: str | None, dataset: str) -> str:
+    """The page. results: the `training` and `prediction` reports of sliding_window; None: it has none.
+
+    failure: why it has none, such as `diverged in epoch 3`, if it is in the benchmark.
+    """
     if results is None:
-        return "sliding_window is not in the benchmark.\n"
+        return f"sliding_window {failure or 'is not in the benchmark'}.\n"
     forms, patch_px = results["prediction"]["forms"], results["training"]["settings"]["model"]["patch_px"]
     rows = [
         [

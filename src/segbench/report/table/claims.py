@@ -73,16 +73,18 @@ def judge_scores(
     classes: Mapping[MeasureName, Sequence[int]],
     trainings: Mapping[str, str | None],
     blocks: Blocks,
+    failed: Mapping[str, str],
 ) -> list[Finding]:
     """Judge CLAIMS on the test images. counts and trainings: by entry, as for `analyse`.
 
-    classes: the ones that each measure averages. A claim holds if the 95 % interval of the difference lies above zero,
-    and does not hold if it lies below. The intervals are simultaneous over all claims judged here.
+    classes: the ones that each measure averages; failed: by model without scores, why, such as `diverged in epoch 3`.
+    A claim holds if the 95 % interval of the difference lies above zero, and does not hold if it lies below. The
+    intervals are simultaneous over all claims judged here.
     """
     pairs = {
         claim: Pair(claim.first, claim.second, Measure("mIoU", tuple(classes[claim.measure])))
         for claim in CLAIMS
-        if not _what_is_missing(claim, counts, classes)
+        if not _what_is_missing(claim, counts, classes, failed)
     }
     compared = {name: counts[name] for pair in pairs.values() for name in (pair.first, pair.second)}
     found = partial(analyse, compared, pairs=list(pairs.values()), trainings=trainings)
@@ -91,7 +93,7 @@ def judge_scores(
     findings = []
     for claim in CLAIMS:
         if analysis is None or claim not in pairs:
-            reason = _what_is_missing(claim, counts, classes)
+            reason = _what_is_missing(claim, counts, classes, failed)
             findings.append(Finding(claim.says, claim.measure, claim.first, claim.second, reason, "not run"))
             continue
         pair, difference = pairs[claim], analysis.differences[pairs[claim]].simultaneous
@@ -113,13 +115,19 @@ def judge_scores(
 
 
 def _what_is_missing(
-    claim: Claim, counts: Mapping[str, ClassPixels], classes: Mapping[MeasureName, Sequence[int]]
-) -> str:
+    claim: Claim, counts: Mapping[str, ClassPixels], classes: Mapping[MeasureName, Sequence[int]],
+    failed: Mapping[str, str],
+) -> str:  # fmt: skip
     """Why a claim cannot be judged; empty if it can."""
     for name in (claim.first, claim.second):
         if name not in counts:
-            return f"{name} is not in the benchmark"
+            model = name.removesuffix(" + CRF")
+            return _why_missing(model if model in failed else name, failed)
     return "" if classes[claim.measure] else "params.yaml names no such classes"
+
+
+def _why_missing(model: str, failed: Mapping[str, str]) -> str:
+    return f"{model} {failed.get(model, 'is not in the benchmark')}"
 
 
 def _verdict(difference: Interval) -> Verdict:
@@ -128,15 +136,19 @@ def _verdict(difference: Interval) -> Verdict:
     return "does not hold" if difference.high < 0 else "undecided"
 
 
-def judge_costs(results: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Judge the claims about costs. results: the `training` and `prediction` reports of each model."""
-    return [_atrous_costs(results), _sliding_costs(results)]
+def judge_costs(results: Mapping[str, Mapping[str, Any]], *, failed: Mapping[str, str]) -> list[Finding]:
+    """Judge the claims about costs. results: the `training` and `prediction` reports of each model.
+
+    failed: as for `judge_scores`.
+    """
+    return [_atrous_costs(results, failed), _sliding_costs(results, failed)]
 
 
-def _atrous_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
+def _atrous_costs(results: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Finding:
     says, measure = "Atrous convolution keeps resolution at no parameter cost", "parameters of the backbone"
-    if not {"deeplab_v1", "fcn_32s"} <= results.keys():
-        return Finding(says, measure, "deeplab_v1", "fcn_32s", "not both in the benchmark", "not run")
+    for name in ("deeplab_v1", "fcn_32s"):
+        if name not in results:
+            return Finding(says, measure, "deeplab_v1", "fcn_32s", _why_missing(name, failed), "not run")
     atrous, coarse = (results[name]["training"]["backbone_parameters"] for name in ("deeplab_v1", "fcn_32s"))
     times = results["deeplab_v1"]["prediction"]["latency_ms"] / results["fcn_32s"]["prediction"]["latency_ms"]
     difference = f"{atrous - coarse:+,}; an image takes {times:.1f} times as long"
@@ -144,10 +156,10 @@ def _atrous_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     return Finding(says, measure, f"deeplab_v1 {atrous:,}", f"fcn_32s {coarse:,}", difference, verdict)
 
 
-def _sliding_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
+def _sliding_costs(results: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Finding:
     says = "Convolution instead of sliding gives the same scores in less time"
     if "sliding_window" not in results:
-        return Finding(says, "ms", "convolutional", "slid", "sliding_window is not in the benchmark", "not run")
+        return Finding(says, "ms", "convolutional", "slid", _why_missing("sliding_window", failed), "not run")
     finest = min(results["sliding_window"]["prediction"]["forms"], key=lambda form: form["stride"])
     is_same = finest["largest_difference"] <= SAME_SCORE * max(1.0, finest["largest_score"])
     times = finest["slid_ms"] / finest["convolutional_ms"]

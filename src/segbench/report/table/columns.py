@@ -18,6 +18,8 @@ Value = str | bool | int | float | None
 Record = Mapping[str, Value]
 """Values by key. None or NaN: not known."""
 
+FAILURE = "failure"
+"""The key of why a model has no scores; a record's only value beside the model's name then."""
 NOBODY: Set[Reader] = frozenset()
 ALL: Set[Reader] = {"page", "markdown", "latex", "readme"}
 REPORTS: Set[Reader] = {"page", "markdown", "latex"}
@@ -70,8 +72,9 @@ def is_known(value: Value) -> bool:
     return value is not None and not (isinstance(value, float) and not isfinite(value))
 
 
-def _label(model: str, crf: str) -> str:
-    return label(model, crf=crf == "on")
+def _label(model: str, crf: str, failure: Value) -> str:
+    named = label(model, crf=crf == "on")
+    return f"{named} ({failure})" if is_known(failure) else named
 
 
 def _rank(place: int, best: int, worst: int) -> str:
@@ -112,11 +115,12 @@ def _published(name: str) -> Callable[[Entry], Value]:
 
 MODEL = Column(
     "model", lambda entry: entry.model, "Model", explanation='with "+ CRF", a dense CRF refines the label maps',
-    readers=ALL, show=_label, beside=("crf",), kind="text",
+    readers=ALL, show=_label, beside=("crf", FAILURE), kind="text",
 )  # fmt: skip
 COLUMNS: tuple[Column, ...] = (
     MODEL,
     Column("crf", lambda entry: "on" if entry.crf else "off"),
+    Column(FAILURE, lambda entry: None),
     Column(
         "as_in_paper", lambda entry: entry.as_in_paper, "As published",
         explanation="DeepLab v1 and v2 with a CRF, the others without one; other programs' predictions as they are",
@@ -228,11 +232,16 @@ def protocol_columns(page: Page) -> list[Column]:
 
 
 def records(page: Page) -> list[Record]:
-    """What benchmark.csv holds: a record per entry, with the values of all columns."""
+    """What benchmark.csv holds: a record per entry, with the values of all columns; then one per failed model."""
     columns = [
         *COLUMNS, *class_columns(page), *boundary_columns(page), *group_columns(page), *protocol_columns(page),
     ]  # fmt: skip
-    return [{column.key: column.value(entry) for column in columns} for entry in page.entries]
+    of_entries: list[Record] = [{column.key: column.value(entry) for column in columns} for entry in page.entries]
+    nothing = dict.fromkeys(of_entries[0])
+    return of_entries + [
+        {**nothing, "model": model, "crf": "off", "as_in_paper": True, FAILURE: failure}
+        for model, failure in page.failed.items()
+    ]
 
 
 def columns_for(reader: Reader, of_entries: Sequence[Record]) -> list[Column]:

@@ -137,7 +137,7 @@ class Page:
     """All that the reports on a dataset show. A part whose field is empty is left out.
 
     - description: what the dataset is; result: the outcome in one sentence; trainings: how often models were trained
-    - entries: best first
+    - entries: best first; failed: by name of a model without scores, why it has none, such as `diverged in epoch 3`
     - differences: of mIoU, by pairs of entries' labels; differences_with_longer_blocks: of test images, twice as long
     - num_images: of the test split; boundary_shares: by width in px, the share of its
       labelled pixels that is within this distance of a boundary
@@ -167,6 +167,7 @@ class Page:
     findings: tuple[Finding, ...] = ()
     test_images: Iterable[ScoredImage] = ()
     test_images_note: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.entries:

@@ -13,6 +13,7 @@ from segbench.params.models import section_of
 from segbench.report.drawing.pictures import read_contact_sheet, reduced_label_map
 from segbench.report.table.comparison import Contender
 from segbench.report.table.content import Costs, Curve, Published
+from segbench.report.table.failures import deviation_of
 from segbench.scoring.counts import SplitCounts, predicted_label_map, read_counts
 
 LABEL_MAPS = {"off": "label_maps.png", "on": "label_maps_crf.png"}
@@ -80,6 +81,8 @@ class ModelResults:
         published: the paper's figure, which stands beside the one of the two that the paper has.
         """
         deviations = tuple(f"{name} {value}" for name, value in self.training["deviations"].items())
+        if of_seeds := deviation_of(self.training):
+            deviations += (of_seeds,)
         found = []
         for crf, counts in self.counts.items():
             as_in_paper = self.ends_with_crf == (crf == "on")
@@ -115,7 +118,7 @@ class ModelResults:
             "backbone": backbone["name"] if backbone else "none",
             "weights": backbone["weights"] if backbone else "none",
             "epochs": "" if self.epochs.empty else str(schedule["epochs"]),
-            "seeds": " ".join(map(str, schedule["seeds"])),
+            "seeds": " ".join(map(str, self.seeds)),
             "input_scale": f"{samples['scale']:g}",
             "crop_px": f"{crop_width}x{crop_height}",
             "crf_parameters": ", ".join(f"{name} {value:.3g}" for name, value in crf.items()) if crf else "",
