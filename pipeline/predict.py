@@ -13,7 +13,7 @@ from segbench import params
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json, write_nothing
 from segbench.images import RGBImage, write_label_map
-from segbench.machine import describe_machine, peak_memory_mib
+from segbench.machine import added_memory_mib, describe_machine, held_memory_mib
 from segbench.models.network import Sliding
 from segbench.models.weights import all_diverged, restore_seeds
 from segbench.prediction.costs import compare_forms, multiply_adds
@@ -30,6 +30,7 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
     rows = data.split("test")
     backbone, scale = parameters.backbone_for(model), parameters.dataset(dataset).input.scale
     networks = restore_seeds(parameters.model(model), backbone=backbone, num_classes=len(data.classes), folder=weights)
+    held_mib = held_memory_mib()
     report: dict[str, Any] = {}
     with replacing(out) as folder:
         for seed, network in networks:
@@ -40,14 +41,14 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
                 label_map, latency_ms = timed(predictor.label_map, data.image(row))
                 latencies_ms.append(latency_ms)
                 write_label_map(folder / seed / f"{row.name}.png", label_map, data.classes)
-            report = report or _costs(predictor, data.image(rows[0]), latencies_ms)
+            report = report or _costs(predictor, data.image(rows[0]), latencies_ms, held_mib=held_mib)
     write_json(costs, report)
 
 
-def _costs(predictor: Predictor, image: RGBImage, latencies_ms: Sequence[float]) -> dict[str, Any]:
+def _costs(predictor: Predictor, image: RGBImage, latencies_ms: Sequence[float], *, held_mib: float) -> dict[str, Any]:
     report = {
         "latency_ms": round(statistics.median(latencies_ms), 2),
-        "peak_memory_mib": round(peak_memory_mib()),
+        "peak_memory_mib": round(added_memory_mib(held_mib=held_mib)),
         "multiply_adds": multiply_adds(lambda: predictor.label_map(image)),
         "num_images": len(latencies_ms),
         "device": predictor.device.type,

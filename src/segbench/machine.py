@@ -40,6 +40,27 @@ def peak_memory_mib() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
+def held_memory_mib() -> float:
+    """The RAM that this process holds now; where the system does not say, the most that it has held so far."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return peak_memory_mib()
+    _, resident_pages, *_ = map(int, statm.read_text().split())
+    return resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def added_memory_mib(*, held_mib: float) -> float:
+    """The most memory that was needed beyond what the process held before, such as Python and its imports.
+
+    held_mib: as `held_memory_mib` said before. On a GPU, all that torch has allocated there, where no import counts.
+    """
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return peak_memory_mib()
+    return max(0.0, peak_memory_mib() - held_mib)
+
+
 def package_versions() -> dict[str, str]:
     """Versions of Python and of REPORTED_PACKAGES, by name."""
     return {"python": platform.python_version(), **{name: version(name) for name in REPORTED_PACKAGES}}

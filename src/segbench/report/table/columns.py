@@ -166,7 +166,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "peak_memory_mib", _cost("peak_memory_mib"), "Memory", unit="MiB",
-        explanation="peak while predicting, without the CRF",
+        explanation="peak while predicting beyond what the process held before the network was built, without the CRF",
         readers={"page", "markdown"}, show=lambda mib: f"{mib:.0f}",
     ),
     Column(
