@@ -19,7 +19,9 @@ from segbench.scoring.counts import read_counts
 from segbench.scoring.metrics import ClassPixels
 
 
-def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: Path, sliding: Path) -> None:
+def main(
+    *, dataset: str, prepared: Path, results: Path, latency: Path, findings: Path, page: Path, sliding: Path
+) -> None:
     """Judge the claims of a lecture on semantic segmentation by the results on one dataset."""
     parameters = params.load()
     data = Prepared.open(prepared)
@@ -37,6 +39,7 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
     }
     if len(failed) == len(parameters.benchmark.models):
         raise InputError(f"{results}: every training has diverged, so there is nothing to judge; lower train.lr")
+    latencies = read_json(latency)["models"]
     for model in parameters.benchmark.models:
         if model in failed:
             continue
@@ -44,6 +47,7 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
         images |= {model: counts["off"].images, f"{model} + CRF": counts["on"].images}
         trainings |= {model: model, f"{model} + CRF": model}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
+        reports[model]["latency"] = latencies[model]
     rows = data.split("test")
     blocks = choose_blocks(images, Clips.of(rows))
     indices = {measure: [names.index(name) for name in of_measure] for measure, of_measure in classes.items()}

@@ -20,14 +20,21 @@ from segbench.report.table.results import ModelResults, external_contender
 from segbench.scoring.results import results_table
 
 
-def main(*, dataset: str, prepared: Path, external: Path, results: Path, findings: Path, out: Path) -> None:
+def main(
+    *, dataset: str, prepared: Path, external: Path, results: Path, latency: Path, findings: Path, out: Path
+) -> None:
     """Compare the models of one dataset, and the predictions of other programs; all reports go to the folder `out`."""
     parameters = params.load()
     entry = parameters.dataset(dataset)
     data = Prepared.open(prepared)
     rows, published = pictured(data), published_on(entry.source)
     failures = {name: failure_of(read_json(results / name / "training.json")) for name in parameters.benchmark.models}
-    models = [ModelResults.read(name, results / name) for name, failure in failures.items() if not failure]
+    latencies = read_json(latency)["models"]
+    models = [
+        ModelResults.read(name, results / name, latency=latencies[name])
+        for name, failure in failures.items()
+        if not failure
+    ]
     if not models:
         raise InputError(f"{results}: every training has diverged, so there is nothing to compare; lower train.lr")
     others = [external_contender(name, external, rows) for name in entry.predictions]

@@ -21,6 +21,13 @@ def describe_machine() -> str:
     return f"{_processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB{gpu}"
 
 
+def device_name(device: str) -> str:
+    """The name of the GPU if `device` is cuda, else of the processor."""
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else _processor()
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

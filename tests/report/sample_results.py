@@ -57,7 +57,7 @@ def a_model(
     }  # fmt: skip
     rows = pd.DataFrame({"seed": [0] * epochs, "epoch": range(epochs)})
     return ModelResults(
-        name, Path(), training=training, prediction={}, crf={}, counts={}, epochs=rows, ends_with_crf=False
+        name, Path(), training=training, prediction={}, crf={}, latency={}, counts={}, epochs=rows, ends_with_crf=False
     )  # fmt: skip
 
 

@@ -9,7 +9,12 @@ FORM = {
 
 
 def test_there_is_one_row_per_stride() -> None:
-    prediction = {"forms": [{**FORM, "stride": 2, "num_positions": 250}, FORM], "machine": "a machine"}
+    prediction = {
+        "forms": [{**FORM, "stride": 2, "num_positions": 250}, FORM],
+        "device": "a processor",
+        "cores": 3,
+        "input_px": "8x6",
+    }
     training = {"settings": {"model": {"patch_px": 32}}}
     page = sliding_markdown({"training": training, "prediction": prediction}, failure=None, dataset="streets")
     _, _, *rows = [
@@ -17,7 +22,7 @@ def test_there_is_one_row_per_stride() -> None:
     ]
     assert [row[0] for row in rows] == ["2", "1"]
     assert rows[1] == ["1", "1,000", "50.0", "2.0", "25.0", "1.000", "0.100", "10.0", "1.0e-06", "100.00"]
-    assert "patches" in page and "32x32 px" in page and "a machine" in page
+    assert "patches" in page and "32x32 px" in page and "on a processor, 3 cores, for 8x6 px" in page
 
 
 def test_without_the_model_the_page_says_so() -> None:

@@ -107,8 +107,8 @@ def results(*, atrous_parameters: int, convolutional_ms: float, difference: floa
         "largest_score": 5.0, "same_class": 1.0,
     }  # fmt: skip
     return {
-        "fcn_32s": {"training": {"backbone_parameters": 1000}, "prediction": {"latency_ms": 10.0}},
-        "deeplab_v1": {"training": {"backbone_parameters": atrous_parameters}, "prediction": {"latency_ms": 25.0}},
+        "fcn_32s": {"training": {"backbone_parameters": 1000}, "latency": {"latency_ms": 10.0}},
+        "deeplab_v1": {"training": {"backbone_parameters": atrous_parameters}, "latency": {"latency_ms": 25.0}},
         "sliding_window": {"training": {}, "prediction": {"forms": [{**form, "stride": 2}, form]}},
     }
 

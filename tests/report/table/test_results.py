@@ -28,6 +28,10 @@ CLASSES = Classes.of([("all", (0, 0, 0)), ("other", (9, 9, 9))])
 PICTURED = [row("test", name, group=name, block=name) for name in ("a", "b")]
 OFF, ON = (np.full((2, 2), label, np.uint8) for label in (0, 1))
 PAPERS = Published(0.6, "another protocol")
+LATENCY = {
+    "latency_ms": 10.0, "latency_low_ms": 9.0, "latency_high_ms": 12.0, "latency_device": "a processor",
+    "latency_cores": 2, "latency_input_px": "8x6",
+}  # fmt: skip
 CHOSEN = {"appearance_weight": 4.0, "steps": 5}
 
 
@@ -48,7 +52,7 @@ def write_results(
     }  # fmt: skip
     contents: dict[str, dict[str, Any]] = {
         "training": training,
-        "prediction": {"multiply_adds": 14, "latency_ms": 10.0, "peak_memory_mib": 15.0},
+        "prediction": {"multiply_adds": 14, "peak_memory_mib": 15.0},
         "crf": {"chosen": chosen, "latency_ms": 30.0 if chosen else 0},
     }
     for name, content in contents.items():
@@ -66,7 +70,7 @@ def contenders(
 ) -> tuple[Contender, Contender]:
     """Of the model without and with the CRF."""
     write_results(folder, architecture, chosen=chosen)
-    off, on = ModelResults.read("mine", folder).contenders(PICTURED, published=PAPERS)
+    off, on = ModelResults.read("mine", folder, latency=LATENCY).contenders(PICTURED, published=PAPERS)
     assert (off.label, on.label) == ("mine", "mine + CRF")
     return off, on
 
@@ -93,8 +97,11 @@ def test_the_latency_has_the_crf_where_it_is_on(tmp_path: Path) -> None:
     off, on = contenders(tmp_path, "unet")
     assert off.costs is not None and on.costs is not None
     assert (off.costs.latency_ms, on.costs.latency_ms) == (10, 40)
+    assert (off.costs.latency_low_ms, off.costs.latency_high_ms) == (9, 12)
+    assert on.costs.latency_low_ms is on.costs.latency_high_ms is None, "the CRF was timed elsewhere"
     for costs in (off.costs, on.costs):
         assert (costs.parameters, costs.multiply_adds, costs.peak_memory_mib) == (11, 14, 15)
+        assert (costs.latency_device, costs.latency_cores, costs.latency_input_px) == ("a processor", 2, "8x6")
         assert (costs.training_images_per_second, costs.training_seconds) == (12, 13)
 
 
@@ -115,7 +122,7 @@ def test_both_have_their_own_counts_pictures_and_settings(tmp_path: Path) -> Non
 
 def test_scores_of_some_trainings_are_a_deviation(tmp_path: Path) -> None:
     write_results(tmp_path, "unet", chosen=CHOSEN, failed=[{"seed": 5, "epoch": 1}])
-    for contender in ModelResults.read("mine", tmp_path).contenders(PICTURED, published=None):
+    for contender in ModelResults.read("mine", tmp_path, latency=LATENCY).contenders(PICTURED, published=None):
         assert contender.deviations[-1] == "2 of 3 trainings; seed 5 diverged in epoch 1"
 
 
@@ -136,7 +143,7 @@ def test_a_crf_that_was_left_out_costs_nothing(tmp_path: Path) -> None:
 
 def test_the_learning_curve_is_the_first_seeds(tmp_path: Path) -> None:
     write_results(tmp_path, "unet", chosen=None)
-    curve = ModelResults.read("mine", tmp_path).curve
+    curve = ModelResults.read("mine", tmp_path, latency=LATENCY).curve
     assert curve.epochs == (1, 2)
     np.testing.assert_equal(curve.mean_iou, (np.nan, 0.5))
 

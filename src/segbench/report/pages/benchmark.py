@@ -16,6 +16,7 @@ from segbench.report.table.columns import (
     columns_for,
     group_columns,
     is_known,
+    latency_conditions,
     records,
 )
 from segbench.report.table.content import Page
@@ -61,7 +62,7 @@ def benchmark_markdown(page: Page) -> str:
     lines = [f"# Benchmark on {page.dataset}", "", page.description, "", page.result, ""]
     lines += table([column.heading for column in columns], cells, left=1)
     lines += ["", *(f"- {column.title}: {column.explanation}" for column in columns if column.explanation)]
-    lines += [*(f"- {note}" for note in (*page.notes, page.trainings)), ""]
+    lines += [*(f"- {note}" for note in (*page.notes, page.trainings, latency_conditions(rows)) if note), ""]
     if deviations := _deviations(page):
         lines += ["Deviations from the common protocol:", ""]
         lines += [*(f"- {model}: {', '.join(texts)}" for model, texts in deviations.items()), ""]
@@ -85,7 +86,7 @@ def benchmark_latex(page: Page) -> str:
     cells = _cells(columns, rows, bold=lambda text: rf"\textbf{{{text}}}", escape=_escaped)
     protocol = " ".join(f"{what.capitalize()}: {page.protocol[what]}." for what in CAPTIONED if what in page.protocol)
     deviations = "; ".join(f"{model} {', '.join(texts)}" for model, texts in _deviations(page).items()) or "none"
-    caption = _escaped(f"{page.description} {protocol} Deviations: {deviations}.")
+    caption = _escaped(f"{page.description} {protocol} {latency_conditions(rows)} Deviations: {deviations}.")
     lines = [
         r"\begin{table}",
         rf"\caption{{{caption}}}",

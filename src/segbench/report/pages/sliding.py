@@ -40,7 +40,8 @@ def sliding_markdown(results: Mapping[str, Any] | None, *, failure: str | None, 
         "",
         "Times are medians of several runs in float32; the two forms run in turn. GMAC: thousand million "
         f"multiply-adds. The largest score is {max(form['largest_score'] for form in forms):.1f}. "
-        f"Machine: {results['prediction']['machine']}. "
+        f"Times on {results['prediction']['device']}, {results['prediction']['cores']} cores, for "
+        f"{results['prediction']['input_px']} px. "
         "Trained by the protocol of [the table](benchmark.md).",
     ]
     return "\n".join(lines) + "\n"

@@ -16,8 +16,8 @@ from segbench.scoring.metrics import SHORT_NAMES
 NOTES = (
     "Intervals: how much the scores could differ on other test images (95 %). Images that resemble each other, such as "
     "neighbouring frames of a video, are resampled together. Differences between trainings are not included.",
-    "Each model's latency and training time were measured in a separate run, so small differences are chance on a "
-    "machine that also does other work.",
+    "Latencies were measured with all models in turn in one process. The times of the CRF and of training were "
+    "measured in a run per model, so small differences of those are chance on a machine that also does other work.",
 )
 
 

@@ -137,7 +137,7 @@ def _verdict(difference: Interval) -> Verdict:
 
 
 def judge_costs(results: Mapping[str, Mapping[str, Any]], *, failed: Mapping[str, str]) -> list[Finding]:
-    """Judge the claims about costs. results: the `training` and `prediction` reports of each model.
+    """Judge the claims about costs. results: the reports `training`, `prediction` and `latency` of each model.
 
     failed: as for `judge_scores`.
     """
@@ -150,7 +150,7 @@ def _atrous_costs(results: Mapping[str, Mapping[str, Any]], failed: Mapping[str,
         if name not in results:
             return Finding(says, measure, "deeplab_v1", "fcn_32s", _why_missing(name, failed), "not run")
     atrous, coarse = (results[name]["training"]["backbone_parameters"] for name in ("deeplab_v1", "fcn_32s"))
-    times = results["deeplab_v1"]["prediction"]["latency_ms"] / results["fcn_32s"]["prediction"]["latency_ms"]
+    times = results["deeplab_v1"]["latency"]["latency_ms"] / results["fcn_32s"]["latency"]["latency_ms"]
     difference = f"{atrous - coarse:+,}; an image takes {times:.1f} times as long"
     verdict: Verdict = "holds" if atrous == coarse else "does not hold"
     return Finding(says, measure, f"deeplab_v1 {atrous:,}", f"fcn_32s {coarse:,}", difference, verdict)

@@ -161,9 +161,19 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "latency_ms", _cost("latency_ms"), "Latency", unit="ms",
-        explanation="median time for one image, with the CRF where it is on",
+        explanation="time for one image, with the CRF where it is on; all models in turn, the least of the medians of "
+        "several rounds",
         readers=ALL, show=lambda ms: f"{ms:.1f}",
     ),
+    Column(
+        "latency_low_ms", _cost("latency_low_ms"), "Latency, 95 % interval", unit="ms",
+        explanation="from a bootstrap over rounds and images; without the CRF only",
+        readers=REPORTS, show=lambda low, high: f"{low:.1f}{MISSING}{high:.1f}", beside=("latency_high_ms",),
+    ),
+    Column("latency_high_ms", _cost("latency_high_ms")),
+    Column("latency_device", _cost("latency_device")),
+    Column("latency_cores", _cost("latency_cores")),
+    Column("latency_input_px", _cost("latency_input_px")),
     Column(
         "peak_memory_mib", _cost("peak_memory_mib"), "Memory", unit="MiB",
         explanation="peak while predicting beyond what the process held before the network was built, without the CRF",
@@ -251,6 +261,16 @@ def columns_for(reader: Reader, of_entries: Sequence[Record]) -> list[Column]:
         for column in COLUMNS
         if reader in column.readers and any(is_known(record.get(column.key)) for record in of_entries)
     ]
+
+
+def latency_conditions(of_entries: Sequence[Record]) -> str:
+    """On which device, with how many cores and for which input the latencies were measured; empty if there are none."""
+    found = dict.fromkeys(
+        f"{record['latency_device']}, {int(cores)} cores, network input {record['latency_input_px']} px"
+        for record in of_entries
+        if is_known(cores := record.get("latency_cores")) and isinstance(cores, int | float)
+    )
+    return f"Latency on {'; '.join(found)}." if found else ""
 
 
 def best_scores(of_entries: Sequence[Record]) -> dict[str, Value]:

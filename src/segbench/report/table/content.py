@@ -25,8 +25,9 @@ def label(model: str, *, crf: bool) -> str:
 class Costs:
     """What a model costs; None: not measured.
 
-    latency_ms: of one image, with the CRF where it is on; multiply_adds and peak_memory_mib: of predicting one image,
-    without the CRF.
+    latency_ms: of one image, with the CRF where it is on; latency_low_ms and latency_high_ms: its interval, without the
+    CRF alone; latency_device, latency_cores, latency_input_px: what it was measured on. multiply_adds and
+    peak_memory_mib: of predicting one image, without the CRF.
     """
 
     parameters: int | None
@@ -35,6 +36,11 @@ class Costs:
     peak_memory_mib: float | None
     training_images_per_second: float | None
     training_seconds: float | None
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
+    latency_device: str | None = None
+    latency_cores: int | None = None
+    latency_input_px: str | None = None
 
 
 @dataclass(frozen=True)

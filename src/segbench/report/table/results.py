@@ -1,6 +1,6 @@
 """What the stages wrote about one model, or about the predictions of another program, as the reports need it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,14 @@ class ModelResults:
     training: dict[str, Any]
     prediction: dict[str, Any]
     crf: dict[str, Any]
+    latency: Mapping[str, Any]
     counts: dict[str, SplitCounts]
     epochs: pd.DataFrame
     ends_with_crf: bool
 
     @classmethod
-    def read(cls, name: str, folder: Path) -> "ModelResults":
-        """All but the label maps."""
+    def read(cls, name: str, folder: Path, *, latency: Mapping[str, Any]) -> "ModelResults":
+        """All but the label maps. latency: of the model, by the stage `latency`."""
         training = read_json(folder / "training.json")
         return cls(
             name=name,
@@ -47,6 +48,7 @@ class ModelResults:
             training=training,
             prediction=read_json(folder / "prediction.json"),
             crf=read_json(folder / "crf.json"),
+            latency=latency,
             counts=read_counts(folder / "counts.npz"),
             epochs=pd.read_csv(folder / "curves.csv", float_precision="round_trip"),
             ends_with_crf=section_of(training["settings"]["model"]["architecture"]).ends_with_crf,
@@ -94,21 +96,25 @@ class ModelResults:
                     label_maps=read_contact_sheet(self.folder / LABEL_MAPS[crf], pictured),
                     as_in_paper=as_in_paper,
                     published=published if as_in_paper else None,
-                    costs=self._costs(crf_ms=self.crf["latency_ms"] if crf == "on" else 0),
+                    costs=self._costs(crf_ms=self.crf["latency_ms"] if crf == "on" else None),
                     deviations=deviations,
                     protocol=self._protocol(self.crf["chosen"] if crf == "on" else None),
                 )
             )
         return found
 
-    def _costs(self, *, crf_ms: float) -> Costs:
+    def _costs(self, *, crf_ms: float | None) -> Costs:
+        measured = dict(self.latency)
+        if crf_ms is not None:  # the CRF is timed in its own stage
+            measured["latency_ms"] += crf_ms
+            measured["latency_low_ms"] = measured["latency_high_ms"] = None
         return Costs(
             parameters=self.training["parameters"],
             multiply_adds=self.prediction["multiply_adds"],
-            latency_ms=self.prediction["latency_ms"] + crf_ms,
             peak_memory_mib=self.prediction["peak_memory_mib"],
             training_images_per_second=self.training["training_images_per_second"],
             training_seconds=self.training["training_seconds"],
+            **measured,
         )
 
     def _protocol(self, crf: dict[str, float] | None) -> dict[str, str]:
