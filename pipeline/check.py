@@ -57,6 +57,8 @@ def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
         for stage in PER_MODEL:
             network = parameters.model(model).network_module
             yield f"{stage}/{model}", (f"pipeline.{stage}", network, *FROM_PARAMS.get(stage, ()))
+    networks = [parameters.model(model).network_module for model in parameters.benchmark.models]
+    yield "latency", ("pipeline.latency", *networks)
     for stage in SHARED:
         yield stage, (f"pipeline.{stage}", *FROM_PARAMS.get(stage, ()))
 

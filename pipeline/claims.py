@@ -8,16 +8,20 @@ from typing import Any
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.left_out import open_scored
+from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
 from segbench.report.pages.sliding import sliding_markdown
 from segbench.report.table.claims import CONTEXT, CRF, THIN, MeasureName, judge_costs, judge_scores, told_settings
+from segbench.report.table.failures import failure_of
 from segbench.scoring.blocks import Clips, choose_blocks
 from segbench.scoring.counts import read_counts
 from segbench.scoring.metrics import ClassPixels
 
 
-def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: Path, sliding: Path) -> None:
+def main(
+    *, dataset: str, prepared: Path, results: Path, latency: Path, findings: Path, page: Path, sliding: Path
+) -> None:
     """Judge the claims of a lecture on semantic segmentation by the results on one dataset."""
     parameters = params.load()
     entry = parameters.dataset(dataset)
@@ -29,18 +33,30 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
     images: dict[str, ClassPixels] = {}
     trainings: dict[str, str | None] = {}
     reports: dict[str, dict[str, Any]] = {}
-    for model in (*parameters.benchmark.models, *parameters.benchmark.variants):
+    names_of_models = (*parameters.benchmark.models, *parameters.benchmark.variants)
+    failed = {
+        model: failure
+        for model in names_of_models
+        if (failure := failure_of(read_json(results / model / "training.json")))
+    }
+    if len(failed) == len(names_of_models):
+        raise InputError(f"{results}: every training has diverged, so there is nothing to judge; lower train.lr")
+    latencies = read_json(latency)["models"]
+    for model in names_of_models:
+        if model in failed:
+            continue
         counts = read_counts(results / model / "counts.npz")
         entries = {"off": model, "on": f"{model}{CRF}"}  # a variant's are off alone
         images |= {entries[crf]: of_split.images for crf, of_split in counts.items()}
         trainings |= {entries[crf]: model for crf in counts}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
+        reports[model]["latency"] = latencies[model]
     rows = data.split("test")
     blocks = choose_blocks(images, Clips.of(rows))
     indices = {measure: [names.index(name) for name in of_measure] for measure, of_measure in classes.items()}
     settings = {model: told_settings(report["training"]) for model, report in reports.items()}
-    found = judge_scores(images, settings=settings, classes=indices, trainings=trainings, blocks=blocks)
-    found += judge_costs(reports)
+    found = judge_scores(images, settings=settings, classes=indices, trainings=trainings, blocks=blocks, failed=failed)
+    found += judge_costs(reports, failed=failed)
 
     write_json(findings, [asdict(finding) for finding in found])
     claims = claims_markdown(
@@ -53,7 +69,10 @@ def main(*, dataset: str, prepared: Path, results: Path, findings: Path, page: P
         classes=classes,
         results=reports,
     )
-    for path, text in ((page, claims), (sliding, sliding_markdown(reports.get("sliding_window"), dataset=dataset))):
+    sliding_page = sliding_markdown(
+        reports.get("sliding_window"), failure=failed.get("sliding_window"), dataset=dataset
+    )
+    for path, text in ((page, claims), (sliding, sliding_page)):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 

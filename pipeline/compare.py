@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.left_out import open_scored
+from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_csv, write_json
 from segbench.report.drawing.examples import write_examples
 from segbench.report.drawing.pictures import pictured
@@ -13,22 +14,34 @@ from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown,
 from segbench.report.pages.page import page_html
 from segbench.report.pages.plots import confusion_table, curves_table
 from segbench.report.table.claims import Finding
+from segbench.report.table.failures import failure_of
 from segbench.report.table.results import ModelResults, external_contender
 from segbench.scoring.results import groups_table, results_table
 
 
-def main(*, dataset: str, prepared: Path, external: Path, results: Path, findings: Path, out: Path) -> None:
+def main(
+    *, dataset: str, prepared: Path, external: Path, results: Path, latency: Path, findings: Path, out: Path
+) -> None:
     """Compare the models of one dataset, and the predictions of other programs; all reports go to the folder `out`."""
     parameters = params.load()
     entry = parameters.dataset(dataset)
     data = open_scored(prepared, entry.leave_out, dataset=dataset)
     rows = pictured(data)
-    models = [ModelResults.read(name, results / name) for name in parameters.benchmark.models]
+    failures = {name: failure_of(read_json(results / name / "training.json")) for name in parameters.benchmark.models}
+    latencies = read_json(latency)["models"]
+    models = [
+        ModelResults.read(name, results / name, latency=latencies[name])
+        for name, failure in failures.items()
+        if not failure
+    ]
+    if not models:
+        raise InputError(f"{results}: every training has diverged, so there is nothing to compare; lower train.lr")
     others = [external_contender(name, external, rows) for name in entry.predictions]
     contenders = [each for model in models for each in model.contenders(rows)]
     contenders += others
     page = assemble_page(
         dataset, data, models, contenders,
+        failed={name: failure for name, failure in failures.items() if failure},
         findings=[Finding(**finding) for finding in read_json(findings)],
         boundary_widths_px=parameters.evaluate.trimap_widths_px,
         left_out=entry.leave_out,

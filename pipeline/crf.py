@@ -11,9 +11,9 @@ from segbench import params
 from segbench.crf.inference import refined_label_map
 from segbench.crf.search import TuningImage, tune
 from segbench.datasets.prepared import Prepared
-from segbench.files import replacing, write_json
+from segbench.files import replacing, write_json, write_nothing
 from segbench.images import write_label_map
-from segbench.models.weights import restore_seeds
+from segbench.models.weights import all_diverged, restore_seeds
 from segbench.parallel import map_in_order, num_cores
 from segbench.prediction.predictor import Predictor, timed
 from segbench.report.drawing.crf import write_search, write_steps
@@ -29,6 +29,9 @@ def main(
     The tuning images stay in memory; of the test images, only a few at a time.
     """
     parameters = params.load()
+    if all_diverged(weights):
+        write_nothing(out, choice, search, figure)
+        return
     data = Prepared.open(prepared)
     backbone, scale = parameters.backbone_for(model), parameters.dataset(dataset).input.scale
     section = parameters.model_for(dataset, model)

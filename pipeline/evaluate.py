@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.left_out import open_scored
-from segbench.files import read_json, write_json
+from segbench.files import read_json, write_json, write_nothing
 from segbench.report.drawing.pictures import pictured, write_contact_sheet
 from segbench.scoring.counts import count_folders, predicted_label_map, write_counts
 from segbench.scoring.metrics import SHORT_NAMES, average_scores
@@ -22,6 +22,9 @@ def main(
     parameters = params.load()
     data = open_scored(prepared, parameters.dataset(dataset).leave_out, dataset=dataset)
     trainings = read_json(training)["trainings"]
+    if not trainings:  # all diverged
+        write_nothing(confusions, sheet, refined_sheet, scores, summary)
+        return
     seeds = [f"seed_{record['seed']}" for record in trainings]
     widths_px = parameters.evaluate.trimap_widths_px
     counts = {

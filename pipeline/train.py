@@ -1,6 +1,7 @@
 """Augmented samples -> a model's weights and learning curves, one training per seed."""
 
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,18 +12,23 @@ from segbench import params, tracking
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json
 from segbench.machine import describe_machine, package_versions
-from segbench.models.weights import weights_name
+from segbench.models.weights import DIVERGED, weights_name
+from segbench.training.divergence import likely_causes
 from segbench.training.fit import is_first_process
 from segbench.training.samples import AugmentedSamples
 from segbench.training.search import outcome, trials_of
-from segbench.training.training import WEIGHTS, Training, summary, validation_mean_iou, write_curves
+from segbench.training.training import WEIGHTS, Training, has_diverged, summary, validation_mean_iou, write_curves
 
 
 def main(
     *, dataset: str, model: str, prepared: Path, augmented: Path, weights: Path, training: Path, curves: Path,
     validation: Path,
 ) -> None:  # fmt: skip
-    """Search for the model's schedule, then train it with each seed; what was killed continues where it was."""
+    """Search for the model's schedule, then train it with each seed; what was killed continues where it was.
+
+    A training that diverges ends early and is reported; it does not end the stage, so that DVC goes on with the other
+    models and does not train this one again.
+    """
     parameters = params.load()
     data = Prepared.open(prepared)
     samples = AugmentedSamples(augmented, data)
@@ -40,11 +46,14 @@ def main(
         _run(of_seed, name=model if len(trainings) == 1 else f"{model}, seed {of_seed.seed}", tags=tags)
     if not is_first_process():
         return
+    records = [of_seed.record for of_seed in trainings]
     with replacing(weights) as folder:
         folder.mkdir()
-        for of_seed in trainings:
-            shutil.copyfile(of_seed.folder / WEIGHTS, folder / weights_name(of_seed.seed))
-    records = [of_seed.record for of_seed in trainings]
+        for of_seed, record in zip(trainings, records, strict=True):
+            if not has_diverged(record):
+                shutil.copyfile(of_seed.folder / WEIGHTS, folder / weights_name(of_seed.seed))
+        if diverged := {f"seed_{r['seed']}": r["diverged_in_epoch"] for r in records if has_diverged(r)}:
+            write_json(folder / DIVERGED, diverged)
     write_curves(curves, records)
     score = validation_mean_iou(records, checkpoint=schedule.checkpoint)
     write_json(validation, {"val": {dataset: {} if score is None else {model: score}}})
@@ -52,8 +61,8 @@ def main(
     settings["train"]["seeds"] = schedule.seeds
     provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(dataset, model)}
     write_json(training, {**summary(records), **provenance, "search": search, "settings": settings})
-    for of_seed in (*trials, *trainings):
-        shutil.rmtree(of_seed.folder)
+    for folder in {each.folder for each in (*trials, *trainings)}:  # a trial may be the training
+        shutil.rmtree(folder)
 
 
 def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
@@ -74,6 +83,20 @@ def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
         write_curves(training.folder / "curves.csv", [training.record])
         tracked.log_file(training.folder / "curves.csv")
         tracked.log_metrics({cost: training.record[cost] for cost in ("training_seconds", "parameters")})
+        if has_diverged(training.record):
+            _report_divergence(training, tracked)
+
+
+def _report_divergence(training: Training, tracked: tracking.Run) -> None:
+    """One line on stderr, and the MLflow run ends as failed."""
+    what = f"the loss was not finite in epoch {training.record['diverged_in_epoch']}"
+    causes = likely_causes(training.settings["train"])
+    print(
+        f"warning: {training.dataset}: the training of {training.model} with seed {training.seed} has stopped: {what}; "
+        f"likely causes: {causes}",
+        file=sys.stderr,
+    )
+    tracked.fail(f"{what}; likely causes: {causes}")
 
 
 if __name__ == "__main__":

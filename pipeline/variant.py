@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.left_out import open_scored
-from segbench.files import read_json
+from segbench.files import read_json, write_nothing
 from segbench.scoring.counts import count_folders, write_counts
 
 
@@ -16,6 +16,9 @@ def main(
     parameters = params.load()
     data = open_scored(prepared, parameters.dataset(dataset).leave_out, dataset=dataset)
     trainings = read_json(training)["trainings"]
+    if not trainings:  # all diverged
+        write_nothing(confusions)
+        return
     folders = [predicted / f"seed_{record['seed']}" for record in trainings]
     counts = {"off": count_folders(data, folders, widths_px=parameters.evaluate.trimap_widths_px)}
     write_counts(confusions, counts)

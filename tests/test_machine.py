@@ -1,11 +1,15 @@
-"""The commit that results report as their origin."""
+"""The commit that results report as their origin, and the memory that they report as a model's."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from segbench.machine import git_commit
+from tests.parameters import PROJECT
 
 
 def git(*arguments: str) -> None:
@@ -32,3 +36,27 @@ def test_the_commit_is_dirty_by_code_and_parameters_not_by_results(
     assert git_commit() == commit
     (tmp_path / "src/code.py").write_text("after")
     assert git_commit() == f"{commit}-dirty"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU, its own memory counts")
+def test_added_memory_is_what_was_taken_beyond_what_the_process_held() -> None:
+    """Of a new process, since the peak of this one is that of other tests. 300 MiB are more than torch's own peak."""
+    program = """
+import numpy as np
+import torch
+from segbench.machine import added_memory_mib, held_memory_mib
+held_mib = held_memory_mib()
+taken = np.ones(300 * 2**20, np.uint8)
+print(held_mib, held_memory_mib() - held_mib)
+del taken
+print(added_memory_mib(held_mib=held_mib), added_memory_mib(held_mib=1e6))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+    held_mib, taken_mib, added_mib, none_mib = map(float, output.split())
+    assert held_mib > 100, "Python and torch"
+    assert taken_mib == pytest.approx(300, abs=10)
+    assert added_mib == pytest.approx(300, abs=30)
+    assert none_mib == 0

@@ -41,6 +41,16 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
+def write_nothing(*paths: Path) -> None:
+    """Leave what a stage must, for a model that it has nothing to do for: empty folders and files, `{}` as JSON."""
+    for path in paths:
+        with replacing(path) as temporary:
+            if path.suffix:
+                temporary.write_text("{}\n" if path.suffix == ".json" else "")
+            else:
+                temporary.mkdir()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`. When the block ends, the file or folder that it wrote there replaces `path`.

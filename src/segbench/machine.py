@@ -21,6 +21,13 @@ def describe_machine() -> str:
     return f"{_processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB{gpu}"
 
 
+def device_name(device: str) -> str:
+    """The name of the GPU if `device` is cuda, else of the processor."""
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else _processor()
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -36,8 +43,33 @@ def peak_memory_mib() -> float:
 
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would tell the peak of the process that started this one, if that is higher
+        (peak_kib,) = (int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return peak_kib / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def held_memory_mib() -> float:
+    """The RAM that this process holds now; where the system does not say, the most that it has held so far."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return peak_memory_mib()
+    _, resident_pages, *_ = map(int, statm.read_text().split())
+    return resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def added_memory_mib(*, held_mib: float) -> float:
+    """The most memory that was needed beyond what the process held before, such as Python and its imports.
+
+    held_mib: as `held_memory_mib` said before. On a GPU, all that torch has allocated there, where no import counts.
+    """
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return peak_memory_mib()
+    return max(0.0, peak_memory_mib() - held_mib)
 
 
 def package_versions() -> dict[str, str]:

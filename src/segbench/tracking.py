@@ -27,6 +27,7 @@ from mlflow.exceptions import MlflowException
 
 RUN_ID_FILE = "mlflow_run_id"
 KEY_TAG = "segbench.training_key"
+FAILURE_TAG = "segbench.failure"
 MOST_PARAMS_PER_CALL = 100
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Without this tag, the UI opens an experiment with its pages for language models."""
@@ -54,6 +55,11 @@ class Run:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Add or replace tags."""
         self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def fail(self, reason: str) -> None:
+        """End the run as failed, with a tag that says why."""
+        self.set_tags({FAILURE_TAG: reason})
+        self.client.set_terminated(self.run_id, "FAILED")
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Store a copy of a file."""
@@ -138,4 +144,5 @@ def _closing(client: MlflowClient, run_id: str) -> Iterator[Run]:
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
-    client.set_terminated(run_id, "FINISHED")
+    if client.get_run(run_id).info.status == "RUNNING":  # it may have failed without an error
+        client.set_terminated(run_id, "FINISHED")

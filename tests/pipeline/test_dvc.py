@@ -117,7 +117,7 @@ def test_nothing_is_left_to_do(project: Project) -> None:
 def test_a_models_parameter_concerns_that_model_alone(project: Project) -> None:
     before = (project.root / "params.yaml").read_text()
     project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.001}))
-    assert set(project.status()) == {"check"} | MODEL_CHAIN
+    assert set(project.status()) == {"check", "latency@scenes"} | MODEL_CHAIN
     (project.root / "params.yaml").write_text(before)
 
 
@@ -132,9 +132,10 @@ def test_an_edit_of_a_models_code_concerns_that_model_alone_and_says_why(project
     path, old, new = "src/segbench/models/fcn.py", "for skip in (16, 8)", "for skip in [16, 8]"
     project.edit_source(path, old, new)
     status = project.status()
-    assert set(status) == MODEL_CHAIN
+    assert set(status) == MODEL_CHAIN | {"latency@scenes"}
     for stage, (changes,) in status.items():
-        digests = f"data/sources/{stage.partition('@')[0]}/fcn_8s.json"
+        of_model = "/fcn_8s" if stage in MODEL_CHAIN else ""
+        digests = f"data/sources/{stage.partition('@')[0]}{of_model}.json"
         assert changes == {"changed deps": {digests: {path: "modified"}}}
     project.edit_source(path, new, old)
     assert project.status() == {}

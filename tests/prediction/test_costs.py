@@ -16,7 +16,7 @@ def test_the_forms_are_compared_on_the_middle_of_a_large_image(monkeypatch: pyte
     middle = torch.rand(1, 3, 24, 32)
     large = torch.rand(1, 3, 24, 100)
     large[..., 34:66] = middle
-    of_large, of_middle = costs.compare_forms(model, large), costs.compare_forms(model, middle)
+    of_large, of_middle = costs.compare_forms(model, costs.middle(large)), costs.compare_forms(model, middle)
     assert [form.num_positions for form in of_large] == [4, 12, 48, 192, 768]
     for one, other in zip(of_large, of_middle, strict=True):
         assert one.largest_score == other.largest_score

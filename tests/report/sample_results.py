@@ -63,8 +63,8 @@ def a_model(
         "best": {"score": 0.52, "parameters": {"steps": 5}},
     }  # fmt: skip
     return ModelResults(
-        name, Path(), training=training, prediction={"machine": predicted_on or machine}, crf=search, counts={},
-        epochs=rows, ends_with_crf=False,
+        name, Path(), training=training, prediction={"machine": predicted_on or machine}, crf=search, latency={},
+        counts={}, epochs=rows, ends_with_crf=False,
     )  # fmt: skip
 
 

@@ -20,11 +20,12 @@ from segbench.datasets.preparation import prepare
 from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from segbench.models.build import build_model
-from segbench.models.network import Network
+from segbench.models.network import LossTerm, Network
 from segbench.params import LossName
 from segbench.prediction.predictor import Predictor
 from segbench.scoring import metrics
 from segbench.training.curves import Epoch
+from segbench.training.divergence import DivergenceError
 from segbench.training.fit import fit, seed_everything
 from segbench.training.losses import weighted_sum
 from segbench.training.precision import Precision
@@ -108,6 +109,38 @@ def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path)
     assert unbroken.keys() == resumed.keys()
     for name, tensor in unbroken.items():
         assert torch.equal(tensor, resumed[name]), name
+
+
+def test_training_stops_at_the_first_loss_that_is_not_finite(tmp_path: Path) -> None:
+    """Of forty steps, few are taken, and no checkpoint is written of the epoch."""
+    data = some_data(tmp_path, num_train=8)
+    network = a_network("fcn_32s", data)
+    losses = []
+    term = network.loss_terms
+
+    def counted(images: Tensor, label_maps: Tensor) -> list[LossTerm]:
+        losses.append(len(images))
+        return term(images, label_maps)
+
+    network.loss_terms = counted  # type: ignore[method-assign]
+    schedule = {"lr": 1e6, "gradient_clip_norm": None, "warmup_epochs": 0, "batch_size": 2, "epochs": 10}
+    with pytest.raises(DivergenceError) as raised:
+        train(network, some_samples(data, tmp_path), data, tmp_path / "checkpoints", schedule=schedule)
+    assert 1 < len(losses) < 20
+    assert raised.value.epoch == -(-len(losses) // 4)
+    assert [row.epoch for row in raised.value.rows] == list(range(1, raised.value.epoch))
+    assert all(np.isfinite(row.train_loss) for row in raised.value.rows)
+    assert (tmp_path / "checkpoints/last.ckpt").exists() == (raised.value.epoch > 1)
+
+
+def test_a_step_that_ruins_the_weights_at_the_end_is_seen_by_validation(tmp_path: Path) -> None:
+    data = some_data(tmp_path, num_train=2)
+    schedule = {
+        "lr": 1e30, "gradient_clip_norm": None, "warmup_epochs": 0, "batch_size": 2, "epochs": 1, "checkpoint": "best",
+    }  # fmt: skip
+    with pytest.raises(DivergenceError, match="in epoch 1"):
+        train(a_network("fcn_32s", data), some_samples(data, tmp_path), data, tmp_path / "some", schedule=schedule)
+    assert not list((tmp_path / "some").glob("*.ckpt"))
 
 
 def test_fewer_images_than_devices_are_refused(tmp_path: Path) -> None:

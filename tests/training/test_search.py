@@ -35,10 +35,11 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     return Untouched("camvid", "unet", 5, load(path), nothing, nothing)
 
 
-def finish(trial: Training, *curve: float | None) -> None:
+def finish(trial: Training, *curve: float | None, diverged_in: int | None = None) -> None:
     trial.folder.mkdir(parents=True)
     epochs = [{"epoch": epoch, "val_mean_iou": value} for epoch, value in enumerate(curve, start=1)]
-    (trial.folder / RECORD).write_text(json.dumps({"epochs": epochs, "training_seconds": 7.0}))
+    record = {"epochs": epochs, "training_seconds": 7.0, "diverged_in_epoch": diverged_in}
+    (trial.folder / RECORD).write_text(json.dumps(record))
 
 
 def test_every_candidate_is_tried_for_the_same_epochs_with_the_same_seed(training: Training) -> None:
@@ -59,6 +60,16 @@ def test_the_best_is_that_of_the_last_epochs_highest_score(training: Training) -
     assert found["best"] == CANDIDATES[1], "the first of equal ones"
     assert [trial["val_mean_iou"] for trial in found["trials"]] == [0.2, 0.4, 0.4]
     assert (found["epochs"], found["trials"][2]["values"]) == (2, CANDIDATES[2])
+
+
+def test_a_trial_that_diverged_is_not_the_best(training: Training) -> None:
+    trials = trials_of(training)
+    finish(trials[0], 0.9, diverged_in=2)
+    for trial in trials[1:]:
+        finish(trial, 0.3)
+    found = outcome(trials)
+    assert found is not None and found["best"] == CANDIDATES[1]
+    assert [trial["val_mean_iou"] for trial in found["trials"]] == [None, 0.3, 0.3]
 
 
 def test_trials_without_a_score_find_nothing(training: Training) -> None:

@@ -11,6 +11,7 @@ from segbench import params
 from segbench.augment.stream import Recipe, write_augmented
 from segbench.datasets import scenes
 from segbench.datasets.preparation import prepare
+from segbench.files import write_json
 from segbench.models.build import build_model
 from segbench.models.network import Network
 from segbench.models.weights import restore_network
@@ -50,24 +51,33 @@ def test_a_training_has_ended_when_all_that_it_leaves_is_there(tmp_path: Path, m
     monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path)
     training = a_training()
     assert not training.has_ended
-    (tmp_path / RECORD).write_text("{}")
+    write_json(tmp_path / RECORD, {"diverged_in_epoch": None})
     assert not training.has_ended
     (tmp_path / WEIGHTS).touch()
     assert training.has_ended
 
 
-def record(*curve: float | None) -> dict[str, Any]:
-    return {"epochs": [{"epoch": epoch, "val_mean_iou": value} for epoch, value in enumerate(curve, start=1)]}
+def test_a_training_that_diverged_has_ended_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path)
+    (tmp_path / "last.ckpt").touch()
+    write_json(tmp_path / RECORD, {"diverged_in_epoch": 2})
+    assert a_training().has_ended
+
+
+def record(*curve: float | None, diverged_in: int | None = None) -> dict[str, Any]:
+    epochs = [{"epoch": epoch, "val_mean_iou": value} for epoch, value in enumerate(curve, start=1)]
+    return {"epochs": epochs, "diverged_in_epoch": diverged_in}
 
 
 @pytest.mark.parametrize(("checkpoint", "expected"), [("last", (0.5 + 0.3) / 2), ("best", (0.5 + 0.7) / 2)])
 def test_the_validation_score_is_of_the_weights_that_are_kept(checkpoint: str, expected: float) -> None:
-    records = [record(None, 0.4, None, 0.5), record(None, 0.7, 0.3)]
+    records = [record(None, 0.4, None, 0.5), record(None, 0.7, 0.3), record(0.9, diverged_in=2)]
     assert validation_mean_iou(records, checkpoint=checkpoint) == pytest.approx(expected)
 
 
 def test_without_epochs_there_is_no_validation_score() -> None:
-    assert validation_mean_iou([{"epochs": []}], checkpoint="last") is None
+    assert validation_mean_iou([record()], checkpoint="last") is None
+    assert validation_mean_iou([record(0.9, diverged_in=2)], checkpoint="last") is None
 
 
 def test_a_trainings_key_depends_on_its_settings_and_on_the_code_of_its_network(

@@ -1,4 +1,4 @@
-"""Saving and restoring trained networks: a model's folder has one file per seed."""
+"""Saving and restoring trained networks: a model's folder has one file per seed, and says which seeds diverged."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,9 @@ from segbench.errors import InputError
 from segbench.files import replacing
 from segbench.models.build import build_model
 
+DIVERGED = "diverged.json"
+"""In a model's folder: the epoch in which the loss of a training was not finite, by seed, as `seed_0`."""
+
 
 def weights_name(seed: int) -> str:
     """The name of a seed's file in its model's folder."""
@@ -21,6 +24,11 @@ def save_weights(network: nn.Module, path: Path) -> None:
     """Write a network's state dict, with its tensors on the CPU."""
     with replacing(path) as temporary:
         torch.save({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, temporary)
+
+
+def all_diverged(folder: Path) -> bool:
+    """Whether every training of a model diverged, so that its folder has no weights."""
+    return (folder / DIVERGED).exists() and not any(folder.glob("seed_*.pt"))
 
 
 def restore_network(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int, path: Path) -> nn.Module:

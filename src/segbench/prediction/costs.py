@@ -43,13 +43,17 @@ def multiply_adds(compute: Callable[[], object]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
+def middle(images: Tensor) -> Tensor:
+    """The middle of images (1, 3, H, W), at most MOST_SIDE_PX high and wide."""
+    return center_crop(images, [min(side, MOST_SIDE_PX) for side in images.shape[-2:]])
+
+
 @torch.no_grad()
 def compare_forms(model: Sliding, images: Tensor) -> list[SlidingCosts]:
     """Compare the two forms at each of SLIDING_STRIDES. Times are medians of REPEATS runs, in turn, in float32.
 
-    images: (1, 3, H, W) float RGB in 0..1; only the middle is used, at most MOST_SIDE_PX high and wide.
+    images: (1, 3, H, W) float RGB in 0..1.
     """
-    images = center_crop(images, [min(side, MOST_SIDE_PX) for side in images.shape[-2:]])
     results = []
     for stride in SLIDING_STRIDES:
         slide = partial(_finished, model.slid_scores, images, stride)

@@ -16,8 +16,6 @@ from segbench.labels import LabelMap
 Probabilities = NDArray[np.float32]
 """(num_classes, H, W) float32; they sum to 1 at each pixel."""
 
-WARM_UP_IMAGES = 3
-
 
 class Predictor:
     """Predicts with a model on the GPU if there is one, in float32 and without augmentation: the protocol of all tests.
@@ -48,11 +46,6 @@ class Predictor:
     def label_map(self, image: RGBImage) -> LabelMap:
         """(H, W, 3) uint8 RGB -> (H, W) label map of the most probable classes"""
         return self._logits(image)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
-
-    def warm_up(self, image: RGBImage) -> None:
-        """Predict an image a few times, since the first predictions are slower than those that are timed."""
-        for _ in range(WARM_UP_IMAGES):
-            self.label_map(image)
 
 
 def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:

@@ -20,6 +20,7 @@ from segbench.errors import InputError
 from segbench.models.network import Network
 from segbench.training.convolutions import depthwise_in_float32, subsample_atrous_depthwise
 from segbench.training.curves import Curves, Epoch
+from segbench.training.divergence import DivergenceError, StopWhenDiverged
 from segbench.training.precision import LIGHTNING_PRECISION, Precision, device_type
 from segbench.training.resume import WholeCheckpoints
 from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages
@@ -57,7 +58,7 @@ def fit(
     The same seed gives the same weights on the same machine with the same number of threads, also after a restart. On
     CUDA, the last bits of the weights may differ, since bilinear upsampling and the losses sum in no fixed order there.
     class_weights: (num_classes,) for the loss, None for equal ones. Raises InputError if there are fewer samples than
-    devices.
+    devices, and DivergenceError, with the rows so far, at the first loss that is not finite.
     """
     task = Task(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -70,7 +71,7 @@ def fit(
     last = checkpoints / "last.ckpt"
     keep = partial(ModelCheckpoint, checkpoints, enable_version_counter=False)
     best = keep(filename="best", monitor="val_mean_iou", mode="max")
-    callbacks: list[Callback] = [curves]
+    callbacks: list[Callback] = [StopWhenDiverged(), curves]
     if schedule.checkpoint == "best":
         callbacks.append(best)
     callbacks.append(keep(filename="last", save_on_train_epoch_end=True))  # after `best`, whose state it stores too
@@ -115,8 +116,12 @@ def fit(
         pin_memory=torch.cuda.is_available(),
     )
     validation_loader = DataLoader(validation, batch_size=1, num_workers=schedule.loader_workers)
-    with depthwise_in_float32(model) if precision == "bfloat16_dense" else nullcontext():
-        trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    try:
+        with depthwise_in_float32(model) if precision == "bfloat16_dense" else nullcontext():
+            trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    except DivergenceError as diverged:
+        diverged.rows = curves.rows
+        raise
     if trainer.interrupted:
         raise KeyboardInterrupt  # Lightning does not pass it on
     if schedule.checkpoint == "best":

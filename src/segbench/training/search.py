@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from segbench.training.training import Training, validation_mean_iou
+from segbench.training.training import Training, has_diverged, validation_mean_iou
 
 
 def trials_of(training: Training) -> list[Training]:
@@ -23,13 +23,15 @@ def outcome(trials: Sequence[Training]) -> dict[str, Any] | None:
     """What the finished trials found, for reports; None without trials.
 
     best: the candidate with the highest mean IoU on the validation images after its last epoch, the first of equal
-    ones; empty if no trial has a score.
+    ones; empty if no trial has a score, as one that diverged has none.
     """
     if not trials:
         return None
     search = trials[0].schedule.search
     records = [trial.record for trial in trials]
-    scores = [validation_mean_iou([record], checkpoint="last") for record in records]
+    scores = [
+        None if has_diverged(record) else validation_mean_iou([record], checkpoint="last") for record in records
+    ]
     known = [(score, -place) for place, score in enumerate(scores) if score is not None]
     return {
         "epochs": search.epochs,

@@ -1,7 +1,7 @@
 """A model's trainings on a dataset, one per seed: what each depends on, and what it leaves behind.
 
 A finished training keeps its weights and its record beside its checkpoints until the stage ends, so that a kill during
-the training of another seed does not cost them.
+the training of another seed does not cost them. One that diverged leaves its record alone.
 """
 
 import statistics
@@ -23,6 +23,7 @@ from segbench.models.network import FittedOnPixels, Network
 from segbench.models.weights import save_weights
 from segbench.sources import source_digests
 from segbench.training.curves import Epoch
+from segbench.training.divergence import DivergenceError
 from segbench.training.fit import fit, is_first_process, seed_everything
 from segbench.training.losses import loss_class_weights
 from segbench.training.precision import Precision, choose_precision, device_type
@@ -76,8 +77,10 @@ class Training:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its weights and its record are there."""
-        return (self.folder / RECORD).exists() and (self.folder / WEIGHTS).exists()
+        """Whether its record is there, and its weights unless it diverged."""
+        if not (self.folder / RECORD).exists():
+            return False
+        return has_diverged(self.record) or (self.folder / WEIGHTS).exists()
 
     @property
     def record(self) -> dict[str, Any]:
@@ -86,7 +89,10 @@ class Training:
         return record
 
     def run(self, on_epoch: Callable[[Epoch], None]) -> None:
-        """Train, or continue from the checkpoint of a killed training, and leave weights and a record."""
+        """Train, or continue from the checkpoint of a killed training, and leave weights and a record.
+
+        A training that diverges leaves no weights; its record has the epoch.
+        """
         seed_everything(self.seed)
         network = build_model(
             self._network,
@@ -94,26 +100,30 @@ class Training:
             num_classes=len(self.data.classes),
         )
         schedule = self.schedule
-        start, rows = time.perf_counter(), []
+        start, rows, diverged_in = time.perf_counter(), [], None
         if isinstance(network, FittedOnPixels):
             network.fit(*self.samples.pixels(), seed=self.seed)
         else:
             assert isinstance(network, Network)
-            rows = fit(
-                network,
-                self.samples,
-                WholeImages(self.data, "val", scale=self.samples.recipe.scale),
-                schedule=schedule,
-                seed=self.seed,
-                precision=self._precision,
-                class_weights=loss_class_weights(schedule.class_weights, self.samples.class_pixels),
-                num_classes=len(self.data.classes),
-                checkpoints=self.folder,
-                on_epoch=on_epoch,
-            )
+            try:
+                rows = fit(
+                    network,
+                    self.samples,
+                    WholeImages(self.data, "val", scale=self.samples.recipe.scale),
+                    schedule=schedule,
+                    seed=self.seed,
+                    precision=self._precision,
+                    class_weights=loss_class_weights(schedule.class_weights, self.samples.class_pixels),
+                    num_classes=len(self.data.classes),
+                    checkpoints=self.folder,
+                    on_epoch=on_epoch,
+                )
+            except DivergenceError as diverged:
+                rows, diverged_in = diverged.rows, diverged.epoch
         if not is_first_process():
             return
-        save_weights(network, self.folder / WEIGHTS)
+        if diverged_in is None:
+            save_weights(network, self.folder / WEIGHTS)
         seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
         record = {
             "seed": self.seed,
@@ -125,6 +135,7 @@ class Training:
             "training_images_per_second": statistics.median(row.images_per_second for row in rows) if rows else None,
             "training_peak_memory_mib": round(peak_memory_mib()),
             "epochs": [asdict(row) for row in rows],
+            "diverged_in_epoch": diverged_in,
         }
         write_json(self.folder / RECORD, record)
 
@@ -147,19 +158,39 @@ class Training:
         return choose_precision(self.schedule.precision, device_type(self.schedule.accelerator))
 
 
+def has_diverged(record: dict[str, Any]) -> bool:
+    """Whether a training's loss became NaN or infinite, so that it has no weights."""
+    return record["diverged_in_epoch"] is not None
+
+
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What training the model once costs, as medians over its seeds; and the key, commit and time of each training."""
+    """What training the model once costs, as medians over its seeds; and the key, commit and time of each training.
+
+    A training that diverged is under `failed`, with the epoch, and does not count for the medians.
+    """
+    ended = [record for record in records if not has_diverged(record)]
     costs = {name: records[0][name] for name in ("parameters", "backbone_parameters")}
     for name in MEDIANS:
-        known = [record[name] for record in records if record[name] is not None]
+        known = [record[name] for record in ended if record[name] is not None]
         costs[name] = round(statistics.median(known), 2) if known else None
     kept = ("seed", "training_key", "commit", "training_seconds")
-    return {**costs, "trainings": [{name: record[name] for name in kept} for record in records]}
+    return {
+        **costs,
+        "trainings": [{name: record[name] for name in kept} for record in ended],
+        "failed": [
+            {"seed": record["seed"], "epoch": record["diverged_in_epoch"], "commit": record["commit"]}
+            for record in records
+            if has_diverged(record)
+        ],
+    }
 
 
 def validation_mean_iou(records: Sequence[dict[str, Any]], *, checkpoint: str) -> float | None:
-    """Mean IoU of the kept weights on the validation split, averaged over the seeds; None without epochs."""
-    curves = [[row["val_mean_iou"] for row in record["epochs"]] for record in records]
+    """Mean IoU of the kept weights on the validation split, averaged over the seeds; None without epochs.
+
+    Trainings that diverged kept no weights, and do not count.
+    """
+    curves = [[row["val_mean_iou"] for row in record["epochs"]] for record in records if not has_diverged(record)]
     curves = [[value for value in curve if value is not None] for curve in curves]
     kept = [max(curve) if checkpoint == "best" else curve[-1] for curve in curves if curve]
     return statistics.fmean(kept) if kept else None

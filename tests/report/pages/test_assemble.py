@@ -54,7 +54,9 @@ def page_of(models: Sequence[ModelResults], *, others: Sequence[str] = ()) -> Pa
                 Contender(model.name, crf, found, as_in_paper=not crf, costs=costs, deviations=deviations)
             )
     contenders += [Contender(name, False, counts(num_seeds=1, right=60), is_trained=False) for name in others]
-    return assemble_page("streets", prepared(), models, contenders, findings=[], boundary_widths_px=[1.0], left_out=[])
+    return assemble_page(
+        "streets", prepared(), models, contenders, failed={}, findings=[], boundary_widths_px=[1.0], left_out=[]
+    )
 
 
 def worst_models() -> list[ModelResults]:

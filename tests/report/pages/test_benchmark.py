@@ -61,6 +61,9 @@ def test_csv_keeps_every_digit_of_the_fractions(page: Page, tmp_path: Path) -> N
     assert float(rows[0]["IoU_class 2"]) == page.entries[0].class_iou[2]
     assert (rows[0]["parameters"], rows[0]["latency_ms"], rows[0]["rank"]) == ("1000000", "26.0", "1")
     assert rows[4]["parameters"] == rows[4]["latency_ms"] == ""
+    conditions = ("latency_device", "latency_cores", "latency_input_px")
+    assert [rows[0][name] for name in conditions] == ["a processor", "2", "128x96"]
+    assert (rows[1]["latency_low_ms"], rows[1]["latency_high_ms"]) == ("6.9", "7.5")
 
 
 def test_differences_have_both_intervals(page: Page, tmp_path: Path) -> None:
@@ -83,6 +86,12 @@ def test_markdown_shows_per_cent_and_the_best_in_bold(page: Page) -> None:
     assert other["Rank"] == f"2 (1{MISSING}2)"
     assert dict(zip(names, theirs, strict=True))["Parameters (M)"] == MISSING
     assert len({len(line) for line in lines[start : start + 7]}) == 1
+
+
+def test_markdown_tells_what_latencies_were_measured_on_and_their_intervals(page: Page) -> None:
+    text = benchmark_markdown(page)
+    assert "- Latency on a processor, 2 cores, network input 128x96 px.\n" in text
+    assert f"6.9{MISSING}7.5" in text
 
 
 def test_markdown_tells_gains_of_the_crf_with_and_without_correction(page: Page) -> None:
@@ -151,7 +160,8 @@ def test_latex_escapes_names_and_has_as_many_cells_as_columns(page: Page) -> Non
 def test_latex_says_what_a_paper_must_say(page: Page) -> None:
     protocol = {"backbone": "net_18, weights own", "seeds": "0", "versions": "python 3"}
     (caption,) = (line for line in benchmark_latex(replace(page, protocol=protocol)).splitlines() if "caption" in line)
-    assert r"Streets of blocks. Each model was trained once. Backbone: net\_18, weights own. Seeds: 0. Devi" in caption
+    assert r"Streets of blocks. Each model was trained once. Backbone: net\_18, weights own. Seeds: 0. Late" in caption
+    assert "Latency on a processor, 2 cores, " in caption and "network input 128x96 px. Deviations: " in caption
     assert "python" not in caption
 
 

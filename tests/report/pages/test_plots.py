@@ -16,7 +16,7 @@ def results(name: str, rows: str, folder: Path) -> ModelResults:
     (folder / f"{name}.csv").write_text(HEADER + rows)
     epochs = pd.read_csv(folder / f"{name}.csv", float_precision="round_trip")
     return ModelResults(
-        name, folder, training={}, prediction={}, crf={}, counts={}, epochs=epochs, ends_with_crf=False
+        name, folder, training={}, prediction={}, crf={}, latency={}, counts={}, epochs=epochs, ends_with_crf=False
     )  # fmt: skip
 
 

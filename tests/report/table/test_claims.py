@@ -62,12 +62,15 @@ def judged(
     counts: Mapping[str, metrics.Counts], *, classes: Mapping[MeasureName, Sequence[int]] = CLASSES,
     ids: Sequence[Hashable] | None = None, twice_as_long: Sequence[Hashable] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    failed: Mapping[str, str] | None = None,
 ) -> list[Finding]:  # fmt: skip
     """Each image is a block, or as `ids` say; each entry has its own trainings."""
     images = {name: pixels(of_entry) for name, of_entry in counts.items()}
     each = range(next(iter(counts.values())).shape[1])
     blocks = Blocks(list(ids or each), None, None, list(twice_as_long) if twice_as_long else None)
-    return judge_scores(images, settings=settings or SETTINGS, classes=classes, trainings={}, blocks=blocks)
+    return judge_scores(
+        images, settings=settings or SETTINGS, classes=classes, trainings={}, blocks=blocks, failed=failed or {}
+    )
 
 
 @pytest.mark.parametrize(("fcn_16s", "expected"), [(90, "holds"), (60, "does not hold"), (75, "undecided")])
@@ -223,7 +226,7 @@ def test_classes_without_a_true_pixel_are_not_judged() -> None:
 
 def test_the_verdicts_on_scores_are_by_an_interval_and_the_others_are_not() -> None:
     findings = judged({"fcn_32s": confusions(right=70), "fcn_16s": confusions(right=90)}, classes=CLASSES)
-    costs = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6))
+    costs = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6), failed={})
     assert sum(found.has_interval for found in findings) == 2
     assert not any(found.has_interval for found in costs)
 
@@ -232,7 +235,7 @@ def costs(name: str, *, backbone_parameters: int, latency_ms: float, backbone: s
     settings = {**SETTINGS[name], "backbone": {"name": backbone}}
     return {
         "training": {"settings": settings, "search": None, "backbone_parameters": backbone_parameters},
-        "prediction": {"latency_ms": latency_ms},
+        "latency": {"latency_ms": latency_ms},
     }
 
 
@@ -254,27 +257,27 @@ def results(
 
 
 def test_costs_are_judged_by_what_was_measured() -> None:
-    atrous, sliding = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6))
+    atrous, sliding = judge_costs(results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6), failed={})
     assert (atrous.verdict, sliding.verdict) == ("holds", "holds")
     assert "2.5 times as long" in atrous.difference
     assert "25.0 times as fast" in sliding.difference
-    atrous, sliding = judge_costs(results(atrous_parameters=1001, convolutional_ms=2.0, difference=0.1))
+    atrous, sliding = judge_costs(results(atrous_parameters=1001, convolutional_ms=2.0, difference=0.1), failed={})
     assert (atrous.verdict, sliding.verdict) == ("does not hold", "does not hold")
-    _, slower = judge_costs(results(atrous_parameters=1000, convolutional_ms=100.0, difference=1e-6))
+    _, slower = judge_costs(results(atrous_parameters=1000, convolutional_ms=100.0, difference=1e-6), failed={})
     assert slower.verdict == "does not hold" and slower.difference.startswith("0.5 times as fast; ")
     other = results(atrous_parameters=1001, convolutional_ms=2.0, difference=0.1, atrous_backbone="vgg16")
-    atrous, _ = judge_costs(other)
+    atrous, _ = judge_costs(other, failed={})
     assert (atrous.verdict, atrous.difference) == ("not run", "they have vgg16 and resnet18")
-    assert [found.verdict for found in judge_costs({})] == ["not run", "not run"]
+    assert [found.verdict for found in judge_costs({}, failed={})] == ["not run", "not run"]
 
 
 def test_costs_are_judged_by_the_pair_where_it_was_trained() -> None:
     measured = results(atrous_parameters=1000, convolutional_ms=2.0, difference=1e-6)
-    assert [found.judged_by for found in judge_costs(measured)] == [
+    assert [found.judged_by for found in judge_costs(measured, failed={})] == [
         "whole models", "one factor: convolutional, not slid; the same weights",
     ]  # fmt: skip
     measured["deeplab_v1_strided"] = costs("deeplab_v1_strided", backbone_parameters=900, latency_ms=5.0)
-    atrous, _ = judge_costs(measured)
+    atrous, _ = judge_costs(measured, failed={})
     assert atrous.verdict == "does not hold" and atrous.second == "deeplab_v1_strided 900"
     assert atrous.judged_by == "one factor: output_stride 8, not 32; atrous_rate 4, not 1"
     assert "5.0 times as long" in atrous.difference
@@ -291,3 +294,16 @@ def test_what_a_search_tried_for_both_is_no_difference_between_them() -> None:
     reports["deeplab_v2"] = {**reports["deeplab_v2"], "search": None}
     found = {name: told_settings(report) for name, report in reports.items()}
     assert set(differences("deeplab_v2", "deeplab_v2_one_rate", found)) == {"atrous_rates", "train.lr", "train.search"}
+
+
+def test_a_claim_about_a_model_whose_trainings_diverged_is_not_run_and_says_why() -> None:
+    failed = dict.fromkeys(("fcn_32s", "deeplab_v1", "sliding_window"), "diverged in epoch 3")
+    (crf,) = [
+        found
+        for found in judged({"fcn_16s": confusions(right=70)}, failed=failed)
+        if found.says == "The dense CRF improves DeepLab v1"
+    ]
+    for found, model in zip(
+        [crf, *judge_costs({}, failed=failed)], ("deeplab_v1", "deeplab_v1", "sliding_window"), strict=True
+    ):
+        assert (found.verdict, found.difference) == ("not run", f"{model} diverged in epoch 3")

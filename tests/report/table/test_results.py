@@ -1,6 +1,7 @@
 """From the stages' files to what the table says of one model."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from segbench.labels import Classes
 from segbench.params.models import section_of
 from segbench.report.drawing.pictures import write_contact_sheet
 from segbench.report.table.comparison import Contender, compare
+from segbench.report.table.failures import deviation_of, failure_of
 from segbench.report.table.results import ModelResults
 from segbench.scoring.counts import write_counts
 from tests.report.sample_results import row
@@ -22,10 +24,16 @@ from tests.scoring.population import split_counts
 CLASSES = Classes.of([("all", (0, 0, 0)), ("other", (9, 9, 9))])
 PICTURED = [row("test", name, group=name, block=name) for name in ("a", "b")]
 OFF, ON = (np.full((2, 2), label, np.uint8) for label in (0, 1))
+LATENCY = {
+    "latency_ms": 10.0, "latency_low_ms": 9.0, "latency_high_ms": 12.0, "latency_device": "a processor",
+    "latency_cores": 2, "latency_input_px": "8x6",
+}  # fmt: skip
 CHOSEN = {"appearance_weight": 4.0, "steps": 5}
 
 
-def write_results(folder: Path, architecture: str, *, chosen: dict[str, float] | None) -> None:
+def write_results(
+    folder: Path, architecture: str, *, chosen: dict[str, float] | None, failed: Sequence[dict[str, int]] = ()
+) -> None:
     """What the stages leave of a model with two seeds and two epochs; the CRF takes 30 of 40 ms."""
     settings = {
         "model": {"name": "mine", "architecture": architecture},
@@ -36,10 +44,11 @@ def write_results(folder: Path, architecture: str, *, chosen: dict[str, float] |
     training = {
         "parameters": 11, "training_images_per_second": 12.0, "training_seconds": 13.0, "settings": settings,
         "search": None, "deviations": {"lr": 0.01, "seeds": [3, 4]}, "trainings": [{"seed": 3}, {"seed": 4}],
+        "failed": failed,
     }  # fmt: skip
     contents: dict[str, dict[str, Any]] = {
         "training": training,
-        "prediction": {"multiply_adds": 14, "latency_ms": 10.0, "peak_memory_mib": 15.0},
+        "prediction": {"multiply_adds": 14, "peak_memory_mib": 15.0},
         "crf": {"chosen": chosen, "latency_ms": 30.0 if chosen else 0},
     }
     for name, content in contents.items():
@@ -57,7 +66,7 @@ def contenders(
 ) -> tuple[Contender, Contender]:
     """Of the model without and with the CRF."""
     write_results(folder, architecture, chosen=chosen)
-    off, on = ModelResults.read("mine", folder).contenders(PICTURED)
+    off, on = ModelResults.read("mine", folder, latency=LATENCY).contenders(PICTURED)
     assert (off.label, on.label) == ("mine", "mine + CRF")
     return off, on
 
@@ -83,8 +92,11 @@ def test_the_latency_has_the_crf_where_it_is_on(tmp_path: Path) -> None:
     off, on = contenders(tmp_path, "unet")
     assert off.costs is not None and on.costs is not None
     assert (off.costs.latency_ms, on.costs.latency_ms) == (10, 40)
+    assert (off.costs.latency_low_ms, off.costs.latency_high_ms) == (9, 12)
+    assert on.costs.latency_low_ms is on.costs.latency_high_ms is None, "the CRF was timed elsewhere"
     for costs in (off.costs, on.costs):
         assert (costs.parameters, costs.multiply_adds, costs.peak_memory_mib) == (11, 14, 15)
+        assert (costs.latency_device, costs.latency_cores, costs.latency_input_px) == ("a processor", 2, "8x6")
         assert (costs.training_images_per_second, costs.training_seconds) == (12, 13)
 
 
@@ -103,6 +115,21 @@ def test_both_have_their_own_counts_pictures_and_settings(tmp_path: Path) -> Non
     assert on.protocol == {**expected, "crf_parameters": "appearance_weight 4, steps 5"}
 
 
+def test_scores_of_some_trainings_are_a_deviation(tmp_path: Path) -> None:
+    write_results(tmp_path, "unet", chosen=CHOSEN, failed=[{"seed": 5, "epoch": 1}])
+    for contender in ModelResults.read("mine", tmp_path, latency=LATENCY).contenders(PICTURED):
+        assert contender.deviations[-1] == "2 of 3 trainings; seed 5 diverged in epoch 1"
+
+
+def test_why_a_model_has_no_scores() -> None:
+    one, other = {"seed": 0, "epoch": 3}, {"seed": 2, "epoch": 1}
+    assert failure_of({"trainings": [], "failed": [one]}) == "diverged in epoch 3"
+    both = "seed 0 diverged in epoch 3, seed 2 diverged in epoch 1"
+    assert failure_of({"trainings": [], "failed": [one, other]}) == both
+    assert failure_of({"trainings": [{"seed": 1}], "failed": [one]}) == ""
+    assert deviation_of({"trainings": [], "failed": [one]}) == ""
+
+
 def test_a_crf_that_was_left_out_costs_nothing(tmp_path: Path) -> None:
     _, on = contenders(tmp_path, "deeplab_v1", chosen=None)
     assert on.costs is not None and on.costs.latency_ms == 10
@@ -111,7 +138,7 @@ def test_a_crf_that_was_left_out_costs_nothing(tmp_path: Path) -> None:
 
 def test_the_learning_curve_is_the_first_seeds(tmp_path: Path) -> None:
     write_results(tmp_path, "unet", chosen=None)
-    curve = ModelResults.read("mine", tmp_path).curve
+    curve = ModelResults.read("mine", tmp_path, latency=LATENCY).curve
     assert curve.epochs == (1, 2)
     np.testing.assert_equal(curve.mean_iou, (np.nan, 0.5))
 

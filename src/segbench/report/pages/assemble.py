@@ -1,6 +1,6 @@
 """Everything that a dataset's reports show, in one object."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from segbench.datasets.prepared import Prepared
 from segbench.report.pages.limits import limits
@@ -34,11 +34,12 @@ from segbench.report.table.suspects import find_suspects
 
 def assemble_page(
     dataset: str, data: Prepared, models: Sequence[ModelResults], contenders: Sequence[Contender], *,
-    findings: Sequence[Finding], boundary_widths_px: Sequence[float], left_out: Sequence[str],
+    failed: Mapping[str, str], findings: Sequence[Finding], boundary_widths_px: Sequence[float],
+    left_out: Sequence[str],
 ) -> Page:  # fmt: skip
     """Compare the contenders, and say what the comparison shows and what limits it.
 
-    data: without the test images of `left_out`, which scores leave out.
+    data: without the test images of `left_out`, which scores leave out. failed: models, as in `Page`.
     """
     found = compare(contenders, data)
     entries = found.entries
@@ -75,4 +76,5 @@ def assemble_page(
         findings=tuple(findings),
         test_images=worst_first(data, entries, contenders),
         test_images_note=describe_test_images(data),
+        failed=failed,
     )

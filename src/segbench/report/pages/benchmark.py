@@ -6,6 +6,7 @@ import pandas as pd
 
 from segbench.report.pages.markdown import table
 from segbench.report.table.columns import (
+    FAILURE,
     MODEL,
     Column,
     Record,
@@ -15,6 +16,7 @@ from segbench.report.table.columns import (
     columns_for,
     group_columns,
     is_known,
+    latency_conditions,
     records,
 )
 from segbench.report.table.content import Page
@@ -63,7 +65,7 @@ def benchmark_markdown(page: Page) -> str:
     lines = [f"# Benchmark on {page.dataset}", "", page.description, "", page.result, ""]
     lines += table([column.heading for column in columns], cells, left=1)
     lines += ["", *(f"- {column.title}: {column.explanation}" for column in columns if column.explanation)]
-    lines += [*(f"- {note}" for note in (*page.notes, page.trainings)), ""]
+    lines += [*(f"- {note}" for note in (*page.notes, page.trainings, latency_conditions(rows)) if note), ""]
     if deviations := _deviations(page):
         lines += ["Deviations from the common protocol:", ""]
         lines += [*(f"- {model}: {', '.join(texts)}" for model, texts in deviations.items()), ""]
@@ -87,7 +89,9 @@ def benchmark_latex(page: Page) -> str:
     cells = _cells(columns, rows, bold=lambda text: rf"\textbf{{{text}}}", escape=_escaped)
     protocol = " ".join(f"{what.capitalize()}: {page.protocol[what]}." for what in CAPTIONED if what in page.protocol)
     deviations = "; ".join(f"{model} {', '.join(texts)}" for model, texts in _deviations(page).items()) or "none"
-    caption = _escaped(f"{page.description} {page.trainings} {protocol} Deviations: {deviations}.")
+    caption = _escaped(
+        f"{page.description} {page.trainings} {protocol} {latency_conditions(rows)} Deviations: {deviations}."
+    )
     lines = [
         r"\begin{table}",
         rf"\caption{{{caption}}}",
@@ -130,6 +134,7 @@ def _deviations(page: Page) -> dict[str, tuple[str, ...]]:
 
 def _details(title: str, about: str, columns: Sequence[Column], rows: Sequence[Record]) -> list[str]:
     """A section with a table of its own; nothing without columns."""
+    rows = [record for record in rows if not is_known(record[FAILURE])]
     columns = [column for column in columns if any(is_known(record[column.key]) for record in rows)]
     if not columns:
         return []

@@ -8,19 +8,22 @@ import pandas as pd
 
 from segbench.errors import InputError
 from segbench.report.pages.markdown import table
-from segbench.report.table.columns import Record, columns_for
+from segbench.report.table.columns import Record, columns_for, latency_conditions
 
 
 def brief_table(results: pd.DataFrame) -> list[str]:
-    """Markdown lines: each model as published, best first, without the predictions of other programs.
+    """Markdown lines: each model as published, best first, failed ones last; no predictions of other programs.
 
     results: benchmark.csv.
     """
-    is_shown = results["as_in_paper"] & results["parameters"].notna()
+    has_failed = results["failure"].notna() if "failure" in results else False
+    is_shown = results["as_in_paper"] & (results["parameters"].notna() | has_failed)
     best_first = results[is_shown].sort_values("mIoU", ascending=False)
     rows = cast(list[Record], best_first.to_dict("records"))
     columns = columns_for("readme", rows)
-    return table([column.heading for column in columns], [[c.text(row) for c in columns] for row in rows], left=1)
+    lines = table([column.heading for column in columns], [[c.text(row) for c in columns] for row in rows], left=1)
+    conditions = latency_conditions(rows)
+    return [*lines, "", conditions] if conditions else lines
 
 
 def put_between(text: str, lines: Sequence[str], *, name: str) -> str:

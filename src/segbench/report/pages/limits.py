@@ -197,7 +197,7 @@ def _limits_of_costs(models: Sequence[ModelResults]) -> list[str]:
         "machine."
         for machines, did, costs in (
             (trained, "were trained", "training times"),
-            (predicted, "predicted", "latencies and memory"),
+            (predicted, "predicted", "memory"),
         )
         if len(machines) > 1
     ]

@@ -25,7 +25,14 @@ from segbench.report.drawing.charts import (
 from segbench.report.drawing.pictures import photo_url, sheet_url
 from segbench.report.pages.claims import describe_verdicts
 from segbench.report.table.claims import Verdict
-from segbench.report.table.columns import best_scores, class_columns, columns_for, group_columns, records
+from segbench.report.table.columns import (
+    best_scores,
+    class_columns,
+    columns_for,
+    group_columns,
+    latency_conditions,
+    records,
+)
 from segbench.report.table.content import SIGNIFICANT, Page, ScoredImage
 from segbench.report.table.numbers import finite, percent, percent_range, points, points_range, probability
 from segbench.scoring.intervals import Difference, Interval
@@ -72,8 +79,10 @@ def _context(page: Page) -> dict[str, Any]:
         "script": script,
         "script_digest": digest,
         "style": style,
-        "rows": list(zip(page.entries, rows, strict=True)),
+        "rows": list(zip(page.entries, rows[: len(page.entries)], strict=True)),
+        "failed_rows": rows[len(page.entries) :],
         "columns": columns_for("page", rows),
+        "latency_conditions": latency_conditions(rows),
         "class_columns": class_columns(page),
         "group_columns": group_columns(page),
         "best": best_scores(rows),

@@ -6,10 +6,13 @@ from typing import Any
 from segbench.report.pages.markdown import table
 
 
-def sliding_markdown(results: Mapping[str, Any] | None, *, dataset: str) -> str:
-    """The page. results: the `training` and `prediction` reports of sliding_window; None: not in the benchmark."""
+def sliding_markdown(results: Mapping[str, Any] | None, *, failure: str | None, dataset: str) -> str:
+    """The page. results: the `training` and `prediction` reports of sliding_window; None: it has none.
+
+    failure: why it has none, such as `diverged in epoch 3`, if it is in the benchmark.
+    """
     if results is None:
-        return "sliding_window is not in the benchmark.\n"
+        return f"sliding_window {failure or 'is not in the benchmark'}.\n"
     first, *others = results["training"]["trainings"]
     seed = f", with the first seed, {first['seed']}" if others else ""
     forms, patch_px = results["prediction"]["forms"], results["training"]["settings"]["model"]["patch_px"]
@@ -40,7 +43,8 @@ def sliding_markdown(results: Mapping[str, Any] | None, *, dataset: str) -> str:
         "Times are medians of several runs in float32; the two forms run in turn. GMAC: thousand million "
         "multiply-adds. Ratios: slid to convolutional. "
         f"The largest score, without its sign, is {max(form['largest_score'] for form in forms):.1f}. "
-        f"Machine: {results['prediction']['machine']}. "
+        f"Times on {results['prediction']['device']}, {results['prediction']['cores']} cores, for "
+        f"{results['prediction']['input_px']} px. "
         f"Trained by the protocol of [the table](benchmark.md){seed}.",
     ]
     return "\n".join(lines) + "\n"

@@ -16,8 +16,8 @@ from segbench.scoring.intervals import Difference, Pair
 from segbench.scoring.metrics import SHORT_NAMES
 
 NOTES = (
-    "Each model's latency and training time were measured in a separate run, so small differences are chance on a "
-    "machine that also does other work.",
+    "Latencies were measured with all models in turn in one process. The times of the CRF and of training were "
+    "measured in a run per model, so small differences of those are chance on a machine that also does other work.",
 )
 
 

@@ -134,6 +134,7 @@ def judge_scores(
     classes: Mapping[MeasureName, Sequence[int]],
     trainings: Mapping[str, str | None],
     blocks: Blocks,
+    failed: Mapping[str, str],
 ) -> list[Finding]:
     """Judge CLAIMS on the test images. counts and trainings: by entry, as for `analyse`.
 
@@ -141,9 +142,10 @@ def judge_scores(
     and does not hold if it lies below. The intervals are simultaneous over all claims judged here. A claim is judged
     once: by its one-factor pair if that was trained, else by whole models; one that only a pair can judge is left out
     without it.
+    failed: by model without scores, why, such as `diverged in epoch 3`.
     """
     against = {claim: second for claim in CLAIMS if (second := _judged_against(claim, counts, settings)) is not None}
-    missing = {claim: _what_is_missing(claim, second, counts, classes) for claim, second in against.items()}
+    missing = {claim: _what_is_missing(claim, second, counts, classes, failed) for claim, second in against.items()}
     pairs = {
         claim: Pair(claim.first, second, Measure("mIoU", tuple(classes[claim.measure])))
         for claim, second in against.items()
@@ -239,17 +241,23 @@ def _shown(value: Any) -> str:
 
 
 def _what_is_missing(
-    claim: Claim, second: str, counts: Mapping[str, ClassPixels], classes: Mapping[MeasureName, Sequence[int]]
-) -> str:
+    claim: Claim, second: str, counts: Mapping[str, ClassPixels], classes: Mapping[MeasureName, Sequence[int]],
+    failed: Mapping[str, str],
+) -> str:  # fmt: skip
     """Why a claim cannot be judged; empty if it can."""
     for name in (claim.first, second):
         if name not in counts:
-            return f"{name} is not in the benchmark"
+            model = name.removesuffix(CRF)
+            return _why_missing(model if model in failed else name, failed)
     of_measure = list(classes[claim.measure])
     if not of_measure:
         return "params.yaml names no such classes"
     has_pixels = counts[claim.first].true[:, of_measure].any()
     return "" if has_pixels else "the test images have no pixel of these classes"
+
+
+def _why_missing(model: str, failed: Mapping[str, str]) -> str:
+    return f"{model} {failed.get(model, 'is not in the benchmark')}"
 
 
 def _verdict(difference: Interval) -> Verdict:
@@ -258,34 +266,38 @@ def _verdict(difference: Interval) -> Verdict:
     return "does not hold" if difference.high < 0 else "undecided"
 
 
-def judge_costs(results: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Judge the claims about costs. results: the `training` and `prediction` reports of each model."""
-    return [_atrous_costs(results), _sliding_costs(results)]
+def judge_costs(results: Mapping[str, Mapping[str, Any]], *, failed: Mapping[str, str]) -> list[Finding]:
+    """Judge the claims about costs. results: the reports `training`, `prediction` and `latency` of each model.
+
+    failed: as for `judge_scores`.
+    """
+    return [_atrous_costs(results, failed), _sliding_costs(results, failed)]
 
 
-def _atrous_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
+def _atrous_costs(results: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Finding:
     says, measure = "Atrous convolution keeps resolution at no parameter cost", "parameters of the backbone"
     first, whole, strided = "deeplab_v1", "fcn_32s", "deeplab_v1_strided"
     claim = Claim(says, first, whole, idea=STRIDE, without=strided)
     settings = {name: told_settings(results[name]["training"]) for name in (first, whole, strided) if name in results}
     second = _judged_against(claim, results, settings) or whole
-    if not {first, second} <= results.keys():
-        return Finding(says, measure, first, second, "not both in the benchmark", "not run")
+    for name in (first, second):
+        if name not in results:
+            return Finding(says, measure, first, second, _why_missing(name, failed), "not run")
     backbones = [settings[name]["backbone"]["name"] for name in (first, second)]
     if backbones[0] != backbones[1]:
         return Finding(says, measure, first, second, f"they have {' and '.join(backbones)}", "not run")
     atrous, coarse = (results[name]["training"]["backbone_parameters"] for name in (first, second))
-    times = results[first]["prediction"]["latency_ms"] / results[second]["prediction"]["latency_ms"]
+    times = results[first]["latency"]["latency_ms"] / results[second]["latency"]["latency_ms"]
     difference = f"{atrous - coarse:+,}; an image takes {times:.1f} times as long"
     verdict: Verdict = "holds" if atrous == coarse else "does not hold"
     judged_by = _judged_by(claim.idea, first, second, settings)
     return Finding(says, measure, f"{first} {atrous:,}", f"{second} {coarse:,}", difference, verdict, judged_by)
 
 
-def _sliding_costs(results: Mapping[str, Mapping[str, Any]]) -> Finding:
+def _sliding_costs(results: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]) -> Finding:
     says = "Convolution instead of sliding gives the same scores in less time"
     if "sliding_window" not in results:
-        return Finding(says, "ms", "convolutional", "slid", "sliding_window is not in the benchmark", "not run", "")
+        return Finding(says, "ms", "convolutional", "slid", _why_missing("sliding_window", failed), "not run")
     finest = min(results["sliding_window"]["prediction"]["forms"], key=lambda form: form["stride"])
     is_same = finest["largest_difference"] <= SAME_SCORE * max(1.0, finest["largest_score"])
     times = finest["slid_ms"] / finest["convolutional_ms"]

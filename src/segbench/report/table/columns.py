@@ -18,6 +18,8 @@ Value = str | bool | int | float | None
 Record = Mapping[str, Value]
 """Values by key. None or NaN: not known."""
 
+FAILURE = "failure"
+"""The key of why a model has no scores; a record's only value beside the model's name then."""
 NOBODY: Set[Reader] = frozenset()
 ALL: Set[Reader] = {"page", "markdown", "latex", "readme"}
 REPORTS: Set[Reader] = {"page", "markdown", "latex"}
@@ -70,8 +72,9 @@ def is_known(value: Value) -> bool:
     return value is not None and not (isinstance(value, float) and not isfinite(value))
 
 
-def _label(model: str, crf: str) -> str:
-    return label(model, crf=crf == "on")
+def _label(model: str, crf: str, failure: Value) -> str:
+    named = label(model, crf=crf == "on")
+    return f"{named} ({failure})" if is_known(failure) else named
 
 
 def _rank(place: int, best: int, worst: int) -> str:
@@ -113,11 +116,12 @@ def _setting(name: str) -> Callable[[Entry], Value]:
 MODEL = Column(
     "model", lambda entry: entry.model, "Model",
     explanation='with "+ CRF", a dense CRF refines the label maps, unless no CRF helped on validation images',
-    readers=ALL, show=_label, beside=("crf",), kind="text",
+    readers=ALL, show=_label, beside=("crf", FAILURE), kind="text",
 )  # fmt: skip
 COLUMNS: tuple[Column, ...] = (
     MODEL,
     Column("crf", lambda entry: "on" if entry.crf else "off"),
+    Column(FAILURE, lambda entry: None),
     Column(
         "as_in_paper", lambda entry: entry.as_in_paper, "As published",
         explanation="with a CRF where the paper has one (DeepLab v1 and v2), otherwise without; other programs' "
@@ -159,12 +163,22 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "latency_ms", _cost("latency_ms"), "Latency", unit="ms",
-        explanation="median time for one image, with the CRF where it is on",
+        explanation="time for one image, with the CRF where it is on; all models in turn, the least of the medians of "
+        "several rounds",
         readers=ALL, show=lambda ms: f"{ms:.1f}",
     ),
     Column(
+        "latency_low_ms", _cost("latency_low_ms"), "Latency, 95 % interval", unit="ms",
+        explanation="from a bootstrap over rounds and images; without the CRF only",
+        readers=REPORTS, show=lambda low, high: f"{low:.1f}{MISSING}{high:.1f}", beside=("latency_high_ms",),
+    ),
+    Column("latency_high_ms", _cost("latency_high_ms")),
+    Column("latency_device", _cost("latency_device")),
+    Column("latency_cores", _cost("latency_cores")),
+    Column("latency_input_px", _cost("latency_input_px")),
+    Column(
         "peak_memory_mib", _cost("peak_memory_mib"), "Memory", unit="MiB",
-        explanation="peak while predicting, of the GPU if there is one, else of the program; without the CRF",
+        explanation="peak while predicting beyond what the process held before the network was built, without the CRF",
         readers={"page", "markdown"}, show=lambda mib: f"{mib:.0f}",
     ),
     Column(
@@ -231,11 +245,16 @@ def protocol_columns(page: Page) -> list[Column]:
 
 
 def records(page: Page) -> list[Record]:
-    """What benchmark.csv holds: a record per entry, with the values of all columns."""
+    """What benchmark.csv holds: a record per entry, with the values of all columns; then one per failed model."""
     columns = [
         *COLUMNS, *class_columns(page), *boundary_columns(page), *group_columns(page), *protocol_columns(page),
     ]  # fmt: skip
-    return [{column.key: column.value(entry) for column in columns} for entry in page.entries]
+    of_entries: list[Record] = [{column.key: column.value(entry) for column in columns} for entry in page.entries]
+    nothing = dict.fromkeys(of_entries[0])
+    return of_entries + [
+        {**nothing, "model": model, "crf": "off", "as_in_paper": True, FAILURE: failure}
+        for model, failure in page.failed.items()
+    ]
 
 
 def columns_for(reader: Reader, of_entries: Sequence[Record]) -> list[Column]:
@@ -245,6 +264,16 @@ def columns_for(reader: Reader, of_entries: Sequence[Record]) -> list[Column]:
         for column in COLUMNS
         if reader in column.readers and any(is_known(record.get(column.key)) for record in of_entries)
     ]
+
+
+def latency_conditions(of_entries: Sequence[Record]) -> str:
+    """On which device, with how many cores and for which input the latencies were measured; empty if there are none."""
+    found = dict.fromkeys(
+        f"{record['latency_device']}, {int(cores)} cores, network input {record['latency_input_px']} px"
+        for record in of_entries
+        if is_known(cores := record.get("latency_cores")) and isinstance(cores, int | float)
+    )
+    return f"Latency on {'; '.join(found)}." if found else ""
 
 
 def best_scores(of_entries: Sequence[Record]) -> dict[str, Value]:

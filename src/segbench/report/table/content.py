@@ -25,8 +25,9 @@ def label(model: str, *, crf: bool) -> str:
 class Costs:
     """What a model costs; None: not measured.
 
-    latency_ms: of one image, with the CRF where it is on; multiply_adds and peak_memory_mib: of predicting one image,
-    without the CRF.
+    latency_ms: of one image, with the CRF where it is on; latency_low_ms and latency_high_ms: its interval, without the
+    CRF alone; latency_device, latency_cores, latency_input_px: what it was measured on. multiply_adds and
+    peak_memory_mib: of predicting one image, without the CRF.
     """
 
     parameters: int | None
@@ -35,6 +36,11 @@ class Costs:
     peak_memory_mib: float | None
     training_images_per_second: float | None
     training_seconds: float | None
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
+    latency_device: str | None = None
+    latency_cores: int | None = None
+    latency_input_px: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +141,7 @@ class Page:
     """All that the reports on a dataset show. A part whose field is empty is left out.
 
     - description: what the dataset is; result: the outcome in one sentence; trainings: how often models were trained
-    - entries: best first
+    - entries: best first; failed: by name of a model without scores, why it has none, such as `diverged in epoch 3`
     - differences: of mIoU, by pairs of entries' labels; differences_with_longer_blocks: of test images, twice as long
     - num_compared: scores are means over so many trainings of each model; num_images: of the test split;
       boundary_shares: by width in px, the share of its labelled pixels that is within this distance of a boundary
@@ -168,6 +174,7 @@ class Page:
     findings: tuple[Finding, ...] = ()
     test_images: Iterable[ScoredImage] = ()
     test_images_note: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.entries:

@@ -1,6 +1,6 @@
 """What the stages wrote about one model, or about the predictions of another program, as the reports need it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from segbench.params.models import section_of
 from segbench.report.drawing.pictures import read_contact_sheet, reduced_label_map
 from segbench.report.table.comparison import Contender
 from segbench.report.table.content import Costs, Curve
+from segbench.report.table.failures import deviation_of
 from segbench.report.table.numbers import setting
 from segbench.scoring.counts import SplitCounts, predicted_label_map, read_counts
 
@@ -33,13 +34,14 @@ class ModelResults:
     training: dict[str, Any]
     prediction: dict[str, Any]
     crf: dict[str, Any]
+    latency: Mapping[str, Any]
     counts: dict[str, SplitCounts]
     epochs: pd.DataFrame
     ends_with_crf: bool
 
     @classmethod
-    def read(cls, name: str, folder: Path) -> "ModelResults":
-        """All but the label maps."""
+    def read(cls, name: str, folder: Path, *, latency: Mapping[str, Any]) -> "ModelResults":
+        """All but the label maps. latency: of the model, by the stage `latency`."""
         training = read_json(folder / "training.json")
         return cls(
             name=name,
@@ -47,6 +49,7 @@ class ModelResults:
             training=training,
             prediction=read_json(folder / "prediction.json"),
             crf=read_json(folder / "crf.json"),
+            latency=latency,
             counts=read_counts(folder / "counts.npz"),
             epochs=pd.read_csv(folder / "curves.csv", float_precision="round_trip"),
             ends_with_crf=section_of(training["settings"]["model"]["architecture"]).ends_with_crf,
@@ -83,6 +86,8 @@ class ModelResults:
     def contenders(self, pictured: Sequence[Row]) -> list[Contender]:
         """The model with the CRF off and on. pictured: the images that reports show."""
         deviations = tuple(f"{name} {setting(value)}" for name, value in self.training["deviations"].items())
+        if of_seeds := deviation_of(self.training):
+            deviations += (of_seeds,)
         found = []
         for crf, counts in self.counts.items():
             found.append(
@@ -92,21 +97,25 @@ class ModelResults:
                     counts=counts,
                     label_maps=read_contact_sheet(self.folder / LABEL_MAPS[crf], pictured),
                     as_in_paper=self.ends_with_crf == (crf == "on"),
-                    costs=self._costs(crf_ms=self.crf["latency_ms"] if crf == "on" else 0),
+                    costs=self._costs(crf_ms=self.crf["latency_ms"] if crf == "on" else None),
                     deviations=deviations,
                     protocol=self._protocol(self.crf["chosen"] if crf == "on" else None),
                 )
             )
         return found
 
-    def _costs(self, *, crf_ms: float) -> Costs:
+    def _costs(self, *, crf_ms: float | None) -> Costs:
+        measured = dict(self.latency)
+        if crf_ms is not None:  # the CRF is timed in its own stage
+            measured["latency_ms"] += crf_ms
+            measured["latency_low_ms"] = measured["latency_high_ms"] = None
         return Costs(
             parameters=self.training["parameters"],
             multiply_adds=self.prediction["multiply_adds"],
-            latency_ms=self.prediction["latency_ms"] + crf_ms,
             peak_memory_mib=self.prediction["peak_memory_mib"],
             training_images_per_second=self.training["training_images_per_second"],
             training_seconds=self.training["training_seconds"],
+            **measured,
         )
 
     def _protocol(self, crf: dict[str, float] | None) -> dict[str, str]:
@@ -117,7 +126,7 @@ class ModelResults:
             "weights": backbone["weights"] if backbone else "none",
             "searched": ", ".join(f"{name} {value}" for name, value in self.searched.items()),
             "epochs": "" if self.epochs.empty else str(schedule["epochs"]),
-            "seeds": " ".join(map(str, schedule["seeds"])),
+            "seeds": " ".join(map(str, self.seeds)),
             "input_scale": f"{samples['scale']:g}",
             "crop_px": f"{crop_width}x{crop_height}",
             "crf_parameters": ", ".join(f"{name} {value:.3g}" for name, value in crf.items()) if crf else "",

@@ -1,0 +1,43 @@
+"""All models of a dataset -> how long each takes for an image, measured in turn in one process."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.command import run
+from segbench import params
+from segbench.datasets.prepared import Prepared
+from segbench.files import write_json
+from segbench.machine import device_name
+from segbench.models.build import build_model
+from segbench.parallel import num_cores
+from segbench.prediction.latency import ROUNDS, measure_latencies
+from segbench.prediction.predictor import Predictor
+
+TIMED_IMAGES = 10
+
+
+def main(*, dataset: str, prepared: Path, out: Path) -> None:
+    """Time the networks on a few test images. Their weights do not matter, so untrained ones serve."""
+    parameters = params.load()
+    data = Prepared.open(prepared)
+    scale = parameters.dataset(dataset).input.scale
+    predictors = {}
+    for name in (*parameters.benchmark.models, *parameters.benchmark.variants):
+        untrained = parameters.backbone_for(name).model_copy(update={"weights": "none"})
+        network = build_model(parameters.model_for(dataset, name), backbone=untrained, num_classes=len(data.classes))
+        predictors[name] = Predictor(network, scale=scale)
+    images = [data.image(row) for row in data.sample("test", TIMED_IMAGES)]
+    first = next(iter(predictors.values()))
+    height_px, width_px = first.input(images[0]).shape[-2:]
+    found = measure_latencies({name: predictor.label_map for name, predictor in predictors.items()}, images)
+    conditions = {
+        "latency_device": device_name(first.device.type),
+        "latency_cores": num_cores(),
+        "latency_input_px": f"{width_px}x{height_px}",
+    }
+    models = {name: {**asdict(latency), **conditions} for name, latency in found.items()}
+    write_json(out, {"rounds": ROUNDS, "num_images": len(images), "models": models})
+
+
+if __name__ == "__main__":
+    run(main)
