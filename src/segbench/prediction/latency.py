@@ -3,12 +3,13 @@
 Each round times every network on every image in turn, so that whatever else the machine does slows all of them alike.
 A network's latency is the least of its rounds' medians over images: other work can only add to it.
 
-Measured with fcn_32s, fcn_16s and fcn_8s on images of 240x180 px, on two cores that also did other work. Each in a
-process of its own, one prediction per test image: 32, 22 and 37 ms at one time; fcn_32s 25 and 372 ms at others.
-Interleaved, in a quiet process and in one where half of the rounds took up to ten times as long: least of the rounds'
-medians 22.7, 20.9, 20.1 and 21.8, 20.6, 19.8 ms (4 % apart at most, and in the same order); median of the rounds'
-medians 23.2, 21.1, 20.6 and 25.5, 24.1, 24.1 ms (17 %); median over images of each image's least time 22.4, 20.6, 19.9
-and 20.8, 18.7, 18.3 ms (9 %). A machine that is busy in every round spoils all of them; the interval is wide then.
+Measured with fcn_32s, fcn_16s and fcn_8s on images of 240x180 px, on two cores that also did other work. Each model in
+a process of its own, one prediction per test image: 32, 22 and 37 ms at one time; fcn_32s 25 ms at another, and 372 ms
+beside a busy process. Interleaved, in a quiet process and in one where half of the rounds took up to ten times as long:
+least of the rounds' medians 22.7, 20.9, 20.1 and 21.8, 20.6, 19.8 ms (4 % apart at most, and in the same order); median
+of the rounds' medians 23.2, 21.1, 20.6 and 25.5, 24.1, 24.1 ms (17 %); median over images of each image's least time
+22.4, 20.6, 19.9 and 20.8, 18.7, 18.3 ms (9 %). Where a machine was busy in every round, nothing helped: 109, 100 and
+141 ms. The interval shows it, since rounds then differ: the medians of that process's were 109 to 1186 ms.
 The weights' values do not matter: networks with random ones took within 2 % of those with ImageNet's.
 """
 
