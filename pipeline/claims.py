@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.command import run
 from segbench import params
 from segbench.datasets.left_out import open_scored
+from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
@@ -30,6 +31,8 @@ def main(
     classes: dict[MeasureName, Sequence[str]] = {
         "mIoU": names, THIN: chosen.thin_classes, CONTEXT: chosen.context_classes,
     }  # fmt: skip
+    scored = {row.name for row in data.split("test")}
+    is_scored = [row.name in scored for row in Prepared.open(prepared).split("test")]  # what variants counted
     images: dict[str, ClassPixels] = {}
     trainings: dict[str, str | None] = {}
     reports: dict[str, dict[str, Any]] = {}
@@ -47,7 +50,8 @@ def main(
             continue
         counts = read_counts(results / model / "counts.npz")
         entries = {"off": model, "on": f"{model}{CRF}"}  # a variant's are off alone
-        images |= {entries[crf]: of_split.images for crf, of_split in counts.items()}
+        kept = slice(None) if model in parameters.benchmark.models else is_scored
+        images |= {entries[crf]: of_split.images.select(kept) for crf, of_split in counts.items()}
         trainings |= {entries[crf]: model for crf in counts}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
         reports[model]["latency"] = latencies[model]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
-from segbench.datasets.left_out import open_scored
+from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, write_nothing
 from segbench.scoring.counts import count_folders, write_counts
 
@@ -12,15 +12,17 @@ from segbench.scoring.counts import count_folders, write_counts
 def main(
     *, dataset: str, model: str, prepared: Path, predicted: Path, training: Path, costs: Path, confusions: Path
 ) -> None:
-    """Count the label maps of one variant on the test split, and complete the MLflow run of each training seed."""
-    parameters = params.load()
-    data = open_scored(prepared, parameters.dataset(dataset).leave_out, dataset=dataset)
+    """Count the label maps of one variant on the test split, and complete the MLflow run of each training seed.
+
+    Of all test images: those that scores leave out are left out by the stage `claims`, so that nothing is trained anew.
+    """
+    data = Prepared.open(prepared)
     trainings = read_json(training)["trainings"]
     if not trainings:  # all diverged
         write_nothing(confusions)
         return
     folders = [predicted / f"seed_{record['seed']}" for record in trainings]
-    counts = {"off": count_folders(data, folders, widths_px=parameters.evaluate.trimap_widths_px)}
+    counts = {"off": count_folders(data, folders, widths_px=params.load().evaluate.trimap_widths_px)}
     write_counts(confusions, counts)
 
     from segbench import tracking

@@ -202,7 +202,7 @@ def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     few_colors = {"of": "color_clusters", "num_clusters": 4}
     project.edit(lambda parameters: parameters["variants"].update(few_colors=few_colors))
     project.edit(lambda parameters: parameters["benchmark"].update(variants=["few_colors"]))
-    variant, judged = "variant@scenes-few_colors", {"claims@scenes", "compare@scenes"}
+    variant, judged = "variant@scenes-few_colors", {"latency@scenes", "claims@scenes", "compare@scenes"}
     assert stages_run(project.run("repro")) == {"check", variant} | judged
     assert project.status() == {}
     folder = project.root / "reports/scenes/models/few_colors"
@@ -213,7 +213,9 @@ def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     project.edit(lambda parameters: parameters["models"]["color_clusters"].update(train={"epochs": 6}))
     project.run("repro", "check")
     chain = {f"{stage}@scenes-color_clusters" for stage in ("train", "predict", "crf")}
-    assert set(project.status()) == {variant} | chain, "what a variant has from its model concerns it too"
+    assert set(project.status()) == {variant, "latency@scenes"} | chain, (
+        "what a variant has from its model concerns it too"
+    )
 
     (project.root / "params.yaml").write_text(before)
     shutil.rmtree(folder)

@@ -39,5 +39,5 @@ def test_the_costs_are_of_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(predict, "multiply_adds", lambda compute: 7)
     run()
     costs = read_json(Path("prediction.json"))
-    assert costs.keys() == {"multiply_adds", "peak_memory_mib"}
+    assert costs.keys() == {"machine", "multiply_adds", "peak_memory_mib"}
     assert costs["multiply_adds"] == 7

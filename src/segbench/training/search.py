@@ -29,9 +29,7 @@ def outcome(trials: Sequence[Training]) -> dict[str, Any] | None:
         return None
     search = trials[0].schedule.search
     records = [trial.record for trial in trials]
-    scores = [
-        None if has_diverged(record) else validation_mean_iou([record], checkpoint="last") for record in records
-    ]
+    scores = [None if has_diverged(record) else validation_mean_iou([record], checkpoint="last") for record in records]
     known = [(score, -place) for place, score in enumerate(scores) if score is not None]
     return {
         "epochs": search.epochs,

@@ -165,7 +165,6 @@ def test_latex_says_what_a_paper_must_say(page: Page) -> None:
     assert "python" not in caption
 
 
-<<<<<<< HEAD
 def caption(page: Page) -> str:
     (line,) = (line for line in benchmark_latex(page).splitlines() if "caption" in line)
     return line
@@ -184,7 +183,8 @@ def test_gains_of_the_crf_are_not_scores_with_it(page: Page) -> None:
     about, _, header, *_ = section(page, "Gains of the CRF")
     assert about == "The mIoU with the CRF minus that without it, on the test images, and its 95 % interval."
     assert cells(header, "|")[1] == "gain of mIoU, points"
-=======
+
+
 def test_a_failed_model_is_last_in_every_format_without_scores(page: Page) -> None:
     failed = replace(page, failed={"broken_net": "diverged in epoch 3"})
     last = benchmark_table(failed).iloc[-1].dropna()
@@ -194,4 +194,3 @@ def test_a_failed_model_is_last_in_every_format_without_scores(page: Page) -> No
     assert name == "broken_net (diverged in epoch 3)" and set(others) == {MISSING}
     (line,) = [line for line in benchmark_latex(failed).splitlines() if "broken" in line]
     assert line.startswith(r"broken\_net (diverged in epoch 3) & -- & ")
->>>>>>> 8a6a425 (A failed model's row in CSV, Markdown and LaTeX has a fast test; what was measured of latencies, in full)
