@@ -25,8 +25,8 @@ from segbench.models.fcn import FCN
 from segbench.models.layers import ASPP
 from segbench.models.pspnet import PSPNet, PyramidPooling
 from segbench.models.sliding_window import SlidingWindow
+from segbench.models.subsampling import SubsampledConv2d
 from segbench.models.unet import ExpandingStep, UNet
-from segbench.training.convolutions import SubsampledConv2d
 
 M = TypeVar("M", bound=nn.Module)
 

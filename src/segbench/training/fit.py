@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from segbench import params
 from segbench.errors import InputError
 from segbench.models.network import Network
-from segbench.training.convolutions import depthwise_in_float32, subsample_atrous_depthwise
+from segbench.models.subsampling import subsample_atrous_depthwise
+from segbench.training.convolutions import depthwise_in_float32
 from segbench.training.curves import Curves, Epoch
 from segbench.training.divergence import DivergenceError, StopWhenDiverged
 from segbench.training.precision import LIGHTNING_PRECISION, Precision, device_type
