@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from segbench.images import RGBImage, scale_image
 from segbench.labels import LabelMap
+from segbench.models.subsampling import subsample_atrous_depthwise
+from segbench.prediction.folding import fold_batch_norms
 
 Probabilities = NDArray[np.float32]
 """(num_classes, H, W) float32; they sum to 1 at each pixel."""
@@ -20,13 +22,20 @@ Probabilities = NDArray[np.float32]
 class Predictor:
     """Predicts with a model on the GPU if there is one, in float32 and without augmentation: the protocol of all tests.
 
+    The model is changed in place so that it computes the same faster: batch norms become part of the convolutions, and
+    on a CPU, atrous depthwise convolutions work on subsampled images.
+
     scale: images are resized by this factor first; logits are then enlarged bilinearly to the image's own size.
     """
 
     def __init__(self, model: nn.Module, *, scale: float) -> None:
         torch.backends.cudnn.allow_tf32 = False  # TF32's fraction has 10 bits, float32's has 23
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.model = model.eval().to(self.device)
+        fold_batch_norms(self.model, device=self.device)
+        if self.device.type == "cpu":
+            subsample_atrous_depthwise(self.model)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.scale = scale
 
     def input(self, image: RGBImage) -> torch.Tensor:

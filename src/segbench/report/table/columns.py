@@ -163,8 +163,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "latency_ms", _cost("latency_ms"), "Latency", unit="ms",
-        explanation="time for one image, with the CRF where it is on; all models in turn, the least of the medians of "
-        "several rounds",
+        explanation="time for one image in PyTorch, batch norms folded into the convolutions, with the CRF where it is "
+        "on; all models in turn, the least of the medians of several rounds",
         readers=ALL, show=lambda ms: f"{ms:.1f}",
     ),
     Column(
