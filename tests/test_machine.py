@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.machine import git_commit
+from segbench.machine import describe_machine, git_commit, vector_kind
 from tests.parameters import PROJECT
 
 
@@ -37,6 +37,26 @@ def test_the_commit_is_dirty_by_code_and_parameters_not_by_results(
     assert git_commit() == commit
     (tmp_path / "src/code.py").write_text("after")
     assert git_commit() == f"{commit}-dirty"
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["avx2", "avx512_f", "avx512_bf16", "amx_tile", "amx_bf16"], "AMX"),
+        (["avx2", "avx512_f", "avx512_bf16", "amx_tile"], "AVX-512 bf16"),
+        (["avx2", "avx512_f"], "AVX-512"),
+        (["avx2"], "AVX2"),
+        ([], ""),
+    ],
+)
+def test_a_processor_is_told_by_its_fastest_vector_arithmetic(names: list[str], kind: str) -> None:
+    everything = dict.fromkeys(["avx2", "avx512_f", "avx512_bf16", "amx_tile", "amx_bf16"], False)
+    assert vector_kind({**everything, **dict.fromkeys(names, True)}) == kind
+
+
+def test_a_machine_is_described_with_its_vector_arithmetic_and_cores() -> None:
+    kind = vector_kind(torch.cpu.get_capabilities())
+    assert f"({kind}), {os.cpu_count()} cores, " in describe_machine() if kind else "()" not in describe_machine()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU, its own memory counts")

@@ -5,6 +5,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,13 +13,32 @@ REPORTED_PACKAGES = ("segbench", "torch", "timm", "lightning", "albumentations",
 RESULTS_DEPEND_ON = ("src", "pipeline", "params.yaml", "dvc.yaml")
 
 
+VECTORS = {
+    "AMX": ("amx_tile", "amx_bf16"),
+    "AVX-512 bf16": ("avx512_bf16",),
+    "AVX-512": ("avx512_f",),
+    "AVX2": ("avx2",),
+}
+"""Kinds of vector arithmetic, the fastest first, and torch's names for what a processor must have for each."""
+
+
 def describe_machine() -> str:
-    """Processor, cores, memory and torch's GPU if there is one, such as `AMD EPYC, 2 cores, 23 GiB`."""
+    """Processor, its vector arithmetic, cores, memory, and torch's GPU if there is one.
+
+    Such as `AMD EPYC (AVX2), 2 cores, 23 GiB`.
+    """
     import torch
 
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{_processor()}, {os.cpu_count()} cores, {memory_gib:.0f} GiB{gpu}"
+    vectors = vector_kind(torch.cpu.get_capabilities())
+    processor = f"{_processor()} ({vectors})" if vectors else _processor()
+    return f"{processor}, {os.cpu_count()} cores, {memory_gib:.0f} GiB{gpu}"
+
+
+def vector_kind(capabilities: Mapping[str, object]) -> str:
+    """The fastest of VECTORS that a processor has; empty if none. capabilities: as torch.cpu knows them."""
+    return next((kind for kind, needs in VECTORS.items() if all(capabilities.get(name) for name in needs)), "")
 
 
 def device_name(device: str) -> str:
