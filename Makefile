@@ -40,9 +40,9 @@ mutants: $(READY_TO_TEST) ## plant faults in the code, and see a test fail for e
 
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
 	mkdir -p reports/benchmarks
-	for name in crf loader prepare statistics stages; do \
-		$(IN_VENV) python -m benchmarks.$$name > reports/benchmarks/$$name.txt || exit 1; \
-		cat reports/benchmarks/$$name.txt; \
+	for report in crf.txt inference.md loader.md memory.md prepare.md statistics.md training.md whole.md; do \
+		$(IN_VENV) python -m benchmarks.$${report%.*} > reports/benchmarks/$$report || exit 1; \
+		cat reports/benchmarks/$$report; \
 	done
 
 ui: $(READY) ## browse the runs in MLflow

@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.markdown import print_table
 from segbench import params
 from segbench.augment.stream import Recipe, write_augmented
 from segbench.augment.transforms import Transform
@@ -138,13 +139,15 @@ def main() -> None:
                 rates[name].append(measure())
     medians = {name: statistics.median(values) for name, values in rates.items()}
     fastest = max(medians[f"training of {model}"] for model in MODELS)
-    print(describe_machine())
-    print(f"{len(data.split('train'))} images, {torch.get_num_threads()} threads, medians of {ROUNDS} rounds in turns")
-    print(f"{'images per second':<28}{'median':>9}" + "".join(f"{f'/ {name}':>11}" for name in MODELS))
+    print("# Loading training samples\n")
+    print(f"{describe_machine()}. {len(data.split('train'))} images, {torch.get_num_threads()} threads,", end=" ")
+    print(f"medians of {ROUNDS} rounds in turns.\n")
+    rows = []
     for name, median in medians.items():
-        ratios = "".join(f"{median / medians[f'training of {model}']:>11.2f}" for model in MODELS)
+        ratios = (f"{median / medians[f'training of {model}']:.2f}" for model in MODELS)
         too_slow = name.startswith(("stored", "made")) and median < fastest
-        print(f"{name:<28}{median:>9.1f}{ratios}{'  TOO SLOW' if too_slow else ''}")
+        rows.append([name, f"{median:.1f}", *ratios, "TOO SLOW" if too_slow else ""])
+    print_table(["images per second", "median", *(f"/ {name}" for name in MODELS), ""], rows)
 
 
 if __name__ == "__main__":

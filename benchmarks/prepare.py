@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.markdown import print_table
 from segbench import params
 from segbench.datasets import folder
 from segbench.datasets.preparation import prepare
@@ -57,12 +58,15 @@ def main() -> None:
             seconds, peak_mib = map(float, output.split())
             rates.append(num_images / seconds)
             peaks_mib.append(peak_mib)
-    print(f"{describe_machine()}; {SIDE_PX}x{SIDE_PX} px, {num_cores()} cores used")
-    print(f"{'images':>8}{'images/s':>10}{'MiB':>8}")
-    for num_images, rate, peak_mib in zip(NUM_IMAGES, rates, peaks_mib, strict=True):
-        print(f"{num_images:>8}{rate:>10.0f}{peak_mib:>8.0f}{'' if rate >= LIMIT_IMAGES_S else '  TOO SLOW'}")
+    print("# Preparing many images\n")
+    print(f"{describe_machine()}. {SIDE_PX}x{SIDE_PX} px, {num_cores()} cores used.\n")
+    rows = [
+        [str(num_images), f"{rate:.0f}", f"{peak_mib:.0f}", "" if rate >= LIMIT_IMAGES_S else "TOO SLOW"]
+        for num_images, rate, peak_mib in zip(NUM_IMAGES, rates, peaks_mib, strict=True)
+    ]
+    print_table(["images", "images per second", "MiB", ""], rows)
     growth = 1_000 * (peaks_mib[1] - peaks_mib[0]) / (NUM_IMAGES[1] - NUM_IMAGES[0])
-    print(f"{growth:.2f} MiB a thousand images{'' if growth <= LIMIT_MIB_A_THOUSAND else '  TOO MUCH'}")
+    print(f"\n{growth:.2f} MiB more per thousand images{'' if growth <= LIMIT_MIB_A_THOUSAND else ': TOO MUCH'}.")
 
 
 if __name__ == "__main__":

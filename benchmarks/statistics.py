@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
+from benchmarks.markdown import print_table
 from segbench.machine import describe_machine
 from segbench.scoring.bootstrap import NUM_RESAMPLES
 from segbench.scoring.intervals import Measure, Pair, analyse
@@ -42,7 +43,6 @@ def peak_mib() -> float:
 
 def main() -> None:
     """Print seconds and MiB beside their limits."""
-    print(describe_machine())
     counts = random_counts(np.random.default_rng(0))
     metrics = [Measure("aAcc"), Measure("mAcc"), Measure("mIoU"), Measure("mDice")]
     models = [f"model {model}" for model in range(NUM_MODELS)]
@@ -51,13 +51,19 @@ def main() -> None:
     start = time.perf_counter()
     analysis = analyse(counts, measures=metrics, pairs=pairs)
     rows = [("seconds", time.perf_counter() - start, LIMIT_S), ("MiB of the process at most", peak_mib(), LIMIT_MIB)]
+    print("# The statistics of a large benchmark\n")
     print(
-        f"{len(counts)} entries, {NUM_IMAGES} images, {NUM_CLASSES} classes, {NUM_RESAMPLES} resamples: "
-        f"{len(analysis.estimates)} estimates and ranks, {len(analysis.differences)} differences"
+        f"{describe_machine()}. {len(counts)} entries, {NUM_IMAGES} images, {NUM_CLASSES} classes, "
+        f"{NUM_RESAMPLES} resamples: {len(analysis.estimates)} estimates and ranks, "
+        f"{len(analysis.differences)} differences.\n"
     )
-    print(f"{'what':<28}{'measured':>9}{'limit':>9}")
-    for name, measured, limit in rows:
-        print(f"{name:<28}{measured:>9.2f}{limit:>9.2f}{'' if measured <= limit else '  TOO MUCH'}")
+    print_table(
+        ["what", "measured", "limit", ""],
+        [
+            [name, f"{measured:.2f}", f"{limit:.2f}", "" if measured <= limit else "TOO MUCH"]
+            for name, measured, limit in rows
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""Runs of the pipeline in a clone of the last commit, with what each stage's process cost."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a stage. parts: seconds by part, see `timed`."""
+
+    module: str
+    arguments: list[str]
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+    parts: Mapping[str, float]
+
+    @property
+    def stage(self) -> str:
+        """Such as `train`."""
+        return self.module.removeprefix("pipeline.")
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A clone of the project's last commit, with nothing in DVC's cache, and its own tracking store."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> "Clone":
+        """Clone, and put a `python` beside it that runs `timed`."""
+        subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
+        clone = cls(folder)
+        clone._bin.mkdir()
+        launcher = clone._bin / "python"
+        timed = folder / "benchmarks" / "timed.py"
+        command = shlex.join([sys.executable, "-P", str(timed), str(clone._log)])
+        launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        launcher.chmod(0o755)
+        return clone
+
+    @property
+    def _bin(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}_bin")
+
+    @property
+    def _log(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}_log.jsonl")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The clone's own sources, DVC of this environment, and the measured python."""
+        path = os.pathsep.join([str(self._bin), str(Path(sys.executable).parent), os.environ["PATH"]])
+        kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        return {**kept, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
+
+    def run(self, *command: str) -> float:
+        """Seconds of a command that must succeed, in the clone. Its output goes to stderr."""
+        start = time.perf_counter()
+        subprocess.run(command, cwd=self.folder, check=True, stdout=sys.stderr, env=self.environment)
+        return time.perf_counter() - start
+
+    def processes(self) -> list[Process]:
+        """Of the stages so far, in the order of their ends."""
+        if not self._log.exists():
+            return []
+        lines: list[dict[str, Any]] = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [Process(**line) for line in lines]
