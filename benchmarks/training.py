@@ -15,6 +15,7 @@ ATEN_CPU_CAPABILITY=avx2 in the environment, a processor computes as one that ha
 import argparse
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -282,11 +283,11 @@ def main() -> None:
     arguments = parser.parse_args()
     parameters = params.load(Path(__file__).parent.parent / "params.yaml")
     precision = choose_precision(arguments.precision, DEVICE.type)
-    rows = [
-        compare(peer, dataset, parameters, precision=precision, rounds=arguments.rounds)
-        for dataset in DATASETS
-        for peer in PEERS
-    ]
+    rows = []
+    for dataset in DATASETS:
+        for peer in PEERS:
+            rows.append(compare(peer, dataset, parameters, precision=precision, rounds=arguments.rounds))
+            print(" ".join(rows[-1]), file=sys.stderr)
     hidden = [f"{name}={os.environ[name]}" for name in ENVIRONMENT if name in os.environ]
     print("# A training step against other libraries\n")
     print(", ".join([describe_machine(), f"{torch.get_num_threads()} threads", *hidden]) + ".", end=" ")
