@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
-NORMS = (nn.BatchNorm2d, BatchNormAct2d)
-"""These types alone: a subclass may compute something else, such as a convolution with standardised weights."""
+CONVOLUTIONS = ("torch.nn.modules.conv.Conv2d", "timm.layers.conv2d_same.Conv2dSame")
+NORMS = ("torch.nn.modules.batchnorm.BatchNorm2d", "timm.layers.norm_act.BatchNormAct2d")
+"""These types alone: a subclass may compute something else, such as a convolution with standardised weights.
+
+By name, since timm takes a second to import, which only networks with its backbones need.
+"""
 PROBE_PX = 64
 
 
@@ -28,7 +30,7 @@ def fold_batch_norms(model: nn.Module, *, device: torch.device) -> None:
         convolution.weight, convolution.bias = fuse_conv_bn_weights(
             convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         )
-        _replace(model, norm, by=norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())
+        _replace(model, norm, by=getattr(norm, "act", nn.Identity()))
 
 
 def _followed(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
@@ -37,9 +39,9 @@ def _followed(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.Batc
     inputs: list[tuple[Any, Tensor]] = []
     handles = []
     for module in model.modules():
-        if type(module) in CONVOLUTIONS:
+        if _type_name(module) in CONVOLUTIONS:
             handles.append(module.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))))
-        elif type(module) in NORMS:
+        elif _type_name(module) in NORMS:
             handles.append(module.register_forward_pre_hook(lambda layer, taken: inputs.append((layer, taken[0]))))
     with _Operations() as operations:
         model(images)
@@ -54,6 +56,10 @@ def _followed(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.Batc
         and sum(output is one for one in operations.taken) == 1
         and calls.count(convolution) == calls.count(norm) == 1
     ]
+
+
+def _type_name(module: nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
 class _Operations(TorchDispatchMode):
