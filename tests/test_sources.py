@@ -111,3 +111,17 @@ def test_a_stage_without_networks_starts_without_heavy_imports(stage: str) -> No
     code = f"import sys, pipeline.{stage}; print(*({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "heavy"),
+    [
+        ("predict", {"torch._dynamo", "sympy", "lightning", "torchmetrics", "mlflow", "matplotlib", "pandas"}),
+        ("crf", {"torch._dynamo", "sympy", "lightning", "torchmetrics", "mlflow", "matplotlib", "pandas"}),
+        ("train", {"scipy.signal"}),  # Lightning itself needs torch's compiler
+    ],
+)
+def test_a_stage_with_networks_starts_without_what_it_does_not_use(stage: str, heavy: set[str]) -> None:
+    code = f"import sys, pipeline.{stage}; print(*({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

@@ -4,15 +4,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from timm.models import load_state_dict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.errors import InputError
 from segbench.files import project_root
 from segbench.models.network import DEEPEST
+from segbench.standins import TORCH_COMPILER, standing_in
+
+with standing_in(TORCH_COMPILER):
+    import timm
+    from timm.models import load_state_dict
 
 Features = dict[int, Tensor]
 """Feature maps by stride; of several with one stride, the deepest.

@@ -8,7 +8,6 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.transforms.functional import center_crop
 
 from segbench.models.network import Sliding
 from segbench.prediction.predictor import timed
@@ -45,7 +44,9 @@ def multiply_adds(compute: Callable[[], object]) -> int:
 
 def middle(images: Tensor) -> Tensor:
     """The middle of images (1, 3, H, W), at most MOST_SIDE_PX high and wide."""
-    return center_crop(images, [min(side, MOST_SIDE_PX) for side in images.shape[-2:]])
+    height, width = (min(side, MOST_SIDE_PX) for side in images.shape[-2:])
+    top, left = round((images.shape[-2] - height) / 2), round((images.shape[-1] - width) / 2)
+    return images[..., top : top + height, left : left + width]
 
 
 @torch.no_grad()

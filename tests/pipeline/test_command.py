@@ -1,0 +1,42 @@
+"""How a stage ends: what it wrote and what libraries do at the end is not lost, and nothing is dismantled."""
+
+import subprocess
+import sys
+
+from tests.parameters import PROJECT
+
+CODE = """
+import atexit
+from pipeline.command import run
+from segbench.errors import InputError
+
+class Held:
+    def __del__(self):
+        print("dismantled", flush=True)
+
+held = Held()
+atexit.register(print, "at the end")
+
+def main(*, mistake: str) -> None:
+    print("written")
+    if mistake:
+        raise InputError(mistake)
+
+run(main)
+"""
+
+
+def run_stage(mistake: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CODE, "--mistake", mistake]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+
+def test_a_stage_ends_at_once_and_loses_nothing() -> None:
+    ended = run_stage("")
+    assert ended.returncode == 0
+    assert ended.stdout.split("\n") == ["written", "at the end", ""]
+
+
+def test_a_mistake_is_one_line_and_exit_code_1() -> None:
+    ended = run_stage("x is 3; it must be 4")
+    assert (ended.returncode, ended.stderr) == (1, "error: x is 3; it must be 4\n")
