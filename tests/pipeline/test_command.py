@@ -1,5 +1,6 @@
 """How a stage ends: what it wrote and what libraries do at the end is not lost, and nothing is dismantled."""
 
+import os
 import subprocess
 import sys
 
@@ -28,7 +29,8 @@ run(main)
 
 def run_stage(mistake: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", CODE, "--mistake", mistake]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    return subprocess.run(command, cwd=PROJECT, env=buffered, capture_output=True, text=True, check=False)
 
 
 def test_a_stage_ends_at_once_and_loses_nothing() -> None:
