@@ -43,11 +43,24 @@ def test_what_helps_is_chosen_and_its_score_is_what_it_gives() -> None:
     assert found.best.score == max(candidate.score for candidate in found.candidates) > found.score_without + 0.05
 
 
-def test_candidates_lie_in_their_ranges_and_differ() -> None:
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[CRFParameters]:
+    """The parameters of each inference of the search."""
+    tried: list[CRFParameters] = []
+
+    def spy(image: Any, probabilities: Any, parameters: CRFParameters, **settings: Any) -> Any:
+        tried.append(parameters)
+        return refine_after(image, probabilities, parameters, **settings)
+
+    monkeypatch.setattr("segbench.crf.search.refine_after", spy)
+    return tried
+
+
+def test_trials_lie_in_their_ranges_and_differ(tried: list[CRFParameters]) -> None:
     found = search(images_of(true_edge=30))
     for name in ("appearance_weight", "appearance_sigma_xy", "smoothness_sigma_xy"):
         low, high = RANGES[name]
-        values = {getattr(candidate.parameters, name) for candidate in found.candidates}
+        values = {getattr(parameters, name) for parameters in tried}
         assert low <= min(values) < max(values) <= high
     assert {candidate.parameters.steps for candidate in found.candidates} == {1, 5}
 
@@ -68,22 +81,15 @@ def test_a_seed_repeats_the_search() -> None:
     assert search(images, trials=6) != search(images, trials=6, seed=1)
 
 
-def test_a_trial_that_is_not_among_the_best_sees_few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_is_not_among_the_best_sees_few_images(tried: list[CRFParameters]) -> None:
     """All trials see a fifth of the images, few see all; the best of those is chosen by its score on all."""
-    seen: list[CRFParameters] = []
-
-    def spy(image: Any, probabilities: Any, parameters: CRFParameters, **settings: Any) -> Any:
-        seen.append(parameters)
-        return refine_after(image, probabilities, parameters, **settings)
-
-    monkeypatch.setattr("segbench.crf.search.refine_after", spy)
     found = search(images_of(true_edge=30) * 5, trials=12)
-    images_seen = Counter(seen)
+    images_seen = Counter(tried)
     assert len(images_seen) == 12
     assert set(images_seen.values()) <= {2, 5, 10}
     judged_on_all = {parameters for parameters, count in images_seen.items() if count == 10}
     assert {replace(candidate.parameters, steps=5) for candidate in found.candidates} == judged_on_all
-    assert 1 <= len(judged_on_all) < 12 and len(seen) < 0.7 * 12 * 10
+    assert 1 <= len(judged_on_all) < 12 and len(tried) < 0.7 * 12 * 10
 
 
 def test_workers_do_not_change_the_search() -> None:
