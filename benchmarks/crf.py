@@ -25,8 +25,7 @@ from segbench.crf import inference as refinement
 from segbench.crf import on_cpu
 from segbench.crf.energy import CRFParameters, Floats, appearance_features, negative_unary, positions
 from segbench.crf.inference import refine
-from segbench.crf.lanes import WIDTH as LANES
-from segbench.crf.lattice import blur, normalized
+from segbench.crf.lattice import BLURS, normalized
 from segbench.images import RGBImage, read_image
 from segbench.labels import LabelMap
 from segbench.machine import describe_machine
@@ -121,8 +120,9 @@ def compare(name: str, cores: int) -> None:
                 seconds[engine].append(time.perf_counter() - start)
     ratio = statistics.median(p / o for p, o in zip(*seconds.values(), strict=True))
     same = np.mean([first == second for first, second in zip(*refined, strict=True)])
-    rates = "".join(f"{len(tasks) / statistics.median(times):>13.2f}" for times in seconds.values())
-    print(f"{name:<24}{rates}{ratio:>8.2f}{100 * same:>15.4f}{'' if ratio >= MIN_RATIO else '  TOO SLOW'}")
+    peer, ours = (f"{len(tasks) / statistics.median(times):.2f}" for times in seconds.values())
+    judged = f"{ratio:.2f}{'' if ratio >= MIN_RATIO else ' TOO SLOW'}"
+    print(f"| {name:<20} | {peer:>11} | {ours:>8} | {judged:>5} | {100 * same:>13.4f} |")
 
 
 def milliseconds(run: Callable[[], object]) -> float:
@@ -139,7 +139,7 @@ def break_down(task: Task) -> None:
     """Print where one core's time goes for one image, and the bytes that a step must move at the least."""
     num_classes, height, width = task.probabilities.shape
     n, steps = height * width, PARAMETERS.steps
-    lanes = -(-num_classes // LANES) * LANES
+    vector, lanes = on_cpu.row_layout(num_classes)
     xy = positions(height, width, sigma_xy=PARAMETERS.smoothness_sigma_xy)
     appearance, smoothness = normalized(appearance_features(task.image, PARAMETERS), weight=1), normalized(xy, weight=1)
     unary = on_cpu._in_rows(negative_unary(task.probabilities), lanes)
@@ -150,7 +150,7 @@ def break_down(task: Task) -> None:
 
     def a_pass(*, slices: bool, splats: bool) -> float:
         corners = *appearance[:2], *smoothness[:2]
-        return milliseconds(lambda: on_cpu._step(unary, *corners, *messages, *sums, not_wanted, slices, splats))
+        return milliseconds(lambda: on_cpu.STEPS[vector](unary, *corners, *messages, *sums, not_wanted, slices, splats))
 
     softmax = a_pass(slices=False, splats=False)
     parts = {
@@ -162,17 +162,18 @@ def break_down(task: Task) -> None:
         f"softmax, {steps + 1} times": (steps + 1) * softmax,
         f"blur, {steps} times": steps
         * (
-            milliseconds(lambda: blur(sums[0], appearance.chains))
-            + milliseconds(lambda: blur(sums[1], smoothness.chains))
+            milliseconds(lambda: BLURS[vector](sums[0], appearance.chains))
+            + milliseconds(lambda: BLURS[vector](sums[1], smoothness.chains))
         ),
     }
     whole_ms = milliseconds(lambda: with_ours(0))
     parts["the rest"] = whole_ms - sum(parts.values())
-    print(f"\n{width}x{height}, {num_classes} classes in {lanes} lanes, {steps} steps, one core: {whole_ms:.0f} ms")
+    print(f"\n{width}x{height}, {num_classes} classes in {lanes} lanes, {steps} steps, one core: {whole_ms:.0f} ms.\n")
+    print(f"| {'part':<20} |    ms |   % |\n|{'-' * 22}|------:|----:|")
     for name, part_ms in parts.items():
-        print(f"  {name:<22}{part_ms:>7.1f} ms{100 * part_ms / whole_ms:>6.0f} %")
+        print(f"| {name:<20} | {part_ms:>5.1f} | {100 * part_ms / whole_ms:>3.0f} |")
     spatial_ms = milliseconds(lambda: normalized(xy, weight=1))
-    print(f"  and once per image size: smoothness lattice, {spatial_ms:.1f} ms")
+    print(f"\nThe smoothness lattice is built once per image size, in {spatial_ms:.1f} ms.\n")
 
     num_corners = appearance.corners.shape[1] + smoothness.corners.shape[1]
     streamed_mb = (unary.nbytes + 8 * n * num_corners) / 1e6
@@ -200,8 +201,9 @@ def main() -> None:
     cores = num_cores()
     print(describe_machine())
     photographed = "CamVid's test images" if camvid and folder == default else folder or "scikit-learn's photographs"
-    print(f"{photographed}: images per second on {cores} cores, medians of {REPEATS} rounds in turns")
-    print(f"{'images':<24}{'pydensecrf2':>13}{'segbench':>13}{'ratio':>8}{'same labels %':>15}")
+    print(f"\n{photographed}: images per second on {cores} cores, medians of {REPEATS} rounds in turns.\n")
+    print(f"| {'images':<20} | pydensecrf2 | segbench | ratio | same labels % |")
+    print(f"|{'-' * 22}|------------:|---------:|------:|--------------:|")
     for count, width, height, num_classes in ((4, 1024, 512, 19), (20, 480, 360, 11)):
         images = photographs(folder, width=width, height=height, count=count)
         tasks[:] = [Task(image, guessed(image, num_classes, rng)) for image in images]

@@ -9,12 +9,13 @@ from tqdm import tqdm
 from pipeline.command import run
 from segbench import params
 from segbench.crf.inference import refined_label_map
+from segbench.crf.memory import affordable_workers
 from segbench.crf.search import TuningImage, tune
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json, write_nothing
 from segbench.images import write_label_map
 from segbench.models.weights import all_diverged, restore_seeds
-from segbench.parallel import map_in_order, num_cores
+from segbench.parallel import map_in_order
 from segbench.prediction.predictor import Predictor, timed
 from segbench.report.drawing.crf import write_search, write_steps
 
@@ -39,13 +40,14 @@ def main(
     predictors = {seed: Predictor(network, scale=scale) for seed, network in networks}
     first = next(iter(predictors.values()))
     device = first.device.type
-    workers = num_cores() if device == "cpu" else 1
 
     tuning_rows = data.sample("val", parameters.crf.tuning_images)
     tuning_images = [
         TuningImage(image, first.probabilities(image), data.label_map(row))
         for row, image in zip(tuning_rows, map(data.image, tuning_rows), strict=True)
     ]
+    num_pixels = max(example.truth.size for example in tuning_images)
+    workers = affordable_workers(num_classes=len(data.classes), num_pixels=num_pixels) if device == "cpu" else 1
     found = tune(tuning_images, parameters.crf, device=device, workers=workers)
     write_search(search, found, title=f"{model} on {dataset}")
     write_steps(figure, tuning_images, found.best.parameters, classes=data.classes, device=device)

@@ -71,6 +71,20 @@ def peak_memory_mib() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
+def available_memory_bytes() -> int:
+    """The RAM that this process can still take without swapping, within its container's limit if there is one."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        (kib,) = (int(line.split()[1]) for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+        available = 1024 * kib
+    else:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit, held = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and held.exists() and limit.read_text().strip() != "max":
+        available = min(available, max(0, int(limit.read_text()) - int(held.read_text())))
+    return available
+
+
 def held_memory_mib() -> float:
     """The RAM that this process holds now; where the system does not say, the most that it has held so far."""
     statm = Path("/proc/self/statm")

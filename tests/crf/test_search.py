@@ -1,12 +1,15 @@
 """The search: it finds what helps, leaves out what does not, and repeats itself."""
 
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from segbench import params
-from segbench.crf.inference import refine
+from segbench.crf.energy import CRFParameters
+from segbench.crf.inference import refine, refine_after
 from segbench.crf.search import Search, TuningImage, tune
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 from tests.crf.test_inference import two_halves
@@ -32,7 +35,7 @@ def images_of(*, true_edge: int) -> list[TuningImage]:
 def test_what_helps_is_chosen_and_its_score_is_what_it_gives() -> None:
     (first, _) = images = images_of(true_edge=30)
     found = search(images)
-    assert len(found.candidates) == 8 * 2
+    assert len(found.candidates) % 2 == 0
     assert found.chosen == found.best.parameters
     refined = refine(first.image, first.probabilities, found.best.parameters).argmax(axis=0).astype(np.uint8)
     score = compute_scores(confusion_matrix(truth=first.truth, predicted=refined, num_classes=2)).mean_iou
@@ -40,11 +43,24 @@ def test_what_helps_is_chosen_and_its_score_is_what_it_gives() -> None:
     assert found.best.score == max(candidate.score for candidate in found.candidates) > found.score_without + 0.05
 
 
-def test_candidates_lie_in_their_ranges_and_differ() -> None:
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[CRFParameters]:
+    """The parameters of each inference of the search."""
+    tried: list[CRFParameters] = []
+
+    def spy(image: Any, probabilities: Any, parameters: CRFParameters, **settings: Any) -> Any:
+        tried.append(parameters)
+        return refine_after(image, probabilities, parameters, **settings)
+
+    monkeypatch.setattr("segbench.crf.search.refine_after", spy)
+    return tried
+
+
+def test_trials_lie_in_their_ranges_and_differ(tried: list[CRFParameters]) -> None:
     found = search(images_of(true_edge=30))
     for name in ("appearance_weight", "appearance_sigma_xy", "smoothness_sigma_xy"):
         low, high = RANGES[name]
-        values = {getattr(candidate.parameters, name) for candidate in found.candidates}
+        values = {getattr(parameters, name) for parameters in tried}
         assert low <= min(values) < max(values) <= high
     assert {candidate.parameters.steps for candidate in found.candidates} == {1, 5}
 
@@ -63,6 +79,23 @@ def test_a_seed_repeats_the_search() -> None:
     images = images_of(true_edge=30)
     assert search(images, trials=6) == search(images, trials=6)
     assert search(images, trials=6) != search(images, trials=6, seed=1)
+
+
+def test_a_trial_that_is_not_among_the_best_sees_few_images(tried: list[CRFParameters]) -> None:
+    """All trials see a fifth of the images, few see all; the best of those is chosen by its score on all."""
+    found = search(images_of(true_edge=30) * 5, trials=12)
+    images_seen = Counter(tried)
+    assert len(images_seen) == 12
+    assert set(images_seen.values()) <= {2, 5, 10}
+    judged_on_all = {parameters for parameters, count in images_seen.items() if count == 10}
+    assert {replace(candidate.parameters, steps=5) for candidate in found.candidates} == judged_on_all
+    assert 1 <= len(judged_on_all) < 12 and len(tried) < 0.7 * 12 * 10
+
+
+def test_workers_do_not_change_the_search() -> None:
+    images, settings = images_of(true_edge=30), params.CRF(**{**RANGES, "trials": 4})
+    one, three = (tune(images, settings, device="cpu", workers=workers) for workers in (1, 3))
+    assert one == three
 
 
 def test_the_objective_is_what_is_asked_for() -> None:

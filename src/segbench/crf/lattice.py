@@ -3,26 +3,25 @@
 Adams, Baek, Davis: Fast high-dimensional filtering using the permutohedral lattice, Eurographics 2010. A point in d
 dimensions lies in a simplex of the lattice. Its value is splatted to the simplex's d + 1 corners, the corners are
 blurred along d + 1 axes, and the point's filtered value is sliced from its corners.
-
-numba compiles at first use and keeps the result on disk. Compiled functions release the GIL.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from segbench.crf.compiling import compiled
 from segbench.crf.energy import TOO_FAR, Floats
-from segbench.crf.lanes import WIDTH as LANES
-from segbench.crf.lanes import add, load, multiply_add, store, zeros
+from segbench.crf.lanes import add, load, multiply_add, store
 from segbench.errors import InputError
 
 Indices = NDArray[np.int32]
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
-NOTHING = -1
+FREE = 0
+FIRST_CAPACITY = 1 << 14
 LARGEST_KEY = 2**62
+VECTORS = (8, 16)
+"""How many channels are taken at a time. A CPU without such wide registers takes them in parts."""
 
 
 class Lattice(NamedTuple):
@@ -65,8 +64,8 @@ def build(features: Floats) -> Lattice:
     if radices[-1] * sizes[-1] > LARGEST_KEY:
         raise InputError(TOO_FAR)
     digits = np.array([*radices, 0], np.int64)
-    corners, keys, slots = _number_corners(origins, ranks, low, digits)
-    return Lattice(corners, weights, _link(_find_neighbours(keys, slots, digits)), len(keys) + 1)
+    corners, keys, table = _number_corners(origins, ranks, low, digits)
+    return Lattice(corners, weights, _link(_find_neighbours(keys, table, digits)), len(keys) + 1)
 
 
 def _simplex_finder(d):
@@ -140,51 +139,63 @@ _FIND_SIMPLICES = {d: _simplex_finder(d) for d in (2, 5)}
 
 
 @compiled
-def _slot(slots, keys, key):
-    """The slot of the hash table that has a key's number, or the free slot that it belongs in."""
-    mask = len(slots) - 1
+def _slot(table, key):
+    """The slot of the hash table that has a key, or the free slot that it belongs in."""
+    mask = len(table) - 1
     slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
-    while slots[slot] != NOTHING and keys[slots[slot]] != key:
+    while table[slot, 1] != FREE and table[slot, 0] != key:
         slot = (slot + 1) & mask
     return slot
 
 
 @compiled
 def _number_corners(origins, ranks, low, digits):
-    """Returns (N, d + 1) rows of corners, (M,) keys in the order of their numbers, and the slots of the hash table"""
+    """Returns (N, d + 1) rows of corners, (M,) keys in the order of their rows, and the hash table.
+
+    The table has a key and its row side by side, where row 0 stands for a free slot; at least half its slots are free.
+    """
     n, d = origins.shape
     corners = np.empty((n, d + 1), np.int32)
-    keys = np.empty(1 << 14, np.int64)
-    slots = np.full(2 * len(keys), NOTHING, np.int32)
+    keys = np.empty(FIRST_CAPACITY, np.int64)
+    table = np.zeros((2 * len(keys), 2), np.int64)
     num_keys = 0
     step = digits.sum()
     digit_of_rank = np.empty(d + 1, np.int64)
+    key_before = np.int64(-1)
     for p in range(n):
         key = np.int64(0)
         for i in range(d):
             key += (origins[p, i] - low[i]) * digits[i]
+        is_same = key == key_before
+        key_before = key
         for i in range(d + 1):
             digit_of_rank[ranks[p, i]] = digits[i]
+            is_same = is_same and ranks[p, i] == ranks[p - 1, i]
+        if is_same:  # the simplex of the pixel before
+            for corner in range(d + 1):
+                corners[p, corner] = corners[p - 1, corner]
+            continue
         for corner in range(d + 1):
             if corner:  # all coordinates grow by one, but the largest that has not yet shrunk shrinks by d
                 key += step - (d + 1) * digit_of_rank[d + 1 - corner]
-            slot = _slot(slots, keys, key)
-            if slots[slot] == NOTHING:
+            slot = _slot(table, key)
+            if table[slot, 1] == FREE:
                 if num_keys == len(keys):
                     keys = np.concatenate((keys, np.empty_like(keys)))
-                    slots = np.full(2 * len(keys), NOTHING, np.int32)
+                    table = np.zeros((2 * len(keys), 2), np.int64)
                     for number in range(num_keys):
-                        slots[_slot(slots, keys, keys[number])] = number
-                    slot = _slot(slots, keys, key)
+                        slot = _slot(table, keys[number])
+                        table[slot, 0], table[slot, 1] = keys[number], number + 1
+                    slot = _slot(table, key)
                 keys[num_keys] = key
-                slots[slot] = num_keys
                 num_keys += 1
-            corners[p, corner] = slots[slot] + 1
-    return corners, keys[:num_keys], slots
+                table[slot, 0], table[slot, 1] = key, num_keys
+            corners[p, corner] = table[slot, 1]
+    return corners, keys[:num_keys], table
 
 
 @compiled
-def _find_neighbours(keys, slots, digits):
+def _find_neighbours(keys, table, digits):
     """Returns (d + 1, M + 1) rows: the next neighbour of each row along each axis, 0 where there is none"""
     num_axes, num_keys = len(digits), len(keys)
     following = np.zeros((num_axes, num_keys + 1), np.int32)
@@ -192,7 +203,7 @@ def _find_neighbours(keys, slots, digits):
     for axis in range(num_axes):
         offset = step - num_axes * digits[axis]
         for number in range(num_keys):
-            following[axis, number + 1] = slots[_slot(slots, keys, keys[number] + offset)] + 1
+            following[axis, number + 1] = table[_slot(table, keys[number] + offset), 1]
     return following
 
 
@@ -219,21 +230,33 @@ def _link(following):
     return chains[:end].copy()
 
 
-@compiled
-def blur(values, chains):
-    """Add half of its two neighbours to each row, along one axis after the other, in place. values: (M + 1, C)"""
-    width = values.shape[1]
-    for lane in range(0, width, LANES):
-        before = zeros()
-        for position in range(len(chains)):
-            start = np.intp(chains[position]) * width + lane
-            if chains[position] == 0:
-                before = zeros()
-            else:
-                value = load(values, start)
-                after = load(values, np.intp(chains[position + 1]) * width + lane)
-                store(values, start, multiply_add(np.float32(0.5), add(before, after), value))
-                before = value
+def _blurrer(lanes):
+    """`blur`, compiled for values of so many lanes."""
+
+    @compiled
+    def blur(values, chains):
+        """Add half of its two neighbours to each row, along one axis after the other, in place.
+
+        values: (M + 1, C), where row 0 is zero and C a multiple of the lanes.
+        """
+        width = values.shape[1]
+        for lane in range(0, width, lanes):
+            nothing = load(values, lane, lanes)
+            before = nothing
+            for position in range(len(chains)):
+                start = np.intp(chains[position]) * width + lane
+                if chains[position] == 0:
+                    before = nothing
+                else:
+                    value = load(values, start, lanes)
+                    after = load(values, np.intp(chains[position + 1]) * width + lane, lanes)
+                    store(values, start, multiply_add(np.float32(0.5), add(before, after), value))
+                    before = value
+
+    return blur
+
+
+BLURS = {lanes: _blurrer(lanes) for lanes in VECTORS}
 
 
 @compiled

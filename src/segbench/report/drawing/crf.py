@@ -53,7 +53,7 @@ def write_search(path: Path, search: Search, *, title: str) -> None:
         axes.set_ylabel(f"{search.objective}, %")
     panels.flat[0].legend(loc="lower left", fontsize=8)
     figure.colorbar(dots, ax=panels, label="candidate, in order")
-    figure.suptitle(f"{title}: {len(scores)} candidates on {search.num_images} validation images")
+    figure.suptitle(f"{title}: {len(scores)} candidates judged on all {search.num_images} validation images")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=90)
     plt.close(figure)
