@@ -33,11 +33,11 @@ def _identity(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-TORCH_COMPILER = {
+TORCH_COMPILER: Mapping[str, Mapping[str, Any]] = {
     "torch._dynamo": {"disable": _unchanged},
     "torch._dynamo.utils": {"is_compile_supported": lambda device_type: False},
 }
 """timm marks functions that torch.compile must leave alone; torchvision.ops asks whether it could compile one."""
 
-SCIPY_SIGNAL = {"scipy.signal": {"hamming": None}}
+SCIPY_SIGNAL: Mapping[str, Mapping[str, Any]] = {"scipy.signal": {"hamming": None}}
 """torchmetrics imports it only to add a name that it lacks."""
