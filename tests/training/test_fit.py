@@ -25,6 +25,7 @@ from segbench.params import LossName
 from segbench.prediction.predictor import Predictor
 from segbench.scoring import metrics
 from segbench.training.curves import Epoch
+from segbench.training.depthwise import CompiledDepthwise
 from segbench.training.divergence import DivergenceError
 from segbench.training.fit import fit, seed_everything
 from segbench.training.losses import weighted_sum
@@ -210,7 +211,7 @@ class TwoLayers(Network):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.dense = nn.Conv2d(3, num_classes, 1)
-        self.depthwise = nn.Conv2d(num_classes, num_classes, 3, padding=1, groups=num_classes)
+        self.depthwise = nn.Conv2d(num_classes, num_classes, 3, padding=1, groups=num_classes, bias=False)
         self.formats: dict[str, torch.dtype] = {}
 
     def logits(self, images: Tensor) -> Tensor:
@@ -222,15 +223,11 @@ class TwoLayers(Network):
 
 
 @pytest.mark.parametrize(
-    ("precision", "dense", "depthwise"),
-    [
-        ("float32", torch.float32, torch.float32),
-        ("bfloat16", torch.bfloat16, torch.bfloat16),
-        ("bfloat16_dense", torch.bfloat16, torch.float32),
-    ],
+    ("precision", "number_format", "depthwise_layer"),
+    [("float32", torch.float32, nn.Conv2d), ("bfloat16", torch.bfloat16, CompiledDepthwise)],
 )
-def test_each_layer_trains_in_the_number_format_of_the_precision(
-    precision: Precision, dense: torch.dtype, depthwise: torch.dtype, tmp_path: Path
+def test_layers_train_in_the_number_format_of_the_precision_and_depthwise_ones_compiled(
+    precision: Precision, number_format: torch.dtype, depthwise_layer: type[nn.Module], tmp_path: Path
 ) -> None:
     data = some_data(tmp_path, num_train=2)
     network = TwoLayers(len(data.classes))
@@ -238,7 +235,8 @@ def test_each_layer_trains_in_the_number_format_of_the_precision(
         network, some_samples(data, tmp_path), data, tmp_path / "checkpoints", precision=precision,
         schedule={"epochs": 1, "accelerator": "cpu"},
     )  # fmt: skip
-    assert network.formats == {"dense": dense, "depthwise": depthwise}
+    assert network.formats == {"dense": number_format, "depthwise": number_format}
+    assert type(network.depthwise) is depthwise_layer
 
 
 @pytest.mark.parametrize("rare_share", [0.0, 1.0])

@@ -45,7 +45,7 @@ class Train(Section):
     loss: Annotated[dict[LossName, Positive], Field(min_length=1)]
     class_weights: Literal["none", "inverse_frequency", "median_frequency"]
     rare_class_sampling: Annotated[Number, Field(ge=0, le=1)]
-    precision: Literal["auto", "float32", "bfloat16", "bfloat16_dense", "float16"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
     checkpoint: Literal["last", "best"]
     validate_every_epochs: Count
     loader_workers: CountOrZero

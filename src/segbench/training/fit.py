@@ -5,7 +5,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from torch.utils.data import DataLoader
 from segbench import params
 from segbench.errors import InputError
 from segbench.models.network import Network
-from segbench.models.subsampling import subsample_atrous_depthwise
-from segbench.training.convolutions import depthwise_in_float32
 from segbench.training.curves import Curves, Epoch
+from segbench.training.depthwise import compile_depthwise
 from segbench.training.divergence import DivergenceError, StopWhenDiverged
 from segbench.training.precision import LIGHTNING_PRECISION, Precision, device_type
 from segbench.training.resume import WholeCheckpoints
@@ -81,7 +79,7 @@ def fit(
         callbacks.append(TQDMProgressBar(leave=False))
     is_on_cpu = device_type(schedule.accelerator) == "cpu"
     if is_on_cpu:
-        subsample_atrous_depthwise(model)
+        compile_depthwise(model, in_bfloat16=precision == "bfloat16")
     trainer = L.Trainer(
         accelerator=schedule.accelerator,
         devices=schedule.devices,
@@ -118,8 +116,7 @@ def fit(
     )
     validation_loader = DataLoader(validation, batch_size=1, num_workers=schedule.loader_workers)
     try:
-        with depthwise_in_float32(model) if precision == "bfloat16_dense" else nullcontext():
-            trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
     except DivergenceError as diverged:
         diverged.rows = curves.rows
         raise

@@ -6,11 +6,10 @@ import torch
 
 from segbench.errors import InputError
 
-Precision = Literal["float32", "bfloat16", "bfloat16_dense", "float16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 LIGHTNING_PRECISION: dict[Precision, Any] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
-    "bfloat16_dense": "bf16-mixed",
     "float16": "16-mixed",
 }
 
@@ -28,8 +27,7 @@ def device_type(accelerator: str) -> str:
 def choose_precision(requested: str, device: str) -> Precision:
     """The number format for training, by hardware when `requested` is auto.
 
-    CPUs with bfloat16 arithmetic (AMX or AVX-512) run dense convolutions 1.2 to 3 times faster in it, but the backward
-    pass of depthwise convolutions up to 3.6 times slower. With bfloat16_dense, those stay in float32.
+    CPUs with bfloat16 arithmetic (AMX or AVX-512) run convolutions 1.2 to 3 times faster in it; others emulate it.
     """
     match requested, device:
         case ("auto", "cuda"):
@@ -37,9 +35,9 @@ def choose_precision(requested: str, device: str) -> Precision:
         case ("auto", "cpu"):
             capabilities = torch.cpu.get_capabilities()
             has_bfloat16 = capabilities.get("amx_tile") or capabilities.get("avx512_bf16")
-            return "bfloat16_dense" if has_bfloat16 else "float32"
+            return "bfloat16" if has_bfloat16 else "float32"
         case ("auto", _):
             return "float32"
         case ("float16", "cpu"):
-            raise InputError("params.yaml: train.precision is float16; on a CPU it must be float32 or a bfloat16")
+            raise InputError("params.yaml: train.precision is float16; on a CPU it must be float32 or bfloat16")
     return requested  # type: ignore[return-value]

@@ -40,4 +40,6 @@ def build_optimizer(model: nn.Module, schedule: params.Train) -> torch.optim.Opt
     ]
     if schedule.optimizer == "sgd":
         return torch.optim.SGD(settings, lr=schedule.lr, momentum=schedule.momentum)
-    return torch.optim.AdamW(settings, lr=schedule.lr)
+    adamw = torch.optim.AdamW(settings, lr=schedule.lr, fused=True)
+    adamw._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # Lightning clips gradients after unscaling
+    return adamw
