@@ -281,13 +281,13 @@ def _paint_vehicle(canvas: Canvas, rng: np.random.Generator, *, label: int, foot
 
 def _paint_pole(canvas: Canvas, rng: np.random.Generator, *, is_lamp: bool, foot: Point, height: float) -> None:
     """A thin post with a small sign, or else with a street lamp on a road and a cap on water."""
-    metal, width, (left, base) = _pick(rng, METALS), rng.uniform(MIN_POLE_PX, 2.4), foot
+    metal, width, (left, base) = _pick(rng, METALS), rng.uniform(2.2, 4.2), foot
     width = max(width, MIN_POLE_PX / canvas.unit_px)
     x, top = left + width / 2, base - height
     canvas.disc((x, base), width, SHADOW, flat=0.4)
     canvas.box((left, top), (left + width, base), metal, POLE)
     if rng.random() < 0.65:
-        paint, radius, y = _pick(rng, PAINTS), rng.uniform(2.4, 4.0), top + rng.uniform(0, 3)
+        paint, radius, y = _pick(rng, PAINTS), rng.uniform(4.5, 7.0), top + rng.uniform(0, 3)
         match int(rng.integers(3)):
             case 0:
                 canvas.disc((x, y), radius, _pick(rng, PAINTS), SIGN)
@@ -298,9 +298,9 @@ def _paint_pole(canvas: Canvas, rng: np.random.Generator, *, is_lamp: bool, foot
             case _:
                 canvas.polygon([(x, y - radius), (x + radius, y + radius), (x - radius, y + radius)], paint, SIGN)
     elif is_lamp:
-        arm = _pick(rng, [-6, 6])
+        arm = _pick(rng, [-8, 8])
         canvas.box((min(x, x + arm), top), (max(x, x + arm), top + width), metal, POLE)
-        canvas.disc((x + arm, top + width), 1.6, LAMP, POLE, flat=0.7)
+        canvas.disc((x + arm, top + width), 2.4, LAMP, POLE, flat=0.7)
     else:
         canvas.box((left - 0.5, top - 1), (left + width + 0.5, top + 1), _shade(metal, 1.4), POLE)
 
@@ -367,10 +367,10 @@ def draw_scene(*, rng: np.random.Generator, width_px: int, height_px: int) -> tu
     for base, x, ground, is_vehicle in sorted(things):  # the nearest last, so that it hides the others
         nearness = (base - horizon) / (height - horizon)
         if is_vehicle:
-            length = (14 + 26 * nearness) * rng.uniform(0.75, 1.15)
+            length = (22 + 30 * nearness) * rng.uniform(0.8, 1.15)
             _paint_vehicle(canvas, rng, label=CAR if ground == ROAD else BOAT, foot=(x, base), length=length)
         else:
-            tall = rng.uniform(14, 20 + 22 * nearness)
+            tall = rng.uniform(20, 28 + 24 * nearness)
             _paint_pole(canvas, rng, is_lamp=ground == ROAD, foot=(x, base), height=tall)
     label_map = _label_map(canvas.class_map)
     return _expose(canvas, rng, label_map=label_map, sun=sun), label_map
