@@ -5,6 +5,8 @@ import inspect
 import sys
 from collections.abc import Callable
 
+from pipeline import guard
+from pipeline.guard import refuse_changes as refuse_changes
 from segbench.errors import InputError
 
 
@@ -16,7 +18,9 @@ def run(main: Callable[..., None]) -> None:
     parser = argparse.ArgumentParser(description=inspect.getdoc(main))
     for name, parameter in inspect.signature(main).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=parameter.annotation, required=True)
+    arguments = vars(parser.parse_args())
     try:
-        main(**vars(parser.parse_args()))
+        with guard.unchanged(dataset=arguments.get("dataset", ""), model=arguments.get("model", "")):
+            main(**arguments)
     except InputError as error:
         sys.exit(f"error: {error}")

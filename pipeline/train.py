@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.command import run
+from pipeline.command import refuse_changes, run
 from segbench import params, tracking
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json
@@ -46,6 +46,7 @@ def main(
         _run(of_seed, name=model if len(trainings) == 1 else f"{model}, seed {of_seed.seed}", tags=tags)
     if not is_first_process():
         return
+    refuse_changes()  # while what was trained is there to continue from
     records = [of_seed.record for of_seed in trainings]
     with replacing(weights) as folder:
         folder.mkdir()
