@@ -16,8 +16,10 @@ from typing import Any
 import yaml
 
 from segbench.errors import InputError
+from segbench.sources import code_digest
 
 PARAMS_FILE = "params.yaml"
+SOURCES = "data/sources"
 MOST_SHOWN = 60
 MADE = ("data", "reports")
 """Folders of what stages make, which DVC itself keeps others from writing while a stage reads."""
@@ -49,6 +51,16 @@ class Told:
             if self.values.get(path) != now.get(path)
         ]
 
+    def edited_sources(self) -> list[str]:
+        """Sources that are not as `check` saw them."""
+        found = []
+        for where, digest in self.values.items():
+            file, _, source = where.partition(": ")
+            if file.startswith(SOURCES) and source.endswith(".py") and _is_later(source, than=file):
+                is_same = Path(source).exists() and code_digest(Path(source).read_text()) == digest
+                found += [] if is_same else [source]
+        return found
+
     def remove_outputs(self) -> None:
         """Remove the stage's outputs, as DVC did when it started. Those that DVC leaves then are left now too."""
         for kind in ("outs", "metrics", "plots"):
@@ -71,12 +83,16 @@ _told: list[Told] = []
 def unchanged(*, dataset: str, model: str) -> Iterator[None]:
     """Refuse with InputError, and leave no output, if what the stage depends on changes before the block ends.
 
-    Without DVC, which would record the wrong values, nothing is looked at.
+    Refuse at once if a source has been edited since `check`, by whose digest DVC would take the result as current after
+    the edit is undone. Without DVC, which would record the wrong values, nothing is looked at.
     """
     if "DVC_STAGE" not in os.environ:
         yield
         return
-    _told[:] = [Told.read(os.environ["DVC_STAGE"], dataset=dataset, model=model)]
+    told = Told.read(os.environ["DVC_STAGE"], dataset=dataset, model=model)
+    if edited := told.edited_sources():
+        raise InputError(f"{', '.join(edited)}: edited since the stage check; run dvc repro again")
+    _told[:] = [told]
     try:
         yield
         refuse_changes()
@@ -115,6 +131,11 @@ def _values(body: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tuple
         for file_path in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if file_path.is_file() and "__pycache__" not in file_path.parts:
                 yield str(file_path), hashlib.sha256(file_path.read_bytes()).hexdigest()
+
+
+def _is_later(path: str, *, than: str) -> bool:
+    """Whether a file is missing, or was written after another: only such a one can differ from its digest there."""
+    return not Path(path).exists() or Path(path).stat().st_mtime_ns > Path(than).stat().st_mtime_ns
 
 
 def _read(path: Path) -> Any:

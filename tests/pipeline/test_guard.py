@@ -11,9 +11,11 @@ import yaml
 from pipeline.guard import refuse_changes, unchanged
 from segbench.errors import InputError
 from segbench.files import write_json
+from segbench.sources import code_digest
 from tests.parameters import PROJECT
 from tests.pipeline.stages import tiny_parameters
 
+SOURCE = Path("src/segbench/models/fcn.py")
 OUTPUT = Path("data/weights/scenes/fcn_8s/seed_0.pt")
 
 
@@ -24,7 +26,9 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_STAGE", "train@scenes-fcn_8s")
     shutil.copy(PROJECT / "dvc.yaml", tmp_path)
     Path("params.yaml").write_text(yaml.safe_dump(tiny_parameters()))
-    write_json(Path("data/sources/train/fcn_8s.json"), {"src/segbench/models/fcn.py": "before"})
+    SOURCE.parent.mkdir(parents=True)
+    SOURCE.write_text("ANSWER = 42\n")
+    write_json(Path("data/sources/train/fcn_8s.json"), {str(SOURCE): code_digest(SOURCE.read_text())})
 
 
 def edit(change: Callable[[dict[str, Any]], Any]) -> None:
@@ -55,7 +59,7 @@ def run(during: Callable[[], Any]) -> None:
         ),
         (lambda: Path("params.yaml").write_text("train: {lr: 0.0001"), r"params.yaml: backbone"),
         (
-            lambda: write_json(Path("data/sources/train/fcn_8s.json"), {"src/segbench/models/fcn.py": "after"}),
+            lambda: write_json(Path("data/sources/train/fcn_8s.json"), {str(SOURCE): "after"}),
             r"data/sources/train/fcn_8s.json: src/segbench/models/fcn.py: changed while",
         ),
     ],
@@ -81,11 +85,9 @@ def test_what_the_stage_does_not_depend_on_may_change() -> None:
 @pytest.mark.usefixtures("stage")
 def test_the_check_itself_must_see_one_state_of_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_STAGE", "check")
-    source, former = Path("src/segbench/files.py"), Path("data/sources/train/fcn_8s.json")
-    source.parent.mkdir(parents=True)
-    source.touch()
-    with pytest.raises(InputError, match=r"^src/segbench/files.py: changed while check ran"):
-        run(lambda: source.write_text("ANSWER = 42\n"))
+    former = Path("data/sources/train/fcn_8s.json")
+    with pytest.raises(InputError, match=r"^src/segbench/models/fcn.py: changed while check ran"):
+        run(lambda: SOURCE.write_text("ANSWER = 43\n"))
     assert former.exists(), "DVC keeps the former output of this stage too"
 
 
@@ -98,3 +100,15 @@ def test_a_stage_may_refuse_before_its_end() -> None:
         with pytest.raises(InputError, match=r"train.lr"):
             refuse_changes()
         edit(lambda p: None)
+
+
+@pytest.mark.usefixtures("stage")
+def test_a_source_that_was_edited_since_the_check_is_refused_before_any_work() -> None:
+    """Undone later, it would leave no trace; words alone may change."""
+    SOURCE.write_text("# A remark.\nANSWER = 42\n")
+    run(lambda: None)
+    shutil.rmtree(OUTPUT.parent)
+    SOURCE.write_text("ANSWER = 43\n")
+    with pytest.raises(InputError, match=r"^src/segbench/models/fcn.py: edited since the stage check"):
+        run(lambda: None)
+    assert not OUTPUT.parent.exists()
