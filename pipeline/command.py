@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pipeline import guard
 from pipeline.guard import refuse_changes as refuse_changes
+from pipeline.parent import end_with_parent
 from segbench.errors import InputError
 
 
@@ -18,6 +19,7 @@ def run(main: Callable[..., None]) -> None:
     parser = argparse.ArgumentParser(description=inspect.getdoc(main))
     for name, parameter in inspect.signature(main).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=parameter.annotation, required=True)
+    end_with_parent()
     arguments = vars(parser.parse_args())
     try:
         with guard.unchanged(dataset=arguments.get("dataset", ""), model=arguments.get("model", "")):
