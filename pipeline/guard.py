@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from segbench.errors import InputError
+from segbench.files import file_digest, project_root
 from segbench.sources import code_digest
 
 PARAMS_FILE = "params.yaml"
@@ -52,13 +53,19 @@ class Told:
         ]
 
     def edited_sources(self) -> list[str]:
-        """Sources that are not as `check` saw them."""
+        """Sources, and files that params.yaml names, that are not as `check` saw them."""
         found = []
         for where, digest in self.values.items():
-            file, _, source = where.partition(": ")
-            if file.startswith(SOURCES) and source.endswith(".py") and _is_later(source, than=file):
-                is_same = Path(source).exists() and code_digest(Path(source).read_text()) == digest
-                found += [] if is_same else [source]
+            file, _, name = where.partition(": ")
+            if not file.startswith(SOURCES):
+                continue
+            if name.endswith(".py"):
+                is_edited = _is_later(Path(name), than=file) and _code_digest(Path(name)) != digest
+            else:
+                path = project_root() / name
+                is_edited = path.is_file() and _is_later(path, than=file) and file_digest(path) != digest
+            if is_edited:
+                found.append(name)
         return found
 
     def remove_outputs(self) -> None:
@@ -133,9 +140,13 @@ def _values(body: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[tuple
                 yield str(file_path), hashlib.sha256(file_path.read_bytes()).hexdigest()
 
 
-def _is_later(path: str, *, than: str) -> bool:
+def _is_later(path: Path, *, than: str) -> bool:
     """Whether a file is missing, or was written after another: only such a one can differ from its digest there."""
-    return not Path(path).exists() or Path(path).stat().st_mtime_ns > Path(than).stat().st_mtime_ns
+    return not path.exists() or path.stat().st_mtime_ns > Path(than).stat().st_mtime_ns
+
+
+def _code_digest(path: Path) -> str:
+    return code_digest(path.read_text()) if path.exists() else ""
 
 
 def _read(path: Path) -> Any:

@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.guard import refuse_changes, unchanged
 from segbench.errors import InputError
-from segbench.files import write_json
+from segbench.files import file_digest, write_json
 from segbench.sources import code_digest
 from tests.parameters import PROJECT
 from tests.pipeline.stages import tiny_parameters
@@ -112,3 +112,15 @@ def test_a_source_that_was_edited_since_the_check_is_refused_before_any_work() -
     with pytest.raises(InputError, match=r"^src/segbench/models/fcn.py: edited since the stage check"):
         run(lambda: None)
     assert not OUTPUT.parent.exists()
+
+
+@pytest.mark.usefixtures("stage")
+def test_weights_that_were_replaced_since_the_check_are_refused_before_any_work() -> None:
+    weights = Path("my.pth")
+    weights.write_bytes(b"first")
+    write_json(Path("data/sources/train/fcn_8s.json"), {"my.pth": file_digest(weights)})
+    run(weights.touch)
+    shutil.rmtree(OUTPUT.parent)
+    weights.write_bytes(b"other")
+    with pytest.raises(InputError, match=r"^my.pth: edited since the stage check"):
+        run(lambda: None)
