@@ -5,14 +5,16 @@ digests of what it imports, for its own model and dataset, as dependencies in dv
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 from pipeline.command import run
 from segbench import params
 from segbench.augment.transforms import Augmentation
-from segbench.datasets.catalog import classes_of
+from segbench.datasets.catalog import classes_of, source_files
 from segbench.errors import InputError
-from segbench.files import replacing, write_json
+from segbench.files import folder_digest, project_root, replacing, write_json
+from segbench.params.backbone import weights_file
 from segbench.sources import source_digests
 
 PER_MODEL = ("train", "predict", "crf")
@@ -39,14 +41,16 @@ def main(*, out: Path) -> None:
         Augmentation(parameters.augment.transforms, scale=dataset.input.scale, crop_px=(height, width))
         _check_classes(name, dataset.claims, known=classes_of(dataset.source).names)
     _check_backbones(parameters)
+    check_machine(parameters)
     with replacing(out) as folder:
         for name, modules in _modules(parameters):
-            write_json(folder / f"{name}.json", source_digests(*modules))
+            write_json(folder / f"{name}.json", {**source_digests(*modules), **_named_files(parameters, name)})
         for name in parameters.benchmark.variants:
             # With all values: dvc.yaml cannot name the model that a variant has the others from.
             model = parameters.model(name)
             digests = source_digests(*VARIANT, *FROM_PARAMS["train"], model.network_module)
-            write_json(folder / f"variant/{name}.json", {**digests, "model": model.model_dump()})
+            files = weights_file(parameters.backbone_for(name))
+            write_json(folder / f"variant/{name}.json", {**digests, **files, "model": model.model_dump()})
 
 
 def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
@@ -63,6 +67,24 @@ def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
         yield stage, (f"pipeline.{stage}", *FROM_PARAMS.get(stage, ()))
 
 
+def _named_files(parameters: params.Params, name: str) -> dict[str, str]:
+    """Digests by path of the files that params.yaml names for a stage, which DVC does not know.
+
+    name: as `_modules` has it.
+    """
+    stage, _, of = name.partition("/")
+    match stage:
+        case "prepare":
+            return source_files(parameters.dataset(of).source)
+        case "train":
+            return weights_file(parameters.backbone_for(of))
+        case "external":
+            entries = map(parameters.dataset, parameters.benchmark.datasets)
+            folders = [folder for entry in entries for folder in entry.predictions.values()]
+            return {str(folder): folder_digest(project_root() / folder) for folder in folders}
+    return {}
+
+
 def _check_backbones(parameters: params.Params) -> None:
     """Build, without numbers, what has another backbone than the bundled one, which is known to fit all."""
     others = [
@@ -75,12 +97,34 @@ def _check_backbones(parameters: params.Params) -> None:
         return
     import torch
 
+    from segbench.models.backbones import check_hub_weights
     from segbench.models.build import build_model
 
+    for encoder in sorted({backbone.name for _, backbone in others if backbone.weights == "hub"}):
+        check_hub_weights(encoder)
     with torch.device("meta"):
         for name, backbone in others:
             untrained = backbone.model_copy(update={"weights": "none"})
             build_model(parameters.model(name), backbone=untrained, num_classes=2)
+
+
+def check_machine(parameters: params.Params) -> None:
+    """Raise InputError if a training asks for a device or a number format that this machine does not have."""
+    asked = set()
+    for dataset, name in product(
+        parameters.benchmark.datasets, (*parameters.benchmark.models, *parameters.benchmark.variants)
+    ):
+        train = parameters.train_for(dataset, name)
+        if parameters.model(name).has_schedule:
+            precisions = [candidate.get("precision", train.precision) for candidate in train.search.candidates]
+            asked |= {(train.accelerator, precision) for precision in (train.precision, *precisions)}
+    special = sorted(pair for pair in asked if pair[0] not in ("auto", "cpu") or pair[1] == "float16")
+    if not special:  # most machines can do the rest, and torch takes seconds to import
+        return
+    from segbench.training.precision import choose_precision, device_type
+
+    for accelerator, precision in special:
+        choose_precision(precision, device_type(accelerator))
 
 
 def _check_classes(dataset: str, claims: params.Claims, *, known: Sequence[str]) -> None:

@@ -7,6 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 
+from pipeline import guard
+from pipeline.guard import refuse_changes as refuse_changes
+from pipeline.parent import end_with_parent
 from segbench.errors import InputError
 
 
@@ -19,8 +22,11 @@ def run(main: Callable[..., None]) -> None:
     parser = argparse.ArgumentParser(description=inspect.getdoc(main))
     for name, parameter in inspect.signature(main).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=parameter.annotation, required=True)
+    end_with_parent()
+    arguments = vars(parser.parse_args())
     try:
-        main(**vars(parser.parse_args()))
+        with guard.unchanged(dataset=arguments.get("dataset", ""), model=arguments.get("model", "")):
+            main(**arguments)
     except InputError as error:
         sys.exit(f"error: {error}")
     atexit._run_exitfuncs()  # what libraries do at the end, such as ending their processes

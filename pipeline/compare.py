@@ -13,6 +13,7 @@ from segbench.report.pages.assemble import assemble_page
 from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown, benchmark_table, differences_table
 from segbench.report.pages.page import page_html
 from segbench.report.pages.plots import confusion_table, curves_table
+from segbench.report.table.agreement import check_agreement
 from segbench.report.table.claims import Finding
 from segbench.report.table.failures import failure_of
 from segbench.report.table.results import ModelResults, external_contender
@@ -27,7 +28,9 @@ def main(
     entry = parameters.dataset(dataset)
     data = open_scored(prepared, entry.leave_out, dataset=dataset)
     rows = pictured(data)
-    failures = {name: failure_of(read_json(results / name / "training.json")) for name in parameters.benchmark.models}
+    trainings = {name: read_json(results / name / "training.json") for name in parameters.benchmark.models}
+    check_agreement(trainings, fingerprint=data.fingerprint, results=results)
+    failures = {name: failure_of(training) for name, training in trainings.items()}
     latencies = read_json(latency)["models"]
     models = [
         ModelResults.read(name, results / name, latency=latencies[name])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.command import run
+from pipeline.command import refuse_changes, run
 from segbench import params, tracking
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json
@@ -15,6 +15,7 @@ from segbench.machine import describe_machine, package_versions
 from segbench.models.weights import DIVERGED, weights_name
 from segbench.training.divergence import likely_causes
 from segbench.training.fit import is_first_process
+from segbench.training.resume import hold
 from segbench.training.samples import AugmentedSamples
 from segbench.training.search import outcome, trials_of
 from segbench.training.training import WEIGHTS, Training, has_diverged, summary, validation_mean_iou, write_curves
@@ -37,15 +38,19 @@ def main(
     schedule = parameters.train_for(dataset, model)
     trainings = [Training(dataset, model, seed, parameters, data, samples) for seed in schedule.seeds]
     trials = trials_of(trainings[0])
+    held = hold({each.key for each in trials or trainings} if is_first_process() else ())
     for place, trial in enumerate(trials, start=1):
         _run(trial, name=f"{model}, trial {place}", tags=tags)
     search = outcome(trials)
     if search:
         trainings = [replace(of_seed, found=search["best"]) for of_seed in trainings]
+        keys = {each.key for each in trainings} - {each.key for each in trials}
+        held.enter_context(hold(keys if is_first_process() else ()))
     for of_seed in trainings:
         _run(of_seed, name=model if len(trainings) == 1 else f"{model}, seed {of_seed.seed}", tags=tags)
     if not is_first_process():
         return
+    refuse_changes()  # while what was trained is there to continue from
     records = [of_seed.record for of_seed in trainings]
     with replacing(weights) as folder:
         folder.mkdir()
@@ -63,6 +68,7 @@ def main(
     write_json(training, {**summary(records), **provenance, "search": search, "settings": settings})
     for folder in {each.folder for each in (*trials, *trainings)}:  # a trial may be the training
         shutil.rmtree(folder)
+    held.close()
 
 
 def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:

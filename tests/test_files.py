@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from segbench.errors import InputError
-from segbench.files import project_root, put_in_place, read_json, replacing, write_json
+from segbench.files import damage_of, project_root, put_in_place, read_json, replacing, write_json
 
 
 def test_json_comes_back_and_ends_with_a_newline(tmp_path: Path) -> None:
@@ -102,3 +104,24 @@ def test_the_former_folder_is_whole_until_the_new_one_is_there(tmp_path: Path, m
     seen: list[list[Path]] = []
     put_in_place(tmp_path / "new", tmp_path / "data")
     assert seen == [[tmp_path / "data" / "new"]]
+
+
+def test_every_flipped_bit_of_saved_weights_is_seen_or_changes_nothing(tmp_path: Path) -> None:
+    """Torch itself loads them without an error."""
+    path, rng = tmp_path / "weights.pt", np.random.default_rng(0)
+    weights = {"weight": torch.linspace(0, 1, 20000)}
+    torch.save(weights, path)
+    assert not damage_of(path)
+    content, num_seen = path.read_bytes(), 0
+    for bit in rng.integers(8 * len(content), size=100).tolist():
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        if damage_of(path):
+            num_seen += 1
+        else:
+            assert torch.equal(torch.load(path)["weight"], weights["weight"])
+    assert num_seen >= 95
+    for num_bytes in (0, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:num_bytes])
+        assert damage_of(path)

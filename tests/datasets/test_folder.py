@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segbench import params
-from segbench.datasets import folder
+from segbench.datasets import folder, preparation
 from segbench.datasets.preparation import prepare
 from segbench.datasets.source import Source
 from segbench.errors import InputError
@@ -63,6 +63,54 @@ def complaint(root: Path, **how: Any) -> str:
     with pytest.raises(InputError) as caught:
         prepare(opened(root, **how), root.parent / "prepared")
     return str(caught.value).replace(f"{root}/", "")
+
+
+def deep_folder(root: Path) -> tuple[Path, bytes]:
+    """Ten images of 16 bits that use 12 at most, one of them damaged; its path, and its right content."""
+    write_folder(root)
+    for path in (root / "images").iterdir():
+        cv2.imwrite(str(path), picture(path.stem).astype(np.uint16) * 16)
+    content = path.read_bytes()
+    path.write_bytes(content[:40])
+    return path, content
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_pixels_of_other_parameters_are_not_taken_for_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    """Parameters A, then B, then A again. Killed: after B wrote an image, and before it took that down."""
+    damaged, content = deep_folder(tmp_path / "mine")
+
+    def stopped(*arrays: object) -> None:
+        raise KeyboardInterrupt
+
+    complaint(tmp_path / "mine", bits=16)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt if is_killed else InputError):
+        if is_killed:
+            patch.setattr(preparation, "align", stopped)
+        prepare(opened(tmp_path / "mine", bits=12), tmp_path / "prepared")
+    damaged.write_bytes(content)
+    found = prepare(opened(tmp_path / "mine", bits=16), tmp_path / "prepared")
+    expected = prepare(opened(tmp_path / "mine", bits=16), tmp_path / "anew")
+    assert found.fingerprint == expected.fingerprint
+    for row in expected.rows:
+        np.testing.assert_array_equal(found.image(row), expected.image(row))
+
+
+def test_label_maps_of_another_class_table_are_not_taken_for_done(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "mine")
+    last = root / "images" / "09.png"
+    content = last.read_bytes()
+    last.write_bytes(content[:40])
+    for classes in (BINARY, "name,value\ncell,255\nbackground,0\n"):
+        (root / "classes.csv").write_text(classes)
+        complaint(root)
+    (root / "classes.csv").write_text(BINARY)
+    last.write_bytes(content)
+    found = prepare(opened(root), tmp_path / "prepared")
+    for row in found.rows:
+        np.testing.assert_array_equal(found.label_map(row), LABEL_MAP)
 
 
 # Masks

@@ -246,6 +246,18 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
         "resnet50",
         ["weights is bundled, but only tf_efficientnet_lite0", "not resnet50; it must be none"],
     ),
+    (
+        "datasets.scenes.input.scale",
+        float("nan"),
+        ["datasets.scenes.input.scale is nan; it must be a fin"],
+    ),
+    ("train.rare_class_sampling", float("nan"), ["train.rare_class_sampling is nan; it must be a finite"]),
+    (
+        "augment.transforms",
+        [{"Blur": {"p": float("nan")}}],
+        ["augment.transforms.0.Blur.p is nan; it must be a finite"],
+    ),
+    ("models.unet.train", {"lr": float("inf")}, ["models.unet.train.lr is inf; it must be a finite"]),
     # variants
     ("variants", REMOVED, ["variants is missing"]),
     ("variants.unet_no_skips", "unet", ["variants.unet_no_skips is unet; it must be a model's name under of, and"]),

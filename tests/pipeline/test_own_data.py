@@ -1,8 +1,9 @@
 """Users' folders go through check and prepare with an entry of params.yaml, and say what is wrong with them."""
 
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +94,21 @@ def test_black_and_white_and_coloured_masks_are_prepared(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "message"),
+    ("backbone", "weights", "message"),
     [
-        ("resnet_x", "backbone.name is resnet_x; it must be a model of timm"),
-        ("vit_tiny_patch16_224", "backbone.name is"),
+        ("resnet_x", "none", "backbone.name is resnet_x; it must be a model of timm"),
+        ("vit_tiny_patch16_224", "none", "backbone.name is"),
+        ("resnet18", "hub", "backbone.weights is hub, but resnet18 cannot be downloaded"),
     ],
 )
-def test_a_backbone_that_fits_no_model_is_found_before_any_stage(project: Path, backbone: str, message: str) -> None:
+def test_a_backbone_that_fits_no_model_is_found_before_any_stage(
+    project: Path, monkeypatch: pytest.MonkeyPatch, backbone: str, weights: str, message: str
+) -> None:
+    """Or one whose weights are out of reach, as on a machine that is offline and has not downloaded them."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(project / "cache"))
     parameters = yaml.safe_load((project / "params.yaml").read_text())
-    parameters["backbone"] = {"name": backbone, "weights": "none"}
+    parameters["backbone"] = {"name": backbone, "weights": weights}
     parameters["benchmark"]["models"] = ["color_clusters", "deeplab_v3"]
     (project / "params.yaml").write_text(yaml.safe_dump(parameters))
     with pytest.raises(InputError, match=re.escape(message)):
@@ -139,3 +146,55 @@ def test_a_class_table_that_is_wrong_is_found_before_any_stage(project: Path) ->
     (project / "data/raw/cells/classes.csv").write_text("name;value\n")
     with pytest.raises(InputError, match=r"cells/classes.csv: no column name; its first line is name;value$"):
         run_stage("check")
+
+
+def edit_params(project: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    parameters = yaml.safe_load((project / "params.yaml").read_text())
+    change(parameters)
+    (project / "params.yaml").write_text(yaml.safe_dump(parameters))
+
+
+def changed_by(project: Path, change: Callable[[], Any]) -> dict[str, set[str]]:
+    """Of which files `check` writes other digests after a change, by the file of digests, whose parameters DVC sees."""
+
+    def digests() -> dict[str, dict[str, str]]:
+        run_stage("check")
+        folder = project / "data/sources"
+        return {str(path.relative_to(folder)): json.loads(path.read_text()) for path in folder.rglob("*.json")}
+
+    before = digests()
+    change()
+    after = digests()
+    return {
+        name: {key for key in before[name].keys() | new.keys() if before[name].get(key) != new.get(key)}
+        for name, new in after.items()
+        if before[name] != new
+    }
+
+
+def test_dvc_sees_a_change_of_every_file_that_params_name(project: Path) -> None:
+    root = project / "data/raw/cells"
+    (project / "theirs/more").mkdir(parents=True)
+    (project / "my.pth").write_bytes(b"some weights")
+    edit_params(project, lambda p: p["backbone"].update(weights="my.pth"))
+    edit_params(project, lambda p: p["datasets"]["cells"].update(predictions={"theirs": "theirs"}))
+    edit_params(project, lambda p: p["benchmark"].update(models=["fcn_8s"], variants=["fcn_8s_bilinear"]))
+    classes = root / "classes.csv"
+
+    def change() -> None:
+        classes.write_text(classes.read_text().replace("cell", "nucleus"))
+        (root / "groups.csv").write_text("name,group\n")
+        (root / "train.txt").write_text("00\n")
+        Image.new("L", (512, 512)).save(root / "masks/00.png")
+        (project / "data/raw/shapes/classes.csv").touch()
+        (project / "theirs/more/a.png").touch()
+        (project / "my.pth").write_bytes(b"other weights")
+
+    assert changed_by(project, change) == {
+        "prepare/cells.json": {
+            f"data/raw/cells/{name}" for name in ("classes.csv", "groups.csv", "train.txt", "masks")
+        },
+        "external.json": {"theirs"},
+        "train/fcn_8s.json": {"my.pth"},
+        "variant/fcn_8s_bilinear.json": {"my.pth"},
+    }

@@ -112,6 +112,27 @@ def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path)
         assert torch.equal(tensor, resumed[name]), name
 
 
+def stage_that_waits(*, folder: Path, checkpoints: Path) -> None:
+    """The main of a stage that trains, and waits after the second epoch."""
+    train_four_epochs(folder, checkpoints, lambda row: time.sleep(600 if row.epoch == 2 else 0))
+
+
+def test_a_training_that_is_told_to_end_is_not_taken_for_finished(tmp_path: Path) -> None:
+    """Lightning alone ends with exit code 0, by which DVC would take the weights as they are."""
+    code = "from pipeline.command import run; from tests.training.test_fit import stage_that_waits as m; run(m)"
+    stage = subprocess.Popen(
+        [sys.executable, "-c", code, "--folder", str(tmp_path / "a"), "--checkpoints", str(tmp_path / "b")],
+        cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert stage.stdout is not None
+    for line in stage.stdout:
+        if line.startswith("epoch 2/4"):
+            break
+    stage.terminate()
+    assert stage.wait() == 128 + signal.SIGTERM
+    assert (tmp_path / "b/last.ckpt").exists()
+
+
 def test_training_stops_at_the_first_loss_that_is_not_finite(tmp_path: Path) -> None:
     """Of forty steps, few are taken, and no checkpoint is written of the epoch."""
     data = some_data(tmp_path, num_train=8)

@@ -1,11 +1,16 @@
 """Where an interrupted training waits."""
 
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from segbench.training.resume import WholeCheckpoints, training_key
+from segbench.training.resume import MovableCheckpoint, WholeCheckpoints, checkpoint_to_continue, hold, training_key
+from tests.parameters import PROJECT
 
 
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Path) -> None:
@@ -30,3 +35,76 @@ def test_a_key_changes_with_a_setting_and_with_a_source_and_with_nothing_else() 
         training_key({"lr": 0.1, "train": {"seeds": [0]}}, {"fit.py": "abc"}),
     ]
     assert len({key, *others}) == 5
+
+
+@pytest.mark.parametrize("damaged", ["last.ckpt", "best.ckpt"])
+def test_a_damaged_checkpoint_is_named_and_not_continued(
+    tmp_path: Path, damaged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checkpoint_to_continue(tmp_path) is None
+    writer = WholeCheckpoints()
+    for name in ("last.ckpt", "best.ckpt"):
+        writer.save_checkpoint({"weight": torch.rand(1000)}, tmp_path / name)
+    assert checkpoint_to_continue(tmp_path) == tmp_path / "last.ckpt"
+    assert capsys.readouterr().err == ""
+    content = bytearray((tmp_path / damaged).read_bytes())
+    content[len(content) // 2] ^= 1
+    for spoilt in (bytes(content), content[:500], b""):
+        (tmp_path / damaged).write_bytes(spoilt)
+        assert checkpoint_to_continue(tmp_path) is None
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"warning: {tmp_path / damaged}: damaged (")
+
+
+def test_a_training_whose_folder_has_moved_keeps_its_best_weights(tmp_path: Path) -> None:
+    def best_in(folder: Path) -> MovableCheckpoint:
+        return MovableCheckpoint(folder, filename="best", monitor="val_mean_iou", mode="max")
+
+    before = best_in(tmp_path / "before")
+    path = str(tmp_path / "before/best.ckpt")
+    before.best_model_path = before.kth_best_model_path = path
+    before.best_model_score = before.kth_value = torch.tensor(0.5)
+    before.best_k_models = {path: torch.tensor(0.5)}
+    (tmp_path / "before").mkdir()
+    (tmp_path / "before/best.ckpt").touch()
+    (tmp_path / "before").rename(tmp_path / "after")
+    after = best_in(tmp_path / "after")
+    after.load_state_dict(before.state_dict())
+    assert after.best_model_path == after.kth_best_model_path == str(tmp_path / "after/best.ckpt")
+    assert after.best_model_score == 0.5
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=lambda decision: decision))
+    assert not after.check_monitor_top_k(trainer, torch.tensor(0.4)), "a worse epoch would replace the best one"
+    assert after.check_monitor_top_k(trainer, torch.tensor(0.6))
+
+
+HOLDS_B_AND_A = """
+import sys, time
+from segbench.training.resume import hold
+held = hold(["b", "a"])
+print("holds", flush=True)
+sys.stdin.readline()
+held.close()
+"""
+
+
+def test_a_process_waits_for_another_that_does_the_same_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    held = hold(["a"])
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDS_B_AND_A], text=True, env={"PYTHONPATH": str(PROJECT / "src")},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert other.stdin and other.stdout and other.stderr
+    assert other.stderr.readline() == (
+        f"waiting for another process, which does the same training: {tmp_path}/data/checkpoints/a\n"
+    )
+    hold(["c"]).close()
+    held.close()
+    assert other.stdout.readline() == "holds\n"
+    other.stdin.write("\n")
+    other.stdin.close()
+    assert other.wait() == 0
+    hold(["a", "b"]).close()

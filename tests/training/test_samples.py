@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from segbench.augment.stream import Recipe, Stream, write_augmented
 from segbench.datasets import scenes
 from segbench.datasets.preparation import prepare
 from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
 from segbench.training import samples
 from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages, rarity
 
@@ -52,6 +54,22 @@ def test_a_stored_sample_is_the_one_made_when_asked_for(stored: AugmentedSamples
         for ours, theirs in zip(stored[position], on_the_fly[position], strict=True):
             assert ours.dtype == theirs.dtype == torch.uint8
             assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("name", "first_byte"), [("images.npy", -100), ("label_maps.npy", -100), ("images.npy", 6)])
+def test_damaged_samples_are_named_when_they_are_read(
+    prepared: Prepared, tmp_path: Path, name: str, first_byte: int
+) -> None:
+    write_augmented(RECIPE, prepared, tmp_path / "scenes")
+    path = tmp_path / "scenes" / name
+    content = bytearray(path.read_bytes())
+    content[first_byte] ^= 1
+    for spoilt in (content, content[:500]):
+        path.write_bytes(spoilt)
+        damaged = AugmentedSamples(tmp_path / "scenes", prepared)
+        with pytest.raises(InputError, match=r"scenes: damaged \(.*\); run dvc repro -f augment@scenes$"):
+            for position in range(COPIES * NUM_TRAIN):
+                damaged[position]
 
 
 def test_samples_reach_other_processes_without_their_numbers(

@@ -4,6 +4,7 @@ Sample `epoch * num_images + index` is made from training image `index`. It depe
 the stream, but not on the model, the number of workers or a restart.
 """
 
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
     """Write the recipe, and the stream's first `copies` epochs as arrays that need no decoding.
 
     recipe.json: the recipe; images.npy: (copies * num_images, crop height, crop width, 3) uint8; label_maps.npy:
-    (copies * num_images, crop height, crop width) uint8. There are no arrays if copies is 0.
+    (copies * num_images, crop height, crop width) uint8; checksums.npy: (copies * num_images,) uint32. There are no
+    arrays if copies is 0.
     """
     stream = Stream(recipe, prepared)
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,8 +100,16 @@ def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
     shape = (recipe.copies * num_images, *recipe.crop_px)
     images = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=(*shape, 3))
     label_maps = open_memmap(folder / "label_maps.npy", mode="w+", dtype=np.uint8, shape=shape)
+    checksums = np.empty(shape[0], np.uint32)
     for position in tqdm(range(shape[0]), desc="augment", unit="sample", disable=None):
-        images[position], label_maps[position] = stream(position)
+        images[position], label_maps[position] = image, label_map = stream(position)
+        checksums[position] = sample_checksum(image, label_map)
+    np.save(folder / "checksums.npy", checksums)
+
+
+def sample_checksum(image: RGBImage, label_map: LabelMap) -> int:
+    """CRC-32 of a sample's pixels and labels."""
+    return zlib.crc32(np.ascontiguousarray(label_map).data, zlib.crc32(np.ascontiguousarray(image).data))
 
 
 def read_recipe(folder: Path) -> Recipe:

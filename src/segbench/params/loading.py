@@ -1,13 +1,15 @@
 """The whole of params.yaml, and the only reader of that file."""
 
+from collections.abc import Iterator
 from itertools import product
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import Field, model_validator
 
-from segbench.errors import InputError
+from segbench.errors import InputError, raise_listed
 from segbench.params.augment import Augment
 from segbench.params.backbone import CONTRACTING_PATH, Backbone
 from segbench.params.benchmark import Benchmark
@@ -149,6 +151,13 @@ def load(path: Path = PARAMS_FILE) -> Params:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: it must hold sections such as train: and models:")
+    raise_listed(
+        [
+            f"{path}: {where} is {value}; it must be a finite number"
+            for where, value in _numbers(tree)
+            if not isfinite(value)
+        ]
+    )
     params = validated(Params, tree, where="", path=path)
     for dataset, (name, model) in product(params.datasets, params.models.items()):
         batch_size = params.train_for(dataset, name, path).batch_size
@@ -159,6 +168,15 @@ def load(path: Path = PARAMS_FILE) -> Params:
                 "since its batch norm would see one value"
             )
     return params
+
+
+def _numbers(node: Any, where: str = "") -> Iterator[tuple[str, float]]:
+    """(dotted path, value) of every float, also of those that no section looks at, as of transforms' arguments."""
+    if isinstance(node, float):
+        yield where, node
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in children:
+        yield from _numbers(value, f"{where}.{key}".lstrip("."))
 
 
 def _entry(entries: dict[str, Entry], name: str, section: str) -> Entry:

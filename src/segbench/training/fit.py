@@ -10,18 +10,19 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from segbench import params
 from segbench.errors import InputError
+from segbench.files import damage_of
 from segbench.models.network import Network
 from segbench.training.curves import Curves, Epoch
 from segbench.training.depthwise import compile_depthwise
 from segbench.training.divergence import DivergenceError, StopWhenDiverged
 from segbench.training.precision import LIGHTNING_PRECISION, Precision, device_type
-from segbench.training.resume import WholeCheckpoints
+from segbench.training.resume import BEST, LAST, MovableCheckpoint, WholeCheckpoints, checkpoint_to_continue
 from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages
 from segbench.training.task import Task
 
@@ -67,13 +68,13 @@ def fit(
         class_weights=class_weights,
     )
     curves = Curves(on_epoch)
-    last = checkpoints / "last.ckpt"
-    keep = partial(ModelCheckpoint, checkpoints, enable_version_counter=False)
-    best = keep(filename="best", monitor="val_mean_iou", mode="max")
+    last = checkpoint_to_continue(checkpoints)
+    keep = partial(MovableCheckpoint, checkpoints, enable_version_counter=False)
+    best = keep(filename=BEST, monitor="val_mean_iou", mode="max")
     callbacks: list[Callback] = [StopWhenDiverged(), curves]
     if schedule.checkpoint == "best":
         callbacks.append(best)
-    callbacks.append(keep(filename="last", save_on_train_epoch_end=True))  # after `best`, whose state it stores too
+    callbacks.append(keep(filename=LAST, save_on_train_epoch_end=True))  # after `best`, whose state it stores too
     shows_progress = sys.stderr.isatty()
     if shows_progress:
         callbacks.append(TQDMProgressBar(leave=False))
@@ -116,13 +117,15 @@ def fit(
     )
     validation_loader = DataLoader(validation, batch_size=1, num_workers=schedule.loader_workers)
     try:
-        trainer.fit(task, loader, validation_loader, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(task, loader, validation_loader, ckpt_path=last, weights_only=True)
     except DivergenceError as diverged:
         diverged.rows = curves.rows
         raise
     if trainer.interrupted:
         raise KeyboardInterrupt  # Lightning does not pass it on
     if schedule.checkpoint == "best":
+        if damage := damage_of(Path(best.best_model_path)):
+            raise InputError(f"{best.best_model_path}: damaged ({damage}); remove the folder and train again")
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         task.load_state_dict(state)
     return curves.rows

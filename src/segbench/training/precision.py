@@ -1,5 +1,6 @@
 """Where training runs, and in which number format."""
 
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
@@ -16,7 +17,12 @@ LIGHTNING_PRECISION: dict[Precision, Any] = {
 
 def device_type(accelerator: str) -> str:
     """The device that training will run on: cuda, mps, xla or cpu. InputError if this machine has no such device."""
-    available = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True, "tpu": True}
+    available = {
+        "gpu": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+        "tpu": find_spec("torch_xla") is not None,
+    }
     if accelerator == "auto":
         accelerator = next(name for name, is_there in available.items() if is_there)
     if not available[accelerator]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from segbench.augment.stream import Stream, read_recipe
+from segbench.augment.stream import Stream, read_recipe, sample_checksum
 from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
 from segbench.images import RGBImage, scale_image
 from segbench.labels import LabelMap
 
@@ -58,13 +59,25 @@ class _Packed:
         return _Packed, (self.folder,)
 
     @cached_property
-    def _arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        images, label_maps = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("images", "label_maps"))
-        return images, label_maps
+    def _arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint32]]:
+        try:
+            images, label_maps = (
+                np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("images", "label_maps")
+            )
+            return images, label_maps, np.load(self.folder / "checksums.npy")
+        except (OSError, ValueError, EOFError) as error:
+            raise self._damaged(str(error)) from None
 
     def __call__(self, position: int) -> tuple[RGBImage, LabelMap]:
-        images, label_maps = self._arrays
-        return np.array(images[position % len(images)]), np.array(label_maps[position % len(label_maps)])
+        images, label_maps, checksums = self._arrays
+        index = position % len(images)
+        image, label_map = np.array(images[index]), np.array(label_maps[index])
+        if sample_checksum(image, label_map) != checksums[index]:
+            raise self._damaged(f"the checksum of sample {index} is wrong")
+        return image, label_map
+
+    def _damaged(self, why: str) -> InputError:
+        return InputError(f"{self.folder}: damaged ({why}); run dvc repro -f augment@{self.folder.name}")
 
 
 def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from segbench.machine import git_commit, peak_memory_mib
 from segbench.models.build import build_model, num_parameters
 from segbench.models.network import FittedOnPixels, Network
 from segbench.models.weights import save_weights
+from segbench.params.backbone import weights_file
 from segbench.sources import source_digests
 from segbench.training.curves import Epoch
 from segbench.training.divergence import DivergenceError
@@ -57,7 +58,7 @@ class Training:
                 "name": self.model,
                 **self._network.model_dump(exclude={"train", "train_on"}),
             },
-            "backbone": self.parameters.backbone_for(self.model).model_dump(),
+            "backbone": self._backbone,
             "train": {**schedule, "seeds": [self.seed], "precision": self._precision},
             "samples": asdict(self.samples.recipe),
         }
@@ -138,6 +139,13 @@ class Training:
             "diverged_in_epoch": diverged_in,
         }
         write_json(self.folder / RECORD, record)
+
+    @cached_property
+    def _backbone(self) -> dict[str, Any]:
+        """The section, with the digest of the weights' file if there is one, as it was when training began."""
+        backbone = self.parameters.backbone_for(self.model)
+        digests = [{"digest": digest} for digest in weights_file(backbone).values()]
+        return {**backbone.model_dump(), **dict(*digests)}
 
     @property
     def _network(self) -> params.AnyModel:

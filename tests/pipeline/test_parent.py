@@ -1,0 +1,76 @@
+"""A stage ends with the dvc that started it, and by SIGTERM with an exit code that tells it from a finished one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.parent import EVERY_S
+from tests.parameters import PROJECT
+
+
+def write_every_moment(*, file: Path) -> None:
+    """The main of a stage that does not end."""
+    while True:
+        file.write_text(f"{os.getpid()} {time.time()}")
+        time.sleep(0.05)
+
+
+def stage(file: Path) -> str:
+    code = "from pipeline.command import run; from tests.pipeline.test_parent import write_every_moment as m; run(m)"
+    return f'"{sys.executable}" -c "{code}" --file "{file}"'
+
+
+def start(command: str, *, file: Path, by_dvc: bool) -> subprocess.Popen[str]:
+    """Run a command, and return once the stage in it works."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
+    process = subprocess.Popen(
+        ["sh", "-c", command], cwd=PROJECT, text=True, stderr=subprocess.PIPE,
+        env={**environment, **({"DVC_STAGE": "check"} if by_dvc else {})},
+    )  # fmt: skip
+    while not file.exists():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.05)
+    return process
+
+
+def writes_on(file: Path, *, within_s: float) -> bool:
+    """Whether the stage writes after this call, and after the time in which it is to end; it is killed then."""
+    time.sleep(within_s)
+    before = file.read_text()
+    for _ in range(50):
+        time.sleep(0.1)
+        if file.read_text() != before:
+            os.kill(int(before.split()[0]), signal.SIGKILL)
+            return True
+    return False
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stage_ends_when_dvc_is_killed(tmp_path: Path, signal_number: signal.Signals) -> None:
+    """Two shells stand for dvc and for the shell in which it runs the stage."""
+    file = tmp_path / "file"
+    inner = f"{stage(file)}; true".replace("'", "")
+    dvc = start(f"sh -c '{inner}'; true", file=file, by_dvc=True)
+    dvc.send_signal(signal_number)
+    dvc.wait()
+    assert not writes_on(file, within_s=8 * EVERY_S)
+
+
+def test_a_stage_that_a_user_started_may_outlive_the_shell(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    shell = start(f"{stage(file)}; true", file=file, by_dvc=False)
+    shell.kill()
+    shell.wait()
+    assert writes_on(file, within_s=3 * EVERY_S)
+
+
+def test_sigterm_is_no_success(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    process = start(f"exec {stage(file)}", file=file, by_dvc=False)
+    process.terminate()
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM
