@@ -59,7 +59,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     parameters = yaml.safe_load(PARAMS_FILE.read_text())
     for name in ("cells", "shapes"):
         split = {"by": "ratio", "val": 0.2, "test": 0.2, "seed": 0}
-        source = {"kind": "folder", "root": f"data/raw/{name}", "bits": 8, "groups": None, "split": split}
+        source = {
+            "kind": "folder", "root": f"data/raw/{name}", "bits": 8, "groups": None, "image_names": "{name}",
+            "mask_names": "{name}", "mask_tolerance": 0, "masks_drawn_on": None, "split": split,
+        }  # fmt: skip
         parameters["datasets"][name] = {"source": source, **ENTRY}
     parameters["benchmark"]["datasets"] = ["cells", "shapes"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(parameters))
@@ -130,12 +133,12 @@ def test_a_wrong_mask_stops_the_stage_and_spares_what_was_there(project: Path) -
     run_stage("prepare", dataset="cells")
     kept = {path: path.read_bytes() for name in ("data/prepared", "reports") for path in (project / name).rglob("*.*")}
     Image.new("L", (512, 512), 128).save(project / "data/raw/cells/masks/07.png")
-    with pytest.raises(InputError, match=r"masks/07.png: value 128 is no class's; those are 0, 255$"):
+    with pytest.raises(InputError, match=r"masks/07.png: value 128 is no class's; those are 0, 255; 262144 of"):
         run_stage("prepare", dataset="cells")
     assert all(path.read_bytes() == content for path, content in kept.items())
 
 
 def test_a_class_table_that_is_wrong_is_found_before_any_stage(project: Path) -> None:
-    (project / "data/raw/cells/classes.csv").write_text("name;value\n")
-    with pytest.raises(InputError, match=r"cells/classes.csv: no column name; its first line is name;value$"):
+    (project / "data/raw/cells/classes.csv").write_text("name value\n")
+    with pytest.raises(InputError, match=r"cells/classes.csv: no column name; its first line is name value$"):
         run_stage("check")
