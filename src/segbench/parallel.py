@@ -4,6 +4,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -25,3 +28,47 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, w
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+class SharedMemory:
+    """Memory that threads share: one waits while what it needs does not fit beside what others hold.
+
+    A thread that needs more than all of it works alone.
+    """
+
+    def __init__(self, num_bytes: float) -> None:
+        self._num_bytes = num_bytes
+        self._held_bytes = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def holding(self, num_bytes: int) -> Iterator[None]:
+        """Hold so much memory for the block."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held_bytes or self._held_bytes + num_bytes <= self._num_bytes)
+            self._held_bytes += num_bytes
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held_bytes -= num_bytes
+                self._changed.notify_all()
+
+
+def available_memory_bytes() -> float:
+    """The memory that this process may still take: infinite where the system does not say."""
+    memory = Path("/proc/meminfo")
+    of_machine = float("inf")
+    if memory.exists():
+        lines = dict(line.split(":", 1) for line in memory.read_text().splitlines())
+        of_machine = 1024 * int(lines["MemAvailable"].split()[0])
+    return min(of_machine, left_of_container_bytes(Path("/sys/fs/cgroup")))
+
+
+def left_of_container_bytes(group: Path) -> float:
+    """What a control group's memory.max and memory.current leave: infinite without such files or a limit."""
+    try:
+        most, held = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+        return int(most) - int(held)
+    except (OSError, ValueError):  # without a limit, memory.max is a word
+        return float("inf")

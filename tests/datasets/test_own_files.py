@@ -1,5 +1,7 @@
 """Files as people have them are read rightly or refused by name, and never become another image in silence."""
 
+import threading
+import tracemalloc
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from segbench.datasets import preparation
+from segbench.datasets.class_table import ClassTable
 from segbench.datasets.preparation import prepare
-from segbench.datasets.raw import turned
+from segbench.datasets.raw import read_photo, turned
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX
 from tests.datasets.test_folder import (
@@ -138,6 +142,47 @@ def test_previews_are_no_pages(tmp_path: Path) -> None:
         root / "images/03.jpg", format="MPO", save_all=True, append_images=[Image.fromarray(picture("b"))]
     )
     assert np.abs(loaded(root)[0].astype(int) - 90).max() <= 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_large_image_of_16_bits_takes_little_more_than_its_pixels(tmp_path: Path, channels: int) -> None:
+    levels = np.arange(1500 * 1500 * channels, dtype=np.uint32).reshape(1500, 1500, channels).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), levels)
+    (tmp_path / "classes.csv").write_text(BINARY)
+    Image.fromarray(np.zeros((1500, 1500), np.uint8)).save(tmp_path / "mask.png")
+    table = ClassTable.read(tmp_path / "classes.csv")
+    tracemalloc.start()
+    image = read_photo(tmp_path / "a.png", bits=16).pixels
+    table.label_map(tmp_path / "mask.png", tolerance=0)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 20 * 1500 * 1500
+    expected = np.round(levels[..., ::-1] * (255 / 65535)).astype(np.uint8)
+    np.testing.assert_array_equal(image, np.broadcast_to(expected, (1500, 1500, 3)))
+
+
+def test_images_that_would_not_fit_into_memory_together_are_prepared_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working, most, write_one = [0], [0], preparation._write
+
+    def watched(*arguments: Any) -> Any:
+        working[0] += 1
+        most[0] = max(most[0], working[0])
+        threading.Event().wait(0.01)
+        outcome = write_one(*arguments)
+        working[0] -= 1
+        return outcome
+
+    monkeypatch.setattr(preparation, "_write", watched)
+    monkeypatch.setattr(preparation, "num_cores", lambda: 4)
+    source = opened(write_folder(tmp_path / "mine"))  # of 12 px, which need 240 bytes
+    prepare(source, tmp_path / "roomy")
+    assert most[0] > 1
+    most[0] = 0
+    monkeypatch.setattr(preparation, "available_memory_bytes", lambda: 2 * 2 * 239)
+    prepare(source, tmp_path / "narrow")
+    assert most[0] == 1
 
 
 # Photos that EXIF data turn

@@ -76,6 +76,13 @@ def open_source(
             _check_in_one_split("image", ((item.name, split_name) for split_name, item in found))
         case params.RatioSplit():
             items = items_of()
+            num_groups = len({group_of.get(item.name, item.name) for item in items})
+            if num_groups < len(SPLITS):
+                what = "groups" if groups else "images"
+                raise InputError(
+                    f"{root / 'images'}: {num_groups} {what}; a split by ratio needs at least {len(SPLITS)}, one for each of "
+                    f"{', '.join(SPLITS)}"
+                )
             splits = _deal([group_of.get(item.name, item.name) for item in items], split)
             found = list(zip(splits, items, strict=True))
     if groups:
