@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params
 from segbench.augment.transforms import Augmentation
-from segbench.datasets.catalog import classes_of
+from segbench.datasets.catalog import classes_of, open_source
 from segbench.errors import InputError
 from segbench.files import replacing, write_json
 from segbench.sources import source_digests
@@ -38,6 +38,7 @@ def main(*, out: Path) -> None:
         height, width = dataset.input.crop_px
         Augmentation(parameters.augment.transforms, scale=dataset.input.scale, crop_px=(height, width))
         _check_classes(name, dataset.claims, known=classes_of(dataset.source).names)
+        _check_batches(name, dataset.source, parameters)
     _check_backbones(parameters)
     with replacing(out) as folder:
         for name, modules in _modules(parameters):
@@ -81,6 +82,27 @@ def _check_backbones(parameters: params.Params) -> None:
         for name, backbone in others:
             untrained = backbone.model_copy(update={"weights": "none"})
             build_model(parameters.model(name), backbone=untrained, num_classes=2)
+
+
+def _check_batches(dataset: str, source: params.AnySource, parameters: params.Params) -> None:
+    """Refuse one training image for networks that need two in a batch. Published datasets have more; none is opened."""
+    match source:
+        case params.ScenesSource():
+            num_images = source.num_train
+        case params.FolderSource():  # opened, so that mistakes in its files' names are known before any stage too
+            num_images = sum(example.split == "train" for example in open_source(source).examples)
+        case _:
+            return
+    pooling = [
+        name
+        for name in (*parameters.benchmark.models, *parameters.benchmark.variants)
+        if parameters.model(name).pools_the_image
+    ]
+    if num_images == 1 and pooling:
+        raise InputError(
+            f"{dataset}: one training image; {', '.join(pooling)} need at least two, since their batch norm after "
+            "pooling the image would see one value"
+        )
 
 
 def _check_classes(dataset: str, claims: params.Claims, *, known: Sequence[str]) -> None:

@@ -11,8 +11,6 @@ from segbench.datasets.catalog import open_source
 from segbench.datasets.left_out import check_left_out
 from segbench.datasets.preparation import prepare_and_align
 from segbench.datasets.prepared import Prepared
-from segbench.datasets.source import Source
-from segbench.errors import InputError
 from segbench.files import replacing
 from segbench.report.drawing.figures import overlay, write_grid
 from segbench.report.pages.audit import audit_markdown
@@ -23,10 +21,8 @@ SHEET_COLUMNS = 3
 
 def main(*, dataset: str, out: Path, page: Path, contact_sheet: Path) -> None:
     """Prepare one dataset and audit it; warnings go to the page, to stderr and to MLflow."""
-    parameters = params.load()
-    entry = parameters.dataset(dataset)
+    entry = params.load().dataset(dataset)
     source = open_source(entry.source)
-    _check_batches(parameters, dataset, source)
     check_left_out(entry.leave_out, {f"{each.split}/{each.name}" for each in source.examples}, dataset=dataset)
     prepared, alignments = prepare_and_align(source, out)
     findings = audit(prepared, alignments)
@@ -36,18 +32,6 @@ def main(*, dataset: str, out: Path, page: Path, contact_sheet: Path) -> None:
         temporary.write_text(audit_markdown(prepared, findings, dataset=dataset))
     _write_contact_sheet(contact_sheet, prepared)
     _track(dataset, prepared, findings, files=[page, contact_sheet])
-
-
-def _check_batches(parameters: params.Params, dataset: str, source: Source) -> None:
-    """Refuse one training image for models that need two in a batch, before anything is trained."""
-    if sum(example.split == "train" for example in source.examples) > 1:
-        return
-    pooling = [name for name in parameters.benchmark.models if parameters.model(name).pools_the_image]
-    if pooling:
-        raise InputError(
-            f"{dataset}: the split train has one image; it must have at least two for {', '.join(pooling)}, whose batch "
-            "norm after pooling the image would see one value"
-        )
 
 
 def _write_contact_sheet(path: Path, prepared: Prepared) -> None:

@@ -111,6 +111,44 @@ def test_a_backbone_that_fits_no_model_is_found_before_any_stage(project: Path, 
         run_stage("check")
 
 
+def select(project: Path, *models: str, **changes: Any) -> None:
+    """Edit params.yaml: the dataset cells alone, these models, and changes of its entry."""
+    parameters = yaml.safe_load((project / "params.yaml").read_text())
+    parameters["benchmark"] = {"datasets": ["cells"], "models": list(models), "variants": []}
+    parameters["datasets"]["cells"] |= changes
+    (project / "params.yaml").write_text(yaml.safe_dump(parameters))
+
+
+def keep_images(project: Path, count: int) -> None:
+    for path in (project / "data/raw/cells").glob("*/*.png"):
+        if int(path.stem) >= count:
+            path.unlink()
+
+
+def test_one_training_image_is_too_few_for_networks_that_pool_it(project: Path) -> None:
+    keep_images(project, 3)
+    select(project, "fcn_8s", "deeplab_v3", "pspnet")
+    with pytest.raises(InputError, match=r"^cells: one training image; deeplab_v3, pspnet need at least two, since"):
+        run_stage("check")
+    select(project, "fcn_8s", "unet")
+    run_stage("check")
+
+
+def test_fewer_images_than_splits_are_refused(project: Path) -> None:
+    keep_images(project, 2)
+    select(project, "fcn_8s")
+    with pytest.raises(
+        InputError, match=r"images: 2 images; a split by ratio needs at least 3, one for each of train, val, test$"
+    ):
+        run_stage("check")
+
+
+def test_files_names_are_checked_before_any_stage(project: Path) -> None:
+    (project / "data/raw/cells/masks/07.png").unlink()
+    with pytest.raises(InputError, match=r"images/07.png: no mask .*/masks/07\.\*$"):
+        run_stage("check")
+
+
 def test_what_the_audit_finds_is_printed_written_and_logged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     masks = project / "data/raw/cells/masks"
     for path in masks.iterdir():

@@ -80,8 +80,8 @@ def open_source(
             if num_groups < len(SPLITS):
                 what = "groups" if groups else "images"
                 raise InputError(
-                    f"{root / 'images'}: {num_groups} {what}; a split by ratio needs at least {len(SPLITS)}, one for each of "
-                    f"{', '.join(SPLITS)}"
+                    f"{root / 'images'}: {num_groups} {what}; a split by ratio needs at least {len(SPLITS)}, "
+                    f"one for each of {', '.join(SPLITS)}"
                 )
             splits = _deal([group_of.get(item.name, item.name) for item in items], split)
             found = list(zip(splits, items, strict=True))
