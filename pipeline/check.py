@@ -11,7 +11,7 @@ from pipeline.command import run
 from segbench import params
 from segbench.augment.transforms import Augmentation
 from segbench.datasets.catalog import classes_of, open_source
-from segbench.errors import InputError
+from segbench.errors import InputError, raise_listed
 from segbench.files import replacing, write_json
 from segbench.sources import source_digests
 
@@ -26,6 +26,9 @@ FROM_PARAMS = {
 }
 """What stages take from the parameters' code beside values: which value counts, atrous rates, who ends with a CRF."""
 
+LARGEST_STRIDE = 32
+"""Of a backbone whose model names no other: its deepest feature map has a value for so many pixels."""
+
 VARIANT = ("pipeline.train", "pipeline.predict", "pipeline.variant")
 """What the stage of that name runs."""
 
@@ -38,7 +41,7 @@ def main(*, out: Path) -> None:
         height, width = dataset.input.crop_px
         Augmentation(parameters.augment.transforms, scale=dataset.input.scale, crop_px=(height, width))
         _check_classes(name, dataset.claims, known=classes_of(dataset.source).names)
-        _check_batches(name, dataset.source, parameters)
+        _check_batches(name, dataset, parameters)
     _check_backbones(parameters)
     with replacing(out) as folder:
         for name, modules in _modules(parameters):
@@ -84,25 +87,37 @@ def _check_backbones(parameters: params.Params) -> None:
             build_model(parameters.model(name), backbone=untrained, num_classes=2)
 
 
-def _check_batches(dataset: str, source: params.AnySource, parameters: params.Params) -> None:
-    """Refuse one training image for networks that need two in a batch. Published datasets have more; none is opened."""
+def _check_batches(name: str, dataset: params.Dataset, parameters: params.Params) -> None:
+    """Refuse batches of one image where batch norm would see one value per channel, before anything is trained.
+
+    Published datasets have many training images; they are not opened, since that may download them.
+    """
+    num_images = _num_training_images(dataset.source)
+    mistakes = []
+    for model_name in (*parameters.benchmark.models, *parameters.benchmark.variants):
+        model = parameters.model(model_name)
+        batch_size = parameters.train_for(name, model_name).batch_size
+        if num_images is None or min(batch_size, num_images) > 1:
+            continue
+        stride = getattr(model, "output_stride", LARGEST_STRIDE)
+        if model.pools_the_image:
+            why = f"{model_name} needs two, since its batch norm after pooling the image would see one value"
+        elif isinstance(model, params.BackboneModel) and max(dataset.input.crop_px) <= stride:
+            why = f"{model_name} needs two, or input.crop_px above {stride}, or its batch norm would see one value"
+        else:
+            continue
+        mistakes.append(f"{name}: {num_images} training images and batch_size {batch_size} make batches of one; {why}")
+    raise_listed(mistakes)
+
+
+def _num_training_images(source: params.AnySource) -> int | None:
+    """How many there are; None for published datasets. A user's own folder is opened: its mistakes are told at once."""
     match source:
         case params.ScenesSource():
-            num_images = source.num_train
-        case params.FolderSource():  # opened, so that mistakes in its files' names are known before any stage too
-            num_images = sum(example.split == "train" for example in open_source(source).examples)
-        case _:
-            return
-    pooling = [
-        name
-        for name in (*parameters.benchmark.models, *parameters.benchmark.variants)
-        if parameters.model(name).pools_the_image
-    ]
-    if num_images == 1 and pooling:
-        raise InputError(
-            f"{dataset}: one training image; {', '.join(pooling)} need at least two, since their batch norm after "
-            "pooling the image would see one value"
-        )
+            return source.num_train
+        case params.FolderSource():
+            return sum(example.split == "train" for example in open_source(source).examples)
+    return None
 
 
 def _check_classes(dataset: str, claims: params.Claims, *, known: Sequence[str]) -> None:

@@ -32,6 +32,10 @@ IGNORE_INDEX = 11
 CLIP_FRAMES = 8
 """Frames per clip. The published test split then has thirty clips, enough for reliable confidence intervals."""
 DISJOINT_SPLIT = {"0001TP": "train", "0016E5": "train", "0006R0": "val", "Seq05VD": "test"}
+DAMAGED_ARCHIVE = (
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, IsADirectoryError, NotADirectoryError, FileExistsError,
+)  # fmt: skip
+"""What zipfile raises; the last three, for names that are both of a file and of a folder."""
 CLASSES = Classes.of(
     [
         ("sky", (128, 128, 128)),
@@ -131,7 +135,7 @@ def _download(root: Path, archive_url: str, digest: str) -> None:
         ) from None
     try:
         _unpack(archive, root, archive_url, digest)
-    except (zipfile.BadZipFile, zlib.error, EOFError):
+    except DAMAGED_ARCHIVE:
         raise InputError(f"{archive_url}: the download is not a complete zip archive; run again") from None
     finally:
         archive.unlink()

@@ -182,7 +182,7 @@ def _labelmap_records(path: Path) -> list[dict[str, str]]:
             name, color, *_ = [*line.split(":"), ""]
             levels = [level.strip() for level in color.split(",")]
             if len(levels) != 3:
-                raise InputError(f"{path}: the line {line} must be name:red,green,blue::")
+                raise InputError(f"{path}: the line {_shown([line], '')} must be name:red,green,blue::")
             records.append({"name": name.strip(), **dict(zip(("red", "green", "blue"), levels, strict=True))})
     if not records:
         raise InputError(f"{path}: no line with a class")
@@ -208,18 +208,23 @@ def read_records(path: Path, *, columns: Sequence[str]) -> list[dict[str, str]]:
     header = [column.casefold() for column in header]
     for column in columns:
         if column not in header:
-            raise InputError(f"{path}: no column {column}; its first line is {','.join(header)}")
+            raise InputError(f"{path}: no column {column}; its first line is {_shown(header, ',')}")
     for column, count in Counter(header).items():
         if column and count > 1:
-            raise InputError(f"{path}: the column {column} is there {count} times")
+            raise InputError(f"{path}: the column {_shown([column], '')} is there {count} times")
     for row in rows:
         if len(row) != len(header):
             raise InputError(
-                f"{path}: the line {separator.join(row)} must have {len(header)} cells: {separator.join(header)}"
+                f"{path}: the line {_shown(row, separator)} must have {len(header)} cells: {_shown(header, separator)}"
             )
     if not rows:
         raise InputError(f"{path}: no line below the header")
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _shown(cells: Sequence[str], separator: str) -> str:
+    """A line of a file as part of a message: without what would break or hide it."""
+    return "".join(character if character.isprintable() else "?" for character in separator.join(cells))
 
 
 def _values(path: Path, records: Sequence[Mapping[str, str]]) -> list[int]:

@@ -171,14 +171,17 @@ def _num_images(path: Path, image: Image.Image) -> int:
 
     Those are the smaller copies in a TIFF, and what some phones put behind the photo into its JPEG file.
     """
-    num_frames: int = getattr(image, "n_frames", 1)
-    if image.format != "TIFF" or num_frames == 1:
-        return 1 if image.format == "MPO" else num_frames
-    with Image.open(path) as pages:
+    try:
+        num_frames: int = getattr(image, "n_frames", 1)
+        if image.format != "TIFF" or num_frames == 1:
+            return 1 if image.format == "MPO" else num_frames
         kinds = []
-        for page in range(num_frames):
-            pages.seek(page)
-            kinds.append(int(getattr(pages, "tag_v2", {}).get(PAGE_KIND, 0)))
+        with Image.open(path) as pages:
+            for page in range(num_frames):
+                pages.seek(page)
+                kinds.append(int(getattr(pages, "tag_v2", {}).get(PAGE_KIND, 0)))
+    except Exception as error:  # Pillow raises errors of many kinds for damaged files
+        raise InputError(f"{path}: its pages or frames cannot be read ({' '.join(str(error).split())})") from None
     return max(1, sum(not kind & 1 for kind in kinds))
 
 
