@@ -475,6 +475,14 @@ def test_a_group_of_two_minds_is_refused(tmp_path: Path) -> None:
     assert complaint(root, groups="groups.csv") == "groups.csv: 02 has the groups a and b; it must have one"
 
 
+def test_fewer_groups_than_splits_are_refused(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "mine")
+    (root / "groups.csv").write_text("name,group\n" + "".join(f"{i:02d},{i % 2}\n" for i in range(10)))
+    assert complaint(root, groups="groups.csv") == (
+        "images: 2 groups; a split by ratio needs at least 3, one for each of train, val, test"
+    )
+
+
 def test_a_name_that_differs_by_case_is_named(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "mine", dict.fromkeys(("a", "b", "c"), ""))
     (root / "masks/b.png").rename(root / "masks/B.PNG")

@@ -76,14 +76,13 @@ def open_source(
             _check_in_one_split("image", ((item.name, split_name) for split_name, item in found))
         case params.RatioSplit():
             items = items_of()
-            num_groups = len({group_of.get(item.name, item.name) for item in items})
-            if num_groups < len(SPLITS):
-                what = "groups" if groups else "images"
+            names = [group_of.get(item.name, item.name) for item in items]
+            if (count := len(set(names))) < len(SPLITS):
                 raise InputError(
-                    f"{root / 'images'}: {num_groups} {what}; a split by ratio needs at least {len(SPLITS)}, "
-                    f"one for each of {', '.join(SPLITS)}"
+                    f"{root / 'images'}: {count} {'groups' if groups else 'images'}; a split by ratio needs at least "
+                    f"{len(SPLITS)}, one for each of {', '.join(SPLITS)}"
                 )
-            splits = _deal([group_of.get(item.name, item.name) for item in items], split)
+            splits = _deal(names, split)
             found = list(zip(splits, items, strict=True))
     if groups:
         raise_listed([f"{root / groups}: no line for {item.name}" for _, item in found if item.name not in group_of])
