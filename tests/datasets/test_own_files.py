@@ -355,6 +355,18 @@ def test_a_large_mask_is_counted_as_a_whole(tmp_path: Path, monkeypatch: pytest.
     np.testing.assert_array_equal(loaded(root)[1], LABEL_MAP)
 
 
+def test_the_tolerance_that_is_named_is_enough_for_the_whole_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segbench.datasets.raw.STRIP_PIXELS", 4)
+    soft = np.full((3, 4, 3), (128, 64, 128), np.uint8)
+    root = write_folder(tmp_path / "mine", classes=COLORED, mask=soft)
+    soft[0, 0], soft[2, 2] = (128, 64, 138), (128, 61, 128)
+    write(root / "masks/03.png", soft)
+    assert "; 2 of its 12 pixels are of no class;" in complaint(root)
+    assert "set `mask_tolerance: 10`, by which" in complaint(root)
+
+
 # Names
 
 
