@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from segbench.errors import InputError
 from segbench.files import replacing
@@ -35,31 +35,20 @@ def read_label_map(path: Path) -> LabelMap:
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open and load an image for the block. Raises InputError if the file is missing, damaged or too large."""
-    image = _loaded(path)
+    """Open and load an image for the block. Raises InputError if the file is missing or damaged."""
     try:
-        with image:
+        with Image.open(path) as image:
+            image.load()
             yield image
-    except (OSError, ValueError) as error:
-        raise error if isinstance(error, InputError) else _unreadable(path, error) from None
-
-
-def _loaded(path: Path) -> Image.Image:
-    try:
-        image = Image.open(path)
-        image.load()
-        return image
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except InputError:
+        raise
     except Image.DecompressionBombError:
         most = 2 * int(Image.MAX_IMAGE_PIXELS or 0)
         raise InputError(f"{path}: more than {most} pixels; cut it into tiles or make it smaller") from None
-    except Exception as error:  # Pillow raises errors of many kinds for damaged files
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: not a readable image ({' '.join(str(error).split())}); replace the file")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: not a readable image ({error}); replace the file") from None
 
 
 def write_image(path: Path, image: RGBImage) -> None:
