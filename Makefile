@@ -56,4 +56,5 @@ readme: $(READY_TO_TEST) ## bring the README's table and picture up to date; nee
 
 clean: ## remove .venv and all that the pipeline and the tools made, but not reports and raw data
 	rm -rf $(VENV) mlflow.db* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name README.md -exec rm -rf {} +
+	rm -rf $(addprefix data/,sources prepared augmented weights predictions refined external checkpoints)
+	find data -mindepth 1 -maxdepth 1 -name '.*.partial' -exec rm -rf {} + # left by a killed stage

@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params
 from segbench.augment.transforms import Augmentation
-from segbench.datasets.catalog import classes_of, source_files
-from segbench.errors import InputError
+from segbench.datasets.catalog import classes_of, open_source, source_files
+from segbench.errors import InputError, raise_listed
 from segbench.files import folder_digest, project_root, replacing, write_json
 from segbench.params.backbone import weights_file
 from segbench.sources import source_digests
@@ -28,6 +28,9 @@ FROM_PARAMS = {
 }
 """What stages take from the parameters' code beside values: which value counts, atrous rates, who ends with a CRF."""
 
+LARGEST_STRIDE = 32
+"""Of a backbone whose model names no other: its deepest feature map has a value for so many pixels."""
+
 VARIANT = ("pipeline.train", "pipeline.predict", "pipeline.variant")
 """What the stage of that name runs."""
 
@@ -40,6 +43,7 @@ def main(*, out: Path) -> None:
         height, width = dataset.input.crop_px
         Augmentation(parameters.augment.transforms, scale=dataset.input.scale, crop_px=(height, width))
         _check_classes(name, dataset.claims, known=classes_of(dataset.source).names)
+        _check_batches(name, dataset, parameters)
     _check_backbones(parameters)
     check_machine(parameters)
     with replacing(out) as folder:
@@ -125,6 +129,39 @@ def check_machine(parameters: params.Params) -> None:
 
     for accelerator, precision in special:
         choose_precision(precision, device_type(accelerator))
+
+
+def _check_batches(name: str, dataset: params.Dataset, parameters: params.Params) -> None:
+    """Refuse batches of one image where batch norm would see one value per channel, before anything is trained.
+
+    Published datasets have many training images; they are not opened, since that may download them.
+    """
+    num_images = _num_training_images(dataset.source)
+    mistakes = []
+    for model_name in (*parameters.benchmark.models, *parameters.benchmark.variants):
+        model = parameters.model(model_name)
+        batch_size = parameters.train_for(name, model_name).batch_size
+        if num_images is None or min(batch_size, num_images) > 1:
+            continue
+        stride = getattr(model, "output_stride", LARGEST_STRIDE)
+        if model.pools_the_image:
+            why = f"{model_name} needs two, since its batch norm after pooling the image would see one value"
+        elif isinstance(model, params.BackboneModel) and max(dataset.input.crop_px) <= stride:
+            why = f"{model_name} needs two, or input.crop_px above {stride}, or its batch norm would see one value"
+        else:
+            continue
+        mistakes.append(f"{name}: {num_images} training images and batch_size {batch_size} make batches of one; {why}")
+    raise_listed(mistakes)
+
+
+def _num_training_images(source: params.AnySource) -> int | None:
+    """How many there are; None for published datasets. A user's own folder is opened: its mistakes are told at once."""
+    match source:
+        case params.ScenesSource():
+            return source.num_train
+        case params.FolderSource():
+            return sum(example.split == "train" for example in open_source(source).examples)
+    return None
 
 
 def _check_classes(dataset: str, claims: params.Claims, *, known: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from segbench.parallel import map_in_order
+from segbench.parallel import SharedMemory, map_in_order
 
 
 def test_results_are_in_order_and_in_several_threads() -> None:
@@ -36,3 +36,36 @@ def test_an_error_reaches_the_consumer() -> None:
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def most_at_once(memory: SharedMemory, needs: list[int]) -> int:
+    """How many threads, of those that need so much memory, work at the same time at most."""
+    working, most, lock = 0, 0, threading.Lock()
+
+    def work(num_bytes: int) -> None:
+        nonlocal working, most
+        with memory.holding(num_bytes):
+            with lock:
+                working += 1
+                most = max(most, working)
+            threading.Event().wait(0.02)
+            with lock:
+                working -= 1
+
+    list(map_in_order(work, needs, workers=4))
+    return most
+
+
+@pytest.mark.parametrize(("needs", "expected"), [([6] * 8, 1), ([5] * 8, 2), ([100] * 4, 1), ([0] * 8, 4)])
+def test_threads_wait_for_memory_and_one_that_needs_more_than_all_works_alone(needs: list[int], expected: int) -> None:
+    memory = SharedMemory(10)
+    assert most_at_once(memory, needs) == expected
+    assert most_at_once(memory, needs) == expected  # all was given back
+
+
+def test_memory_is_given_back_after_an_error() -> None:
+    memory = SharedMemory(10)
+    with pytest.raises(ZeroDivisionError), memory.holding(10):
+        1 // 0  # noqa: B018
+    with memory.holding(10):
+        pass

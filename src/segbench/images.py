@@ -1,5 +1,6 @@
 """Reading and writing images and label maps, and resizing images."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from segbench.errors import InputError
 from segbench.files import replacing
 from segbench.labels import Classes, LabelMap
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # half of what is refused
 
 RGBImage = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
@@ -41,7 +44,10 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: no such file") from None
     except InputError:
         raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        most = 2 * int(Image.MAX_IMAGE_PIXELS or 0)
+        raise InputError(f"{path}: more than {most} pixels; cut it into tiles or make it smaller") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a readable image ({error}); replace the file") from None
 
 

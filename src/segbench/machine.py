@@ -79,10 +79,17 @@ def available_memory_bytes() -> int:
         available = 1024 * kib
     else:
         available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit, held = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and held.exists() and limit.read_text().strip() != "max":
-        available = min(available, max(0, int(limit.read_text()) - int(held.read_text())))
-    return available
+    left = left_of_container_bytes(Path("/sys/fs/cgroup"))
+    return available if left is None else min(available, left)
+
+
+def left_of_container_bytes(group: Path) -> int | None:
+    """What a control group's memory.max and memory.current leave: None without such files or a limit."""
+    try:
+        most, held = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+        return max(0, int(most) - int(held))
+    except (OSError, ValueError):  # without a limit, memory.max is a word
+        return None
 
 
 def held_memory_mib() -> float:

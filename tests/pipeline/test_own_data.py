@@ -60,7 +60,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     parameters = yaml.safe_load(PARAMS_FILE.read_text())
     for name in ("cells", "shapes"):
         split = {"by": "ratio", "val": 0.2, "test": 0.2, "seed": 0}
-        source = {"kind": "folder", "root": f"data/raw/{name}", "bits": 8, "groups": None, "split": split}
+        source = {
+            "kind": "folder", "root": f"data/raw/{name}", "bits": 8, "groups": None, "image_names": "{name}",
+            "mask_names": "{name}", "mask_tolerance": 0, "masks_drawn_on": None, "split": split,
+        }  # fmt: skip
         parameters["datasets"][name] = {"source": source, **ENTRY}
     parameters["benchmark"]["datasets"] = ["cells", "shapes"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(parameters))
@@ -115,6 +118,58 @@ def test_a_backbone_that_fits_no_model_is_found_before_any_stage(
         run_stage("check")
 
 
+def select(project: Path, *models: str, **changes: Any) -> None:
+    """Edit params.yaml: the dataset cells alone, these models, and changes of its entry."""
+    parameters = yaml.safe_load((project / "params.yaml").read_text())
+    parameters["benchmark"] = {"datasets": ["cells"], "models": list(models), "variants": []}
+    parameters["datasets"]["cells"] |= changes
+    (project / "params.yaml").write_text(yaml.safe_dump(parameters))
+
+
+def keep_images(project: Path, count: int) -> None:
+    for path in (project / "data/raw/cells").glob("*/*.png"):
+        if int(path.stem) >= count:
+            path.unlink()
+
+
+def test_one_training_image_is_too_few_where_batch_norm_would_see_one_value(project: Path) -> None:
+    keep_images(project, 3)
+    select(project, "fcn_8s", "deeplab_v3", "color_clusters")
+    with pytest.raises(InputError) as caught:
+        run_stage("check")
+    assert str(caught.value) == (
+        "cells: 1 training images and batch_size 8 make batches of one; deeplab_v3 needs two, since its batch norm "
+        "after pooling the image would see one value"
+    )
+    small = {"input": {"scale": 0.25, "crop_px": [32, 32]}}
+    select(project, "fcn_8s", "deeplab_v1", "color_clusters", **small)
+    with pytest.raises(InputError) as caught:
+        run_stage("check")
+    assert str(caught.value) == (
+        "cells: 1 training images and batch_size 8 make batches of one; fcn_8s needs two, or input.crop_px above 32, "
+        "or its batch norm would see one value"
+    )
+    select(project, "deeplab_v1", "color_clusters", **small)
+    run_stage("check")
+    select(project, "fcn_8s", "unet", input={"scale": 0.25, "crop_px": [32, 64]})
+    run_stage("check")
+
+
+def test_fewer_images_than_splits_are_refused(project: Path) -> None:
+    keep_images(project, 2)
+    select(project, "fcn_8s")
+    with pytest.raises(
+        InputError, match=r"images: 2 images; a split by ratio needs at least 3, one for each of train, val, test$"
+    ):
+        run_stage("check")
+
+
+def test_files_names_are_checked_before_any_stage(project: Path) -> None:
+    (project / "data/raw/cells/masks/07.png").unlink()
+    with pytest.raises(InputError, match=r"images/07.png: no mask .*/masks/07\.\*$"):
+        run_stage("check")
+
+
 def test_what_the_audit_finds_is_printed_written_and_logged(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     masks = project / "data/raw/cells/masks"
     for path in masks.iterdir():
@@ -137,14 +192,14 @@ def test_a_wrong_mask_stops_the_stage_and_spares_what_was_there(project: Path) -
     run_stage("prepare", dataset="cells")
     kept = {path: path.read_bytes() for name in ("data/prepared", "reports") for path in (project / name).rglob("*.*")}
     Image.new("L", (512, 512), 128).save(project / "data/raw/cells/masks/07.png")
-    with pytest.raises(InputError, match=r"masks/07.png: value 128 is no class's; those are 0, 255$"):
+    with pytest.raises(InputError, match=r"masks/07.png: value 128 is no class's; those are 0, 255; 262144 of"):
         run_stage("prepare", dataset="cells")
     assert all(path.read_bytes() == content for path, content in kept.items())
 
 
 def test_a_class_table_that_is_wrong_is_found_before_any_stage(project: Path) -> None:
-    (project / "data/raw/cells/classes.csv").write_text("name;value\n")
-    with pytest.raises(InputError, match=r"cells/classes.csv: no column name; its first line is name;value$"):
+    (project / "data/raw/cells/classes.csv").write_text("name value\n")
+    with pytest.raises(InputError, match=r"cells/classes.csv: no column name; its first line is name value$"):
         run_stage("check")
 
 

@@ -27,10 +27,15 @@ from segbench.errors import InputError, raise_listed
 from segbench.files import put_in_place, replacing, write_json
 from segbench.images import write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes, check_label_range
-from segbench.parallel import map_in_order, num_cores
+from segbench.machine import available_memory_bytes
+from segbench.parallel import SharedMemory, map_in_order, num_cores
 from segbench.sources import source_digests
 
 JOURNAL = "journal.jsonl"
+BYTES_PER_PIXEL = 20
+"""The most memory that reading, checking and writing an image was seen to take is 16 bytes per pixel, of 16-bit RGB."""
+MEMORY_SHARE = 0.5
+"""Of the memory that is free, images that are prepared at the same time take so much."""
 
 Outcome = tuple[Row, Alignment | None]
 """Of a good example. The alignment is for the audit alone, so it is no column of the manifest, on which training
@@ -98,13 +103,15 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Outcome | InputError
     written = _read_journal(path, keys)
     with replacing(path) as temporary:  # what this run will write anew must not be taken for done by the next one
         temporary.write_text("".join(map(_line, written, written.values())))
+    memory = SharedMemory(MEMORY_SHARE * available_memory_bytes())
 
     def outcome_of(example: Example) -> tuple[str | None, Outcome | InputError]:
         key = keys[example.split, example.name]
         if key in written:
             return None, written[key]
         try:
-            return key, _write(example, source, unfinished)
+            with memory.holding(BYTES_PER_PIXEL * _num_pixels(example)):
+                return key, _write(example, source, unfinished)
         except InputError as error:
             return None, error
 
@@ -160,6 +167,15 @@ def _key(example: Example, common: str) -> str | None:
     return hashlib.sha256(repr((common, names, what)).encode()).hexdigest()
 
 
+def _num_pixels(example: Example) -> int:
+    """How many pixels the largest of the example's files has; 0 where no file says."""
+    load, num_pixels = _known_loader(example), 0
+    for path in load.args if load else ():
+        with suppress(Exception), Image.open(path) as image:  # what is wrong with a file is told when it is read
+            num_pixels = max(num_pixels, image.width * image.height)
+    return num_pixels
+
+
 def _write(example: Example, source: Source, root: Path) -> Outcome:
     image, raw_label_map = example.load()
     where = f"{example.split}/{example.name}.png"
@@ -175,7 +191,7 @@ def _write(example: Example, source: Source, root: Path) -> Outcome:
     label_map = np.where(raw_label_map == source.ignore_index, IGNORE_INDEX, raw_label_map).astype(np.uint8)
     write_image(root / example.split / "images" / f"{example.name}.png", image)
     write_label_map(root / example.split / "label_maps" / f"{example.name}.png", label_map, source.classes)
-    counts = np.bincount(label_map.ravel(), minlength=IGNORE_INDEX + 1)
+    counts = np.sum([np.bincount(labels, minlength=IGNORE_INDEX + 1) for labels in label_map], axis=0)
     row = Row(
         split=example.split,
         name=example.name,

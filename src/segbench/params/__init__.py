@@ -23,9 +23,11 @@ from segbench.params.models import UNetModel as UNetModel
 from segbench.params.overrides import with_values as with_values
 from segbench.params.sources import AnySource as AnySource
 from segbench.params.sources import CamvidSource as CamvidSource
+from segbench.params.sources import FolderSource as FolderSource
 from segbench.params.sources import FoldersSplit as FoldersSplit
 from segbench.params.sources import ListsSplit as ListsSplit
 from segbench.params.sources import RatioSplit as RatioSplit
+from segbench.params.sources import ScenesSource as ScenesSource
 from segbench.params.train import LossName as LossName
 from segbench.params.train import Train as Train
 from segbench.params.variants import Variant as Variant

@@ -6,7 +6,8 @@ A new source is a class here, a module in `segbench.datasets`, and an entry in p
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from segbench.params.fields import Count, Part, Section, Seed
 
@@ -78,14 +79,33 @@ class RatioSplit(Section):
         return self
 
 
+def _has_name(pattern: str) -> str:
+    if pattern.count("{name}") != 1 or "/" in pattern:
+        raise PydanticCustomError("pattern", "Input should be a text with {name} in it once, and without a slash")
+    return pattern
+
+
+NamePattern = Annotated[str, AfterValidator(_has_name)]
+"""How a file is called, without its suffix."""
+
+
 class FolderSource(SourceSection):
-    """Your own images and masks; datasets/folder.py describes the files. groups: a CSV file in `root`."""
+    """Your own images and masks; datasets/folder.py describes the files.
+
+    groups: a CSV file in `root`. image_names, mask_names: how files are called, without suffix, for the image {name}.
+    mask_tolerance: levels by which a mask's pixel may differ from the nearest class. masks_drawn_on: the photo as it is
+    seen or as it is stored, where EXIF data turn it and nothing else tells.
+    """
 
     module: ClassVar[str] = "segbench.datasets.folder"
     kind: Literal["folder"]
     root: Path
     bits: Annotated[int, Field(ge=8, le=16, strict=True)]
     groups: Path | None
+    image_names: NamePattern
+    mask_names: NamePattern
+    mask_tolerance: Annotated[int, Field(ge=0, le=65535, strict=True)]
+    masks_drawn_on: Literal["upright", "stored"] | None
     split: Annotated[FoldersSplit | ListsSplit | RatioSplit, Field(discriminator="by")]
 
 

@@ -1,0 +1,199 @@
+"""Whatever a file holds, it is read rightly or refused in one line, and nothing is written elsewhere."""
+
+import io
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from segbench.datasets import camvid
+from segbench.datasets.class_table import ClassTable
+from segbench.datasets.raw import read_mask, read_photo
+from segbench.errors import InputError
+from segbench.labels import IGNORE_INDEX
+
+FUZZ = settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+RNG = np.random.default_rng(0)
+GREY, COLOR = RNG.integers(0, 2, (12, 16), np.uint8) * 255, RNG.integers(0, 256, (12, 16, 3), np.uint8)
+TABLE = "name,value,red,green,blue\na,0,1,2,3\nb,255,3,2,1\nignore,7,0,0,0\n"
+
+
+def in_one_line(read: Callable[[], Any], about: Path) -> Any:
+    """What is read, or None for an InputError that names the file in one line; any other error fails the test."""
+    try:
+        return read()
+    except InputError as error:
+        assert str(error).startswith(str(about))
+        assert len(str(error).splitlines()) == 1
+        return None
+
+
+# Class tables
+
+cells = st.one_of(
+    st.sampled_from(["name", "value", "red", "green", "blue", "ignore", "road", "0", "1", "255", "-1", "1e9", '"', ""]),
+    st.text(max_size=6),
+)
+tables = st.lists(st.lists(cells, max_size=6).map(",".join), max_size=6).map("\n".join)
+
+
+@FUZZ
+@given(content=st.one_of(st.binary(max_size=60), tables.map(lambda text: text.encode(errors="surrogatepass"))))
+def test_any_class_table(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "classes.csv"
+    path.write_bytes(content)
+    table = in_one_line(lambda: ClassTable.read(path), path)
+    if table is not None:
+        assert len(table.classes) > 1
+        assert {*table.of_value.values(), *table.of_color.values()} <= {*range(len(table.classes)), IGNORE_INDEX}
+
+
+@FUZZ
+@given(content=st.one_of(st.binary(max_size=60), st.text(":,\n# a0", max_size=40).map(str.encode)))
+def test_any_labelmap(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "labelmap.txt"
+    path.write_bytes(content)
+    in_one_line(lambda: ClassTable.read(path), path)
+
+
+# Images and masks
+
+
+def encoded(pixels: NDArray[Any], form: str, **how: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format=form, **how)
+    return file.getvalue()
+
+
+FILES = {
+    "png": encoded(COLOR, "PNG"),
+    "grey.png": encoded(GREY, "PNG"),
+    "16 bits.png": encoded(GREY.astype(np.uint16) * 257, "PNG"),
+    "jpg": encoded(COLOR, "JPEG"),
+    "tif": encoded(COLOR, "TIFF", compression="tiff_lzw"),
+    "16 bits.tif": encoded(GREY.astype(np.uint16) * 257, "TIFF"),
+    "gif": encoded(GREY, "GIF"),
+    "webp": encoded(COLOR, "WEBP"),
+    "bmp": encoded(COLOR, "BMP"),
+    "pgm": encoded(GREY, "PPM"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@settings(FUZZ, max_examples=25)
+@given(data=st.data())
+def test_any_damage_to_an_image(tmp_path: Path, name: str, data: st.DataObject) -> None:
+    content = bytearray(
+        FILES[name][: data.draw(st.one_of(st.none(), st.integers(0, len(FILES[name]))), label="cut at")]
+    )
+    for place in data.draw(st.lists(st.integers(0, max(0, len(content) - 1)), max_size=4), label="changed bytes"):
+        content[place : place + 1] = bytes([data.draw(st.integers(0, 255))]) if content else b""
+    path, table_path = tmp_path / f"a.{name.rpartition('.')[2]}", tmp_path / "classes.csv"
+    path.write_bytes(content)
+    table_path.write_text(TABLE)
+    photo = in_one_line(lambda: read_photo(path, bits=16), path)
+    if photo is not None:
+        assert photo.pixels.dtype == np.uint8 and photo.pixels.shape[2] == 3
+    labels = in_one_line(lambda: ClassTable.read(table_path).label_map(path, tolerance=0), path)
+    if labels is not None:
+        assert set(np.unique(labels[0])) <= {0, 1, IGNORE_INDEX}
+
+
+MODES = [
+    "1",
+    "L",
+    "LA",
+    "La",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBa",
+    "RGBX",
+    "CMYK",
+    "YCbCr",
+    "LAB",
+    "HSV",
+    "I",
+    "I;16",
+    "F",
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "webp", "gif", "bmp", "tga"])
+def test_any_mode_of_an_image(tmp_path: Path, mode: str, suffix: str) -> None:
+    """A photo is what Pillow shows of the file; what has more than colours is refused."""
+    levels = np.full((4, 6), 200 if mode != "1" else 255, np.uint8)
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    image = Image.frombytes(mode, (6, 4), _bytes_of(levels, mode, bands))
+    path = tmp_path / f"a.{suffix}"
+    try:
+        image.save(path)
+    except (OSError, KeyError, ValueError):
+        pytest.skip(f"Pillow writes no {mode} as {suffix}")
+    photo = in_one_line(lambda: read_photo(path, bits=16), path)
+    in_one_line(lambda: read_mask(path), path)
+    with Image.open(path) as stored:
+        if photo is None:
+            assert stored.mode in ("F", "I", "LAB") or stored.has_transparency_data or mode == "RGBX"
+        elif stored.mode.startswith("I;16"):
+            assert (photo.pixels == np.round(np.asarray(stored)[..., None] * (255 / 65535))).all()
+        else:
+            np.testing.assert_array_equal(photo.pixels, np.asarray(stored.convert("RGB")))
+
+
+def _bytes_of(levels: NDArray[np.uint8], mode: str, bands: int) -> bytes:
+    match mode:
+        case "1":
+            return np.packbits(levels > 0, axis=1).tobytes()
+        case "I":
+            return levels.astype(np.int32).tobytes()
+        case "I;16":
+            return (levels.astype(np.uint16) * 257).tobytes()
+        case "F":
+            return levels.astype(np.float32).tobytes()
+    return np.repeat(levels[..., None], bands, axis=2).tobytes()
+
+
+def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    content = bytearray(FILES["grey.png"])
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    path.write_bytes(content)
+    for read in (lambda: read_photo(path, bits=8), lambda: read_mask(path)):
+        with pytest.raises(InputError, match=r"a.png: (more than \d+ pixels; cut it into tiles|not a readable image)"):
+            read()
+
+
+# Archives
+
+parts = st.sampled_from(["CamVid", "..", "", "train", "C:", "a", "~", "."])
+
+
+@settings(FUZZ, max_examples=50)
+@given(names=st.lists(st.lists(parts, min_size=1, max_size=5).map("/".join), max_size=5))
+def test_any_names_in_an_archive(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("archive")
+    archive, root = folder / "a.zip", folder / "raw" / "camvid"
+    root.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as bundle:
+        for name in names:
+            bundle.writestr(zipfile.ZipInfo(name), "x")
+    before = set(folder.rglob("*"))
+    monkeypatch.setattr(camvid, "download", lambda _, path: shutil.copyfile(archive, path))
+    with pytest.raises(InputError, match="^url: "):
+        camvid._download(root, "url", "digest")
+    assert set(folder.rglob("*")) == before
