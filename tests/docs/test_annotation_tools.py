@@ -155,7 +155,7 @@ def test_label_studio(root: Path) -> None:
     (root / "tasks.json").write_text(json.dumps(tasks))
     for task in tasks:
         for label, value in (("Cat", 1), ("Dog-like", 2)):
-            layer = (value == EXPECTED).astype(np.uint8) * 255
+            layer = np.where(value == EXPECTED, 255, 0).astype(np.uint8)
             name = f"task-{task['id']}-annotation-{3 * int(str(task['id']))}-by-me-too@example.org-tag-{label}-0.png"
             Image.fromarray(layer).save(root / "brush" / name)
     names, label_map = follow("Label Studio", root)
