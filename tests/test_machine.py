@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.machine import (
-    available_memory_bytes,
-    describe_machine,
-    git_commit,
-    left_of_container_bytes,
-    vector_kind,
-)  # fmt: skip
+from segbench.machine import describe_machine, git_commit, vector_kind
 from tests.parameters import PROJECT
 
 
@@ -91,13 +85,3 @@ print(added_memory_mib(held_mib=held_mib), added_memory_mib(held_mib=1e6))
     assert taken_mib == pytest.approx(300, abs=10)
     assert added_mib == pytest.approx(300, abs=30)
     assert none_mib == 0
-
-
-def test_a_container_leaves_what_its_limit_says(tmp_path: Path) -> None:
-    assert left_of_container_bytes(tmp_path) is None
-    (tmp_path / "memory.current").write_text("1000\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    assert left_of_container_bytes(tmp_path) is None
-    (tmp_path / "memory.max").write_text("5000\n")
-    assert left_of_container_bytes(tmp_path) == 4000
-    assert available_memory_bytes() > 1 << 20

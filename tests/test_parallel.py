@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from segbench.parallel import SharedMemory, map_in_order
+from segbench.parallel import SharedMemory, available_memory_bytes, left_of_container_bytes, map_in_order
 
 
 def test_results_are_in_order_and_in_several_threads() -> None:
@@ -69,3 +70,13 @@ def test_memory_is_given_back_after_an_error() -> None:
         1 // 0  # noqa: B018
     with memory.holding(10):
         pass
+
+
+def test_a_container_leaves_what_its_limit_says(tmp_path: Path) -> None:
+    assert left_of_container_bytes(tmp_path) is None
+    (tmp_path / "memory.current").write_text("1000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert left_of_container_bytes(tmp_path) is None
+    (tmp_path / "memory.max").write_text("5000\n")
+    assert left_of_container_bytes(tmp_path) == 4000
+    assert available_memory_bytes() > 1 << 20

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Condition
 from typing import TypeVar
 
@@ -52,3 +53,24 @@ class SharedMemory:
             with self._changed:
                 self._held_bytes -= num_bytes
                 self._changed.notify_all()
+
+
+def available_memory_bytes() -> int:
+    """The RAM that this process can still take without swapping, within its container's limit if there is one."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        (kib,) = (int(line.split()[1]) for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+        available = 1024 * kib
+    else:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    left = left_of_container_bytes(Path("/sys/fs/cgroup"))
+    return available if left is None else min(available, left)
+
+
+def left_of_container_bytes(group: Path) -> int | None:
+    """What a control group's memory.max and memory.current leave: None without such files or a limit."""
+    try:
+        most, held = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+        return max(0, int(most) - int(held))
+    except (OSError, ValueError):  # without a limit, memory.max is a word
+        return None

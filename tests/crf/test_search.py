@@ -75,10 +75,15 @@ def test_what_does_not_help_is_left_out() -> None:
     assert found.chosen is None
 
 
-def test_a_seed_repeats_the_search() -> None:
+def test_a_seed_repeats_the_search(tried: list[CRFParameters]) -> None:
     images = images_of(true_edge=30)
-    assert search(images, trials=6) == search(images, trials=6)
-    assert search(images, trials=6) != search(images, trials=6, seed=1)
+    found, tried_by_seed = [], []
+    for seed in (0, 0, 1):
+        tried.clear()
+        found.append(search(images, trials=6, seed=seed))
+        tried_by_seed.append([*tried])
+    assert found[0] == found[1]
+    assert tried_by_seed[0] == tried_by_seed[1] != tried_by_seed[2]
 
 
 def test_a_trial_that_is_not_among_the_best_sees_few_images(tried: list[CRFParameters]) -> None:

@@ -1,11 +1,16 @@
 """Compiled depthwise convolutions give what torch's own give, forwards and backwards."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from segbench.training.depthwise import CompiledDepthwise, compile_depthwise
+from tests.parameters import PROJECT
 
 CONVOLUTIONS = [
     nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False),
@@ -78,3 +83,17 @@ def test_only_what_is_faster_compiled_is_replaced_and_keeps_its_name_and_weights
         for old, new in zip(before, model, strict=True):
             assert (type(new) is CompiledDepthwise) == any(old is each for each in replaced)
             assert new.weight is old.weight
+
+
+def test_torch_keeps_its_number_of_threads() -> None:
+    """In a process of its own, since numba starts its threads once."""
+    code = """
+import torch
+from torch import nn
+from segbench.training.depthwise import CompiledDepthwise
+torch.set_num_threads(1)
+CompiledDepthwise.sharing(nn.Conv2d(4, 4, 3, groups=4, bias=False))(torch.rand(1, 4, 8, 8)).sum().backward()
+assert torch.get_num_threads() == 1, torch.get_num_threads()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -2,8 +2,7 @@
 
 import sys
 
-from segbench.machine import available_memory_bytes
-from segbench.parallel import num_cores
+from segbench.parallel import available_memory_bytes, num_cores
 
 LATTICE_POINTS_PER_PIXEL = 1
 """Of both lattices. Photographs have fewer, noise and very small sigmas more."""

@@ -27,8 +27,7 @@ from segbench.errors import InputError, raise_listed
 from segbench.files import put_in_place, replacing, write_json
 from segbench.images import write_image, write_label_map
 from segbench.labels import IGNORE_INDEX, Classes, check_label_range
-from segbench.machine import available_memory_bytes
-from segbench.parallel import SharedMemory, map_in_order, num_cores
+from segbench.parallel import SharedMemory, available_memory_bytes, map_in_order, num_cores
 from segbench.sources import source_digests
 
 JOURNAL = "journal.jsonl"

@@ -100,7 +100,7 @@ class TransposedUpsampling(nn.Module):
 
     def forward(self, x: Tensor, *, size: tuple[int, int]) -> Tensor:
         """(N, C, h, w) -> (N, C, *size); size is at most factor * (h, w)"""
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
             upsampled: Tensor = self.convolution(x.float())
         return cut(upsampled, size)
 

@@ -219,7 +219,7 @@ def compile_depthwise(model: nn.Module, *, in_bfloat16: bool) -> None:
 
 def _channels_last(x: Tensor) -> Tensor:
     """(N, C, H, W) -> contiguous (N, H, W, C)"""
-    return x.detach().permute(0, 2, 3, 1).contiguous()
+    return x.permute(0, 2, 3, 1).contiguous()
 
 
 def _numbers(x: Tensor) -> Numbers:
@@ -230,4 +230,7 @@ def _numbers(x: Tensor) -> Numbers:
 
 
 def _use_threads_of_torch() -> None:
-    set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))
+    threads = torch.get_num_threads()
+    set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:  # numba, when it starts, sets the number for all users of OpenMP
+        torch.set_num_threads(threads)
