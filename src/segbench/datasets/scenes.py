@@ -3,7 +3,7 @@
 Each difficulty stands for one problem of the field:
 context   a car and a boat look the same; only the road or the water around tells which it is;
 colour    does not suffice: water mirrors the sky, roads and facades share greys, facades come in many colours;
-detail    poles are one or two pixels wide, signs a few pixels;
+detail    poles are two to four pixels wide, signs nine to fourteen;
 edges     are soft and lie where colours change, so that a dense CRF can sharpen a coarse prediction;
 void      pixels that several classes share have no label, as along the contours of Pascal VOC.
 
