@@ -40,7 +40,7 @@ mutants: $(READY_TO_TEST) ## plant faults in the code, and see a test fail for e
 
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
 	mkdir -p reports/benchmarks
-	for report in crf.txt inference.md loader.md memory.md prepare.md statistics.md training.md whole.md; do \
+	for report in crf.md inference.md loader.md memory.md prepare.md statistics.md training.md whole.md; do \
 		$(IN_VENV) python -m benchmarks.$${report%.*} > reports/benchmarks/$$report || exit 1; \
 		cat reports/benchmarks/$$report; \
 	done
