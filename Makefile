@@ -24,9 +24,8 @@ $(READY_TO_TEST): $(READY)
 
 setup: $(READY) ## make .venv with what the pipeline needs
 
-reproduce: $(READY) ## run the pipeline, print the benchmark table
-	$(IN_VENV) dvc repro
-	@$(IN_VENV) python -m pipeline.summary
+reproduce: $(READY) ## run the pipeline, print the benchmark table; JOBS=2: so many models at a time
+	@$(IN_VENV) python -m pipeline.reproduce $(if $(JOBS),--jobs $(JOBS))
 
 test: $(READY_TO_TEST) ## lint, check types, run the tests
 	$(IN_VENV) ruff check

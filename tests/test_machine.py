@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from segbench import machine
 from segbench.machine import describe_machine, git_commit, vector_kind
 from tests.parameters import PROJECT
 
@@ -54,9 +55,12 @@ def test_a_processor_is_told_by_its_fastest_vector_arithmetic(names: list[str], 
     assert vector_kind({**everything, **dict.fromkeys(names, True)}) == kind
 
 
-def test_a_machine_is_described_with_its_vector_arithmetic_and_cores() -> None:
+def test_a_machine_is_described_with_its_vector_arithmetic_and_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = vector_kind(torch.cpu.get_capabilities())
+    monkeypatch.setattr(machine, "num_cores", os.cpu_count)
     assert f"({kind}), {os.cpu_count()} cores, " in describe_machine() if kind else "()" not in describe_machine()
+    monkeypatch.setattr(machine, "num_cores", lambda: 1000)
+    assert f" {os.cpu_count()} cores (1000 used), " in describe_machine()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU, its own memory counts")

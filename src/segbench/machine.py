@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from segbench.parallel import num_cores
+
 REPORTED_PACKAGES = ("segbench", "torch", "timm", "lightning", "albumentations", "numpy")
 RESULTS_DEPEND_ON = ("src", "pipeline", "params.yaml", "dvc.yaml")
 
@@ -25,7 +27,7 @@ VECTORS = {
 def describe_machine() -> str:
     """Processor, its vector arithmetic, cores, memory, and torch's GPU if there is one.
 
-    Such as `AMD EPYC (AVX2), 2 cores, 23 GiB`.
+    Such as `AMD EPYC (AVX2), 2 cores (1 used), 23 GiB`.
     """
     import torch
 
@@ -33,7 +35,8 @@ def describe_machine() -> str:
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     vectors = vector_kind(torch.cpu.get_capabilities())
     processor = f"{_processor()} ({vectors})" if vectors else _processor()
-    return f"{processor}, {os.cpu_count()} cores, {memory_gib:.0f} GiB{gpu}"
+    used = "" if num_cores() == os.cpu_count() else f" ({num_cores()} used)"
+    return f"{processor}, {os.cpu_count()} cores{used}, {memory_gib:.0f} GiB{gpu}"
 
 
 def vector_kind(capabilities: Mapping[str, object]) -> str:

@@ -13,9 +13,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+THREAD_LIMITS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables that tell a process how many threads to use: torch reads the first, and numba the second."""
+
+
 def num_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of cores that this process may use: what the system grants, at most what THREAD_LIMITS say."""
+    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = [int(text) for name in THREAD_LIMITS if (text := os.environ.get(name, "")).isdecimal()]
+    return max(1, min([granted, *limits]))
 
 
 def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:

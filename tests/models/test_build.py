@@ -104,6 +104,8 @@ def test_saved_weights_give_the_same_logits(name: str, tmp_path: Path) -> None:
     model, images = PARAMETERS.model(name), torch.rand(1, 3, 33, 47)
     trained = build_model(model, backbone=PARAMETERS.backbone, num_classes=4).eval()
     save_weights(trained, tmp_path / "weights.pt")
+    save_weights(trained, tmp_path / "again.pt")
+    assert (tmp_path / "again.pt").read_bytes() == (tmp_path / "weights.pt").read_bytes()
     restored = restore_network(model, backbone=PARAMETERS.backbone, num_classes=4, path=tmp_path / "weights.pt").eval()
     assert torch.equal(trained(images), restored(images))
 

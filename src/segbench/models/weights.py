@@ -21,9 +21,11 @@ def weights_name(seed: int) -> str:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's state dict, with its tensors on the CPU."""
+    """Write a network's state dict, with its tensors on the CPU. The same weights give the same file."""
+    state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     with replacing(path) as temporary:
-        torch.save({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, temporary)
+        with temporary.open("wb") as file:  # by its name, torch would write the temporary name into the file
+            torch.save(state, file)
         flush_to_disk(temporary)
 
 

@@ -1,0 +1,221 @@
+"""What choices of the protocol are worth: trainings that differ in one of them. Run with `make protocol`.
+
+On augmented samples that `dvc repro` has made. Every training takes the values of params.yaml, without search, and the
+changes that its row names. What was killed continues: finished trainings lie in data/checkpoints until the end.
+"""
+
+import argparse
+import math
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from benchmarks.markdown import print_table
+from segbench import params
+from segbench.datasets.prepared import Prepared
+from segbench.machine import describe_machine
+from segbench.training.resume import hold
+from segbench.training.samples import AugmentedSamples
+from segbench.training.training import Training
+
+PROJECT = Path(__file__).parent.parent
+LONGER = 3
+"""Times the epochs, to see whether networks are finished and in their final order."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A network's values that differ from params.yaml: of its entry in `models`, and of `train`."""
+
+    model: str
+    network: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        changes = {**self.network, **self.train}
+        return ", ".join(f"{name} {_plain(value)}" for name, value in changes.items()) or "as in params.yaml"
+
+
+CHOICES = {
+    "scenes": (
+        Choice("fcn_8s", {"head_channels": 128}),
+        Choice("fcn_8s", {"head_channels": 512}),
+        Choice("unet", {"decoder_channels": [256, 128, 64, 32, 16]}),
+        Choice("pspnet", {"head_channels": 128}),
+        Choice("pspnet", {"head_channels": 512}),
+        Choice("deeplab_v1", {"head_channels": 128}),
+        Choice("deeplab_v1", {"head_channels": 512}),
+        Choice("deeplab_v1", {"rates_for_map_px": None}),
+        Choice("deeplab_v2", {"rates_for_map_px": None}),
+        Choice("deeplab_v2", train={"lr": 0.002}),
+        Choice("deeplab_v3", {"head_channels": 128}),
+        Choice("deeplab_v3", {"head_channels": 512}),
+        Choice("deeplab_v3", {"rates_for_map_px": None}),
+        Choice("deeplab_v3", {"output_stride": 16}),
+    ),
+    "camvid": (
+        Choice("deeplab_v2", {"rates_for_map_px": None}),
+        Choice("deeplab_v2", train={"lr": 0.0005, "backbone_lr_factor": 2}),
+        Choice("deeplab_v3", {"rates_for_map_px": None}),
+        Choice("deeplab_v3", {"output_stride": 16}),
+    ),
+}
+"""By dataset."""
+
+
+@dataclass
+class Trainer:
+    """Trains choices on a dataset. epochs: instead of those of params.yaml, if given."""
+
+    dataset: str
+    data: Prepared
+    samples: AugmentedSamples
+    epochs: int | None
+    folders: set[Path] = field(default_factory=set)
+
+    @classmethod
+    def open(cls, dataset: str, *, epochs: int | None) -> "Trainer":
+        """With the samples of the stage `augment`."""
+        data = Prepared.open(PROJECT / "data" / "prepared" / dataset)
+        return cls(dataset, data, AugmentedSamples(PROJECT / "data" / "augmented" / dataset, data), epochs)
+
+    def record(self, choice: Choice, *, seed: int, times_epochs: int = 1) -> dict[str, Any]:
+        """What the training cost and its curve, after it was run if need be."""
+        training = self.training(choice, seed=seed, times_epochs=times_epochs)
+        self.folders.add(training.folder)
+        with hold({training.key}):
+            if not training.has_ended:
+                training.run(lambda row: None)
+        record = training.record
+        print(f"{choice.model}, {choice}, seed {seed}, x{times_epochs}: {validated(record)}", file=sys.stderr)
+        return record
+
+    def training(self, choice: Choice, *, seed: int, times_epochs: int = 1) -> Training:
+        """Not yet run."""
+        tree = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+        tree["benchmark"] = {"datasets": [self.dataset], "models": [choice.model], "variants": []}
+        tree["variants"] = {}
+        schedule = {**tree["train"], **tree["datasets"][self.dataset]["train"], **choice.train}
+        schedule["epochs"] = times_epochs * (self.epochs or schedule["epochs"])
+        schedule |= {"seeds": [seed], "search": {"epochs": 1, "candidates": []}}
+        tree["datasets"][self.dataset]["train"] = schedule
+        tree["models"][choice.model] |= choice.network
+        tree["models"][choice.model].pop("train_on", None)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "params.yaml"
+            file.write_text(yaml.safe_dump(tree), encoding="utf-8")
+            return Training(self.dataset, choice.model, seed, params.load(file), self.data, self.samples)
+
+    def remove_checkpoints(self) -> None:
+        """Of all trainings so far."""
+        for folder in self.folders:
+            shutil.rmtree(folder)
+
+
+def rows_of_choices(trainer: Trainer, choices: Sequence[Choice], seeds: Sequence[int]) -> Iterator[list[str]]:
+    """Each network as in params.yaml, then with each of its choices, and what that changes."""
+    for model in dict.fromkeys(choice.model for choice in choices):
+        usual: list[float] = []
+        for choice in (Choice(model), *(one for one in choices if one.model == model)):
+            records = [trainer.record(choice, seed=seed) for seed in seeds]
+            scores = [100 * last_score(record) for record in records]
+            usual = usual or scores
+            yield [
+                model,
+                str(choice),
+                f"{records[0]['parameters'] / 1e6:.2f}",
+                f"{statistics.median(record['training_seconds'] for record in records):.0f}",
+                " ".join(f"{score:.1f}" for score in scores),
+                f"{statistics.fmean(scores):.1f}",
+                "" if scores is usual else difference(scores, usual),
+            ]
+
+
+def difference(scores: Sequence[float], usual: Sequence[float]) -> str:
+    """The mean difference of trainings with the same seeds, and its standard error if there are several."""
+    differences = [one - other for one, other in zip(scores, usual, strict=True)]
+    error = f" ± {statistics.stdev(differences) / math.sqrt(len(differences)):.1f}" if len(differences) > 1 else ""
+    return f"{statistics.fmean(differences):+.1f}{error}"
+
+
+def rows_of_longer(trainer: Trainer, models: Sequence[str], *, seed: int) -> Iterator[list[str]]:
+    """Each network after the epochs of params.yaml and after LONGER times as many, the best of the latter first."""
+    usual = {model: trainer.record(Choice(model), seed=seed) for model in models}
+    longer = {model: trainer.record(Choice(model), seed=seed, times_epochs=LONGER) for model in models}
+    places = {
+        model: [1 + sum(last_score(other) > last_score(of[model]) for other in of.values()) for of in (usual, longer)]
+        for model in models
+    }
+    for model in sorted(models, key=lambda name: places[name][1]):
+        yield [
+            model,
+            f"{100 * last_score(usual[model]):.1f}",
+            f"{100 * gain_of_last_quarter(usual[model]):+.1f}",
+            f"{100 * last_score(longer[model]):.1f}",
+            *(str(place) for place in places[model]),
+        ]
+
+
+def last_score(record: Mapping[str, Any]) -> float:
+    """Validation mIoU after the last epoch."""
+    return max(validated(record).items())[1]
+
+
+def gain_of_last_quarter(record: Mapping[str, Any]) -> float:
+    """Validation mIoU that the last quarter of the epochs has added, between validated epochs by interpolation."""
+    scores = validated(record)
+    epochs = sorted(scores)
+    return scores[epochs[-1]] - float(np.interp(0.75 * epochs[-1], epochs, [scores[epoch] for epoch in epochs]))
+
+
+def validated(record: Mapping[str, Any]) -> dict[int, float]:
+    """Validation mIoU by epoch."""
+    return {row["epoch"]: row["val_mean_iou"] for row in record["epochs"] if row["val_mean_iou"] is not None}
+
+
+def main() -> None:
+    """Print the tables; a line per training goes to stderr."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", choices=CHOICES, default="scenes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help="instead of those of params.yaml")
+    parser.add_argument("--choices", choices=("all", "none"), default="all", help="none: only the longer trainings")
+    parser.add_argument("--longer", nargs="*", default=[], metavar="MODEL", help="to be trained longer, too")
+    arguments = parser.parse_args()
+    trainer = Trainer.open(arguments.dataset, epochs=arguments.epochs)
+    choices = CHOICES[arguments.dataset] if arguments.choices == "all" else ()
+    of_choices = list(rows_of_choices(trainer, choices, arguments.seeds))
+    of_longer = list(rows_of_longer(trainer, arguments.longer, seed=arguments.seeds[0]))
+    schedule = trainer.training(Choice("unet"), seed=0).schedule
+    print(f"# Choices of the protocol, on {arguments.dataset}\n")
+    print(
+        f"{describe_machine()}, {torch.get_num_threads()} threads. "
+        f"Validation mIoU in %, after {schedule.epochs} epochs with the values of params.yaml "
+        f"but for what a row names. Seeds {', '.join(map(str, arguments.seeds))}, a training each.\n"
+    )
+    if of_choices:
+        print("Difference: the mean over seeds, ± its standard error.\n")
+        print_table(["network", "choice", "parameters, M", "s", "of each seed", "mean", "difference"], of_choices)
+    if of_longer:
+        print(f"\n## {LONGER} times the epochs\n\nOne training each, seed {arguments.seeds[0]}.\n")
+        once, thrice = f"{schedule.epochs} epochs", f"{LONGER * schedule.epochs} epochs"
+        header = ["network", once, "gain of the last quarter", thrice, f"place after {once}", f"after {thrice}"]
+        print_table(header, of_longer)
+    trainer.remove_checkpoints()
+
+
+def _plain(value: Any) -> str:
+    return "as in the paper" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""`dvc repro` with several models at a time, and then the tables. Not a stage: `make reproduce` runs it.
+
+A network of a few megabytes does not keep two cores busy: two trainings side by side, with a thread each, end in two
+thirds of the time that they take one after the other. No model's stages write what another model's stages touch.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import summary
+from segbench import params
+from segbench.errors import InputError
+from segbench.parallel import THREAD_LIMITS, available_memory_bytes, num_cores
+
+MOST_JOBS = 4
+BYTES_OF_A_JOB = 4 * 2**30
+"""What a training of a small backbone may take."""
+LISTS = {"${benchmark.models}": "models", "${benchmark.variants}": "variants"}
+"""What dvc.yaml makes a stage for each of, and its name in the section `benchmark`."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A model's stages on a dataset, in their order."""
+
+    dataset: str
+    model: str
+    stages: tuple[str, ...]
+
+    @property
+    def expected_seconds(self) -> float:
+        """The model's last training time; without one, more than any."""
+        report = Path("reports") / self.dataset / "models" / self.model / "training.json"
+        try:
+            return float(json.loads(report.read_text(encoding="utf-8"))["training_seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return float("inf")
+
+
+class Jobs:
+    """Runs chains side by side, each as a DVC of its own that shares the cores with the others."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._running: list[subprocess.Popen[str]] = []
+
+    def run(self, chains: Sequence[Chain]) -> list[Chain]:
+        """Run them, the longest first, and print each line with the model's name; returns the chains that failed."""
+        ordered = sorted(chains, key=lambda chain: -chain.expected_seconds)
+        pool = ThreadPoolExecutor(self.number)
+        try:
+            went_well = list(pool.map(self._run, ordered))
+        finally:  # also after Ctrl-C or kill
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in self._running:
+                process.terminate()
+        return [chain for chain, well in zip(ordered, went_well, strict=True) if not well]
+
+    def _run(self, chain: Chain) -> bool:
+        threads = str(max(1, num_cores() // self.number))
+        process = subprocess.Popen(
+            ["dvc", "--wait-for-lock", "repro", "--single-item", *chain.stages],
+            env=os.environ | dict.fromkeys(THREAD_LIMITS, threads),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self._running.append(process)
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(f"{chain.model:15} | {line}", end="", flush=True)
+        self._running.remove(process)
+        return process.wait() == 0
+
+
+def chains_of(stages: Mapping[str, Any], benchmark: params.Benchmark) -> list[Chain]:
+    """Of all models and variants on all datasets. stages: those of dvc.yaml."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for stage, body in stages.items():
+        listed = LISTS.get(body.get("matrix", {}).get("model"))
+        for model in getattr(benchmark, listed) if listed else ():
+            for dataset in benchmark.datasets:
+                names.setdefault((dataset, model), []).append(f"{stage}@{dataset}-{model}")
+    return [Chain(dataset, model, tuple(of_chain)) for (dataset, model), of_chain in names.items()]
+
+
+def out_of_date(chains: Iterable[Chain]) -> list[Chain]:
+    """Those of which a stage has to run."""
+    told = subprocess.run(["dvc", "status", "--json"], capture_output=True, text=True, check=True)
+    changed = json.loads(told.stdout)
+    return [chain for chain in chains if not changed.keys().isdisjoint(chain.stages)]
+
+
+def default_jobs() -> int:
+    """As many as cores and memory allow, at most MOST_JOBS; one where the models would share a GPU."""
+    import torch
+
+    if torch.accelerator.is_available():
+        return 1
+    return max(1, min(MOST_JOBS, num_cores(), available_memory_bytes() // BYTES_OF_A_JOB))
+
+
+def main() -> None:
+    """Make what all models share, then the models, then the rest, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, help="models at a time; what cores and memory allow by default")
+    jobs = parser.parse_args().jobs
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    _dvc("repro", "augment")
+    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    chains = out_of_date(chains_of(stages, params.load().benchmark))
+    if len(chains) > 1 and (number := jobs or default_jobs()) > 1:
+        failed = Jobs(number).run(chains)
+        if failed:
+            names = ", ".join(f"{chain.model} on {chain.dataset}" for chain in failed)
+            sys.exit(
+                f"error: {names}: failed, as said above; the others are done. Run again when that is mended: nothing "
+                "that is done is done twice"
+            )
+    _dvc("repro")
+    summary.main()
+
+
+def _dvc(*arguments: str) -> None:
+    """Run DVC; if it fails, end with its exit code. It has said why."""
+    code = subprocess.run(["dvc", *arguments], check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,112 @@
+"""`make reproduce`: models side by side, with the results that they have one after the other."""
+
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.reproduce import Chain, chains_of
+from segbench import params
+from segbench.parallel import THREAD_LIMITS
+from tests.pipeline.project import Project
+from tests.pipeline.stages import STAGES
+
+PROGRAM = (sys.executable, "-m", "pipeline.reproduce", "--jobs", "2")
+PATIENCE_S = 20
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which every process has one thread, as where several models are made at a time."""
+    project = Project(tmp_path_factory.mktemp("reproduce"))
+    project.environment |= {**dict.fromkeys(THREAD_LIMITS, "1"), "PYTHONPATH": str(project.root / "src")}
+    return project
+
+
+def reproduce(project: Project) -> tuple[int, str]:
+    """The exit code and the output."""
+    process = project.start(program=PROGRAM)
+    output = process.communicate()[0]
+    return process.returncode, output
+
+
+def test_what_is_killed_leaves_no_process(project: Project) -> None:
+    process = project.start(program=PROGRAM)
+    assert process.stdout is not None
+    assert next((line for line in process.stdout if "epoch 1/" in line), "") != ""
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    end = time.monotonic() + PATIENCE_S
+    while still_working(project.root) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert still_working(project.root) == []
+
+
+def still_working(folder: Path) -> list[list[str]]:
+    """Commands of the processes that run in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == folder and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.cmdline())
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return found
+
+
+def test_a_model_that_fails_does_not_stop_the_others(project: Project) -> None:
+    source = project.root / "src/segbench/models/fcn.py"
+    before = source.read_text()
+    source.write_text(before.replace("        super().__init__()\n", "        raise RuntimeError('out of order')\n", 1))
+    code, output = reproduce(project)
+    source.write_text(before)
+    assert code == 1
+    assert "fcn_8s          | RuntimeError: out of order" in output
+    assert "error: fcn_8s on scenes: failed, as said above; the others are done." in output
+    assert (project.root / "reports/scenes/models/color_clusters/scores.json").exists()
+    assert not (project.root / "reports/scenes/benchmark.md").exists()
+
+
+def test_what_failed_is_made_when_it_is_mended_and_the_tables_end_the_run(project: Project) -> None:
+    code, output = reproduce(project)
+    assert code == 0, output
+    assert re.findall(r"Running stage '(train@.*?)'", output) == ["train@scenes-fcn_8s"]
+    assert "| fcn_8s" in output and "the page:  reports/scenes/index.html" in output
+    assert project.status() == {}
+
+
+def test_a_model_beside_others_has_the_weights_that_it_has_alone(project: Project) -> None:
+    project.edit(lambda parameters: parameters["datasets"]["scenes"]["train"].update(epochs=3))
+    code, output = reproduce(project)
+    assert code == 0, output
+    assert set(re.findall(r"^(\w+) +\| Running stage 'train@", output, re.MULTILINE)) == {"color_clusters", "fcn_8s"}
+    folder = project.root / "data/weights/scenes"
+    beside = {path.parent.name: path.read_bytes() for path in folder.glob("*/seed_0.pt")}
+    assert beside.keys() == {"color_clusters", "fcn_8s"}
+    stages = [f"train@scenes-{model}" for model in beside]
+    project.run("repro", "--force", "--no-run-cache", "--single-item", *stages)
+    assert {path.parent.name: path.read_bytes() for path in folder.glob("*/seed_0.pt")} == beside
+
+
+def test_chains_are_all_that_dvc_yaml_makes_of_a_model_or_a_variant() -> None:
+    benchmark = params.Benchmark(datasets=["scenes", "mine"], models=["unet"], variants=["unet_no_skips"])
+    assert chains_of(STAGES, benchmark) == [
+        Chain(dataset, "unet", tuple(f"{stage}@{dataset}-unet" for stage in ("train", "predict", "crf", "evaluate")))
+        for dataset in ("scenes", "mine")
+    ] + [Chain(dataset, "unet_no_skips", (f"variant@{dataset}-unet_no_skips",)) for dataset in ("scenes", "mine")]
+
+
+def test_the_longest_training_comes_first_and_an_unknown_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = tmp_path / "reports/scenes/models/unet/training.json"
+    report.parent.mkdir(parents=True)
+    report.write_text('{"training_seconds": 12.5}')
+    assert Chain("scenes", "unet", ()).expected_seconds == 12.5
+    assert Chain("scenes", "new", ()).expected_seconds == float("inf")
