@@ -7,7 +7,7 @@ READY_TO_TEST := $(VENV)/.ready-to-test
 INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
-.PHONY: help setup reproduce test mutants bench ui readme clean
+.PHONY: help setup reproduce test mutants bench protocol ui readme clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,11 @@ bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into re
 	for report in crf.md inference.md loader.md memory.md prepare.md statistics.md training.md whole.md; do \
 		$(IN_VENV) python -m benchmarks.$${report%.*} > reports/benchmarks/$$report || exit 1; \
 		cat reports/benchmarks/$$report; \
+	done
+
+protocol: $(READY_TO_TEST) ## after reproduce, train with other choices of the protocol, and longer; an hour or two
+	for what in choices longer; do \
+		$(IN_VENV) python -m benchmarks.protocol $$what > reports/benchmarks/$$what.md || exit 1; \
 	done
 
 ui: $(READY) ## browse the runs in MLflow

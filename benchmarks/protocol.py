@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 
 from benchmarks.markdown import print_table
@@ -183,33 +182,30 @@ def validated(record: Mapping[str, Any]) -> dict[int, float]:
 
 
 def main() -> None:
-    """Print the tables; a line per training goes to stderr."""
+    """Print a table; a line per training goes to stderr."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("choices", "longer"), help=f"the networks, {LONGER} times as long")
     parser.add_argument("--dataset", choices=CHOICES, default="scenes")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, help="instead of those of params.yaml")
-    parser.add_argument("--choices", choices=("all", "none"), default="all", help="none: only the longer trainings")
-    parser.add_argument("--longer", nargs="*", default=[], metavar="MODEL", help="to be trained longer, too")
     arguments = parser.parse_args()
     trainer = Trainer.open(arguments.dataset, epochs=arguments.epochs)
-    choices = CHOICES[arguments.dataset] if arguments.choices == "all" else ()
-    of_choices = list(rows_of_choices(trainer, choices, arguments.seeds))
-    of_longer = list(rows_of_longer(trainer, arguments.longer, seed=arguments.seeds[0]))
-    schedule = trainer.training(Choice("unet"), seed=0).schedule
-    print(f"# Choices of the protocol, on {arguments.dataset}\n")
-    print(
-        f"{describe_machine()}, {torch.get_num_threads()} threads. "
-        f"Validation mIoU in %, after {schedule.epochs} epochs with the values of params.yaml "
-        f"but for what a row names. Seeds {', '.join(map(str, arguments.seeds))}, a training each.\n"
-    )
-    if of_choices:
+    seeds, schedule = arguments.seeds, trainer.training(Choice("unet"), seed=0).schedule
+    origin = f"{describe_machine()}. Validation mIoU in %; values of params.yaml but for what is named"
+    if arguments.what == "choices":
+        rows = list(rows_of_choices(trainer, CHOICES[arguments.dataset], seeds))
+        print(f"# Choices of the protocol, on {arguments.dataset}\n")
+        print(f"{origin}. {schedule.epochs} epochs; seeds {', '.join(map(str, seeds))}, a training each.")
         print("Difference: the mean over seeds, ± its standard error.\n")
-        print_table(["network", "choice", "parameters, M", "s", "of each seed", "mean", "difference"], of_choices)
-    if of_longer:
-        print(f"\n## {LONGER} times the epochs\n\nOne training each, seed {arguments.seeds[0]}.\n")
+        print_table(["network", "choice", "parameters, M", "s", "of each seed", "mean", "difference"], rows)
+    else:
+        parameters = params.load(PROJECT / "params.yaml")
+        models = [name for name in parameters.benchmark.models if parameters.models[name].has_schedule]
+        rows = list(rows_of_longer(trainer, models, seed=seeds[0]))
         once, thrice = f"{schedule.epochs} epochs", f"{LONGER * schedule.epochs} epochs"
-        header = ["network", once, "gain of the last quarter", thrice, f"place after {once}", f"after {thrice}"]
-        print_table(header, of_longer)
+        print(f"# {LONGER} times the epochs, on {arguments.dataset}\n")
+        print(f"{origin}. Seed {seeds[0]}, a training each. Gain: of the last quarter of the epochs.\n")
+        print_table(["network", once, "gain", thrice, f"place after {once}", f"after {thrice}"], rows)
     trainer.remove_checkpoints()
 
 
