@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
@@ -16,7 +17,7 @@ PROJECT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Process:
-    """A process of a stage. parts: seconds by part, see `timed`."""
+    """A process of a stage. parts: CPU seconds by part, see `timed`."""
 
     module: str
     arguments: list[str]
@@ -70,6 +71,13 @@ class Clone:
         start = time.perf_counter()
         subprocess.run(command, cwd=self.folder, check=True, stdout=sys.stderr, env=self.environment)
         return time.perf_counter() - start
+
+    def cpu_seconds(self, *command: str) -> float:
+        """Of a command as in `run`, and of all processes that it starts and waits for."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.run(*command)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def processes(self) -> list[Process]:
         """Of the stages so far, in the order of their ends."""

@@ -1,4 +1,4 @@
-"""Runs a module as `python -m` does, and appends one line of JSON with what it cost: seconds by part, and memory.
+"""Runs a module as `python -m` does, and appends one line of JSON with what it cost: CPU seconds by part, and memory.
 
 `python -P timed.py LOG -m MODULE ARGUMENTS` is a script, not a module: `python` of a folder at the head of PATH calls
 it, so that DVC's commands are measured as they are, with no word of it in the stages. Parts are functions, which are
@@ -42,13 +42,13 @@ PARTS = {
 seconds: dict[str, float] = {}
 """By part."""
 running: list[str] = ["the rest"]
-switched_at = time.perf_counter()
+switched_at = time.process_time()
 
 
 def switch(*, to: str | None) -> None:
     """Book the time since the last switch; begin a part, or end one with None."""
     global switched_at
-    now = time.perf_counter()
+    now = time.process_time()
     seconds[running[-1]] = seconds.get(running[-1], 0.0) + now - switched_at
     switched_at = now
     if to is None:
@@ -124,7 +124,7 @@ def write(log: Path, command: Sequence[str], started: float) -> None:
 
 def main() -> None:
     """Run the module."""
-    started = switched_at
+    started = time.perf_counter()
     log, flag, module, *arguments = sys.argv[1:]
     assert flag == "-m"
     process = os.getpid()
