@@ -99,6 +99,17 @@ def test_every_module_is_used_by_a_stage_or_neutral() -> None:
     assert everything - used - neutral == for_mlflow_alone
 
 
+def test_digests_import_none_of_the_code_that_they_are_of() -> None:
+    """`check` runs each time and digests trainings too."""
+    code = (
+        "import sys; from segbench.sources import source_digests; "
+        "print(len(source_digests('pipeline.train', 'segbench.models.unet')) > 20, "
+        "*({'torch', 'lightning', 'segbench.training', 'pipeline.train'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True"]
+
+
 def source_modules() -> Iterator[str]:
     return (f"segbench.datasets.{path.stem}" for path in (PROJECT / "src/segbench/datasets").glob("*.py"))
 

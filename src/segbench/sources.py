@@ -45,6 +45,7 @@ def _digest(path: Path) -> str:
     return code_digest(path.read_text()) if path.suffix == ".py" else _hash(path.read_text())
 
 
+@cache  # by the text: check needs most files for many stages
 def code_digest(source: str) -> str:
     """16 hexadecimal digits of a module's code; the same after an edit of comments, docstrings and blank lines."""
     lines = [list(line) for line in source.splitlines()]
@@ -104,6 +105,9 @@ def _import_graph(*packages: str) -> "ImportGraph":
 
 
 def _path(module: str) -> Path:
-    spec = find_spec(module)
+    """A module's file, found without importing the packages around it, which may take seconds."""
+    package, *names = module.split(".")
+    spec = find_spec(package)
     assert spec is not None and spec.origin is not None, module
-    return Path(spec.origin)
+    path = Path(spec.origin).parent.joinpath(*names)
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
