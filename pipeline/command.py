@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from pipeline import guard
+from pipeline import guard, lock
 from pipeline.guard import refuse_changes as refuse_changes
 from pipeline.parent import end_with_parent
 from segbench.errors import InputError
@@ -25,6 +25,8 @@ def run(main: Callable[..., None]) -> None:
     end_with_parent()
     arguments = vars(parser.parse_args())
     try:
+        if "DVC_STAGE" in os.environ:
+            lock.keep()
         with guard.unchanged(dataset=arguments.get("dataset", ""), model=arguments.get("model", "")):
             main(**arguments)
     except InputError as error:

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from pipeline import summary
+from pipeline import lock, summary
 from segbench import params
 from segbench.errors import InputError
 from segbench.parallel import THREAD_LIMITS, available_memory_bytes, num_cores
@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, help="models at a time; what cores and memory allow by default")
     jobs = parser.parse_args().jobs
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    lock.main()
     _dvc("repro", "augment")
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     chains = out_of_date(chains_of(stages, params.load().benchmark))

@@ -1,0 +1,68 @@
+"""A copy of dvc.lock, for when DVC is killed while it writes the file: it does so in place, at each stage's end.
+
+By a lock that is cut short, or empty, DVC would make anew what stages have made. `make reproduce` puts the copy back.
+"""
+
+import re
+import time
+from pathlib import Path
+
+import yaml
+
+from segbench.errors import InputError
+from segbench.files import replacing
+
+LOCK, COPY = Path("dvc.lock"), Path(".dvc/tmp/dvc.lock")
+RESTORE = "python -m pipeline.lock"
+WRITING_S = 20.0
+"""Longer than DVC takes to write a lock."""
+
+
+def keep() -> None:
+    """Copy a whole lock, as a stage starts. InputError for one that is cut short, before DVC writes a new one."""
+    if not LOCK.exists():
+        return
+    while not is_whole(text := LOCK.read_text()) and time.time() - LOCK.stat().st_mtime < WRITING_S:
+        time.sleep(0.2)  # another dvc may be writing it
+    if is_whole(text):
+        with replacing(COPY) as temporary:
+            temporary.write_text(text)
+    elif COPY.exists():
+        raise InputError(
+            f"{LOCK} is cut short: dvc was killed while it wrote the file; `{RESTORE}` puts the former one back"
+        )
+
+
+def restore() -> bool:
+    """Put the copy in the place of a lock that is cut short, and tell whether that was so."""
+    if not (LOCK.exists() and COPY.exists()) or is_whole(LOCK.read_text()):
+        return False
+    with replacing(LOCK) as temporary:
+        temporary.write_text(COPY.read_text())
+    return True
+
+
+def is_whole(text: str) -> bool:
+    """Whether a lock's text has its end: that of the last stage's outputs. A cut exactly behind an output looks so too.
+
+    Only that stage is parsed, which takes milliseconds. A lock with mistakes in its middle, such as the marks of a
+    merge, is left for DVC to tell of.
+    """
+    starts = [found.start() for found in re.finditer(r"^  \S", text, re.MULTILINE)]
+    if not (starts and text.endswith("\n")):
+        return False
+    try:
+        stage = next(iter(yaml.safe_load(text[starts[-1] :]).values()))
+        return {"path", "md5", "size"} <= stage["outs"][-1].keys()
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return False
+
+
+def main() -> None:
+    """Restore, and say so."""
+    if restore():
+        print(f"{LOCK} was cut short, since dvc was killed while it wrote the file; its former content is back.")
+
+
+if __name__ == "__main__":
+    main()

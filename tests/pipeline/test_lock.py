@@ -1,0 +1,101 @@
+"""A lock that is cut short comes back, and nothing else is touched."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import lock
+from segbench.errors import InputError
+from tests.parameters import PROJECT
+
+BEGIN = "schema: '2.0'\nstages:\n  train@scenes-unet:\n    cmd: python -m pipeline.train\n"
+OUTS = """    outs:
+    - path: data/weights/scenes/unet
+      hash: md5
+      md5: 4039563075f1f176c95249f797bc1de5.dir
+      size: 22007435
+      nfiles: 1
+    - path: reports/scenes/models/unet/curves.csv
+      hash: md5
+      md5: ce4b1c2bffa9c507ae0bf9245586e55d
+      size: 1348
+"""
+WHOLE = BEGIN + OUTS
+CUT = [
+    "", "schema", "schema: '2.0'\n", "schema: '2.0'\nstages:\n", BEGIN[:60], BEGIN, BEGIN + "    outs:\n",
+    WHOLE.partition("curves.csv")[0], WHOLE[: WHOLE.rindex("      md5")], WHOLE[: WHOLE.rindex("      size")],
+    WHOLE[:-1], WHOLE + "  predict@scenes-unet:\n", f"{WHOLE}  predict@scenes-unet:\n    cmd: a\n",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write_lock(text: str) -> None:
+    """As a killed dvc left it some time ago."""
+    lock.LOCK.write_text(text)
+    os.utime(lock.LOCK, (time.time() - 3600,) * 2)
+
+
+@pytest.mark.parametrize("cut", CUT)
+def test_a_lock_that_is_cut_short_comes_back(cut: str) -> None:
+    write_lock(WHOLE)
+    lock.keep()
+    write_lock(cut)
+    with pytest.raises(InputError, match=r"^dvc.lock is cut short: .* `python -m pipeline.lock` puts the former one"):
+        lock.keep()
+    assert lock.restore()
+    assert lock.LOCK.read_text() == WHOLE
+    assert not lock.restore()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        WHOLE.replace("1348", "1349"),  # of another commit
+        WHOLE.replace("stages:\n", "stages:\n<<<<<<< HEAD\n"),  # DVC tells of it
+    ],
+)
+def test_a_lock_with_its_end_stays_as_it_is(other: str) -> None:
+    write_lock(WHOLE)
+    lock.keep()
+    write_lock(other)
+    before = lock.LOCK.stat()
+    assert not lock.restore()
+    assert (lock.LOCK.read_text(), lock.LOCK.stat().st_mtime_ns) == (other, before.st_mtime_ns)
+
+
+def test_without_a_copy_or_a_lock_there_is_nothing_to_do() -> None:
+    lock.keep()
+    assert not lock.restore()
+    write_lock("")
+    lock.keep()
+    assert not lock.restore()
+    assert not lock.COPY.exists()
+    write_lock(WHOLE)
+    lock.keep()
+    lock.LOCK.unlink()  # by the user
+    assert not lock.restore()
+
+
+def test_the_projects_lock_has_its_end() -> None:
+    text = (PROJECT / "dvc.lock").read_text()
+    assert lock.is_whole(text)
+    assert not lock.is_whole(text[: len(text) // 2].rpartition("\n")[0])
+
+
+@pytest.mark.parametrize(("environment", "copies"), [({"DVC_STAGE": "a"}, True), ({}, False)])
+def test_each_stage_of_dvc_keeps_the_lock(environment: dict[str, str], copies: bool) -> None:
+    write_lock(WHOLE)
+    Path("dvc.yaml").write_text("stages: {a: {cmd: b}}\n")
+    code = "from pipeline.command import run\ndef main() -> None: pass\nrun(main)"
+    others = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
+    path = os.pathsep.join([str(PROJECT / "src"), str(PROJECT)])
+    subprocess.run([sys.executable, "-c", code], env={**others, **environment, "PYTHONPATH": path}, check=True)
+    assert lock.COPY.exists() == copies
