@@ -40,7 +40,8 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write_lock(text: str) -> None:
     """As a killed dvc left it some time ago."""
     lock.LOCK.write_text(text)
-    os.utime(lock.LOCK, (time.time() - 3600,) * 2)
+    earlier_s = time.time() - 3600
+    os.utime(lock.LOCK, (earlier_s, earlier_s))
 
 
 @pytest.mark.parametrize("cut", CUT)
