@@ -1,7 +1,9 @@
 """The stream of augmented samples: its recipe comes back from disk as written, and its seed changes the samples."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,6 +64,40 @@ def test_a_recipe_with_a_mistake_writes_nothing(tmp_path: Path, prepared: Prepar
     with pytest.raises(InputError, match=re.escape("augment.transforms.0.HorizontalFlop")):
         write_augmented(recipe, prepared, tmp_path / "augmented")
     assert not (tmp_path / "augmented").exists()
+
+
+NO_ROOM = (
+    r"scenes: the stored samples need 3 MiB, but the disk has [0-9]+ MiB free; free some, or set "
+    r"datasets\.scenes\.copies in params\.yaml: 0 stores none, and makes the same samples during training$"
+)
+BIG = Recipe(seed=1, copies=2, scale=4.0, crop_px=(300, 400), transforms=[])
+
+
+def test_samples_for_which_the_disk_has_no_room_are_refused_before_any_is_written(
+    tmp_path: Path, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed_bytes = 2 * 3 * 300 * 400 * 4 + 2 * 3 * 4
+    for free_bytes in (0, needed_bytes - 1, needed_bytes):
+        monkeypatch.setattr("shutil.disk_usage", lambda path, free=free_bytes: SimpleNamespace(free=free))
+        if free_bytes < needed_bytes:
+            with pytest.raises(InputError, match=NO_ROOM):
+                write_augmented(BIG, prepared, tmp_path / "scenes")
+            assert [path.name for path in (tmp_path / "scenes").iterdir()] == ["recipe.json"]
+        else:
+            write_augmented(BIG, prepared, tmp_path / "scenes")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    write_augmented(replace(BIG, copies=0), prepared, tmp_path / "scenes")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("name", ["images", "label_maps", "checksums"])
+def test_a_disk_that_others_fill_meanwhile_is_one_line(tmp_path: Path, prepared: Prepared, name: str) -> None:
+    """A memory map would end the process by SIGBUS."""
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / f"{name}.npy").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=NO_ROOM):
+        write_augmented(BIG, prepared, tmp_path / "scenes")
+    assert [path.name for path in (tmp_path / "scenes").iterdir()] == ["recipe.json"]
 
 
 def test_the_seed_of_a_recipe_changes_its_samples(prepared: Prepared) -> None:

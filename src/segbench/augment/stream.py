@@ -4,16 +4,23 @@ Sample `epoch * num_images + index` is made from training image `index`. It depe
 the stream, but not on the model, the number of workers or a restart.
 """
 
+import errno
+import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from tqdm import tqdm
 
 from segbench.augment.transforms import Augmentation, Transform
 from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
 from segbench.files import read_json, write_json
 from segbench.images import RGBImage
 from segbench.labels import LabelMap
@@ -88,7 +95,7 @@ def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
 
     recipe.json: the recipe; images.npy: (copies * num_images, crop height, crop width, 3) uint8; label_maps.npy:
     (copies * num_images, crop height, crop width) uint8; checksums.npy: (copies * num_images,) uint32. There are no
-    arrays if copies is 0.
+    arrays if copies is 0. Raises InputError if the disk has no room for them, before any is written.
     """
     stream = Stream(recipe, prepared)
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,13 +105,46 @@ def write_augmented(recipe: Recipe, prepared: Prepared, folder: Path) -> None:
         return
     num_images = len(prepared.split("train"))
     shape = (recipe.copies * num_images, *recipe.crop_px)
-    images = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=(*shape, 3))
-    label_maps = open_memmap(folder / "label_maps.npy", mode="w+", dtype=np.uint8, shape=shape)
     checksums = np.empty(shape[0], np.uint32)
-    for position in tqdm(range(shape[0]), desc="augment", unit="sample", disable=None):
-        images[position], label_maps[position] = image, label_map = stream(position)
-        checksums[position] = sample_checksum(image, label_map)
-    np.save(folder / "checksums.npy", checksums)
+    with _room_for(prod(shape) * (3 + 1) + checksums.nbytes, folder):
+        # Not through memory maps: on a full disk, the system kills the process that writes to one.
+        with (folder / "images.npy").open("wb") as images, (folder / "label_maps.npy").open("wb") as label_maps:
+            _write_header(images, (*shape, 3))
+            _write_header(label_maps, shape)
+            for position in tqdm(range(shape[0]), desc="augment", unit="sample", disable=None):
+                image, label_map = stream(position)
+                images.write(np.ascontiguousarray(image).data)
+                label_maps.write(np.ascontiguousarray(label_map).data)
+                checksums[position] = sample_checksum(image, label_map)
+        np.save(folder / "checksums.npy", checksums)
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """The start of an .npy file of bytes."""
+    write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+@contextmanager
+def _room_for(needed_bytes: int, folder: Path) -> Iterator[None]:
+    """Refuse with InputError if the folder's disk has no room, or has none any more while the block writes arrays."""
+
+    def refusal() -> InputError:
+        return InputError(
+            f"{folder}: the stored samples need {needed_bytes / 2**20:.0f} MiB, but the disk has "
+            f"{shutil.disk_usage(folder).free / 2**20:.0f} MiB free; free some, or set datasets.{folder.name}.copies "
+            "in params.yaml: 0 stores none, and makes the same samples during training"
+        )
+
+    if shutil.disk_usage(folder).free < needed_bytes:
+        raise refusal()
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        for array in folder.glob("*.npy"):  # other programs need the disk too
+            array.unlink()
+        raise refusal() from None
 
 
 def sample_checksum(image: RGBImage, label_map: LabelMap) -> int:
