@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from segbench.errors import InputError
 from segbench.models.backbones import Backbone
+from tests.untrusted import MakesFolder
 
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
@@ -51,6 +52,13 @@ def test_weights_are_found_where_timm_takes_stages_apart(name: str, tmp_path: Pa
     assert any(name not in donor.state_dict() for name in restored)
     for name, tensor in restored.items():
         assert torch.equal(tensor, plain[name.replace("_", ".")]), name
+
+
+def test_a_file_that_would_run_something_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": MakesFolder(tmp_path / "made")}, tmp_path / "resnet18.pth")
+    with pytest.raises(InputError, match=r"resnet18\.pth, which holds no state dict \(UnpicklingError\)"):
+        Backbone("resnet18", weights=str(tmp_path / "resnet18.pth"))
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:

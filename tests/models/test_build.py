@@ -18,6 +18,7 @@ from segbench.params.models import DeepLabV1Model
 from segbench.params.rates import fitted
 from segbench.scoring import metrics
 from tests.parameters import PARAMETERS
+from tests.untrusted import MakesFolder
 
 UNTRAINED = params.Backbone(name="tf_efficientnet_lite0", weights="none")
 LECTURE = [
@@ -115,6 +116,13 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_weights(unet, tmp_path / "unet.pt")
     with pytest.raises(InputError, match=r"unet\.pt: not the weights of this model"):
         restore_network(PARAMETERS.model("fcn_8s"), backbone=UNTRAINED, num_classes=4, path=tmp_path / "unet.pt")
+
+
+def test_weights_that_would_run_something_are_refused(tmp_path: Path) -> None:
+    torch.save({"weight": MakesFolder(tmp_path / "made")}, tmp_path / "seed_0.pt")
+    with pytest.raises(InputError, match=r"seed_0\.pt: holds more than weights, which is not loaded; train again$"):
+        restore_network(PARAMETERS.model("fcn_8s"), backbone=UNTRAINED, num_classes=4, path=tmp_path / "seed_0.pt")
+    assert not (tmp_path / "made").exists()
 
 
 def test_without_its_weight_the_auxiliary_loss_moves_nothing() -> None:

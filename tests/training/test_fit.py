@@ -32,6 +32,7 @@ from segbench.training.losses import weighted_sum
 from segbench.training.precision import Precision
 from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages
 from tests.parameters import PARAMETERS, PROJECT
+from tests.untrusted import MakesFolder
 
 
 def some_data(folder: Path, *, num_train: int, num_val: int = 1) -> Prepared:
@@ -279,3 +280,13 @@ def test_the_first_steps_loss_is_that_of_the_samplers_batch(rare_share: float, t
         network, samples, data, tmp_path / "checkpoints", schedule=schedule, class_weights=class_weights
     )  # fmt: skip
     assert rows[0].train_loss == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_checkpoint_that_would_run_something_is_refused(tmp_path: Path) -> None:
+    data = some_data(tmp_path, num_train=2)
+    last = tmp_path / "checkpoints/last.ckpt"
+    last.parent.mkdir()
+    torch.save({"state_dict": MakesFolder(tmp_path / "made")}, last)
+    with pytest.raises(InputError, match=r"last\.ckpt: holds more than a training's state"):
+        train(a_network("fcn_32s", data), some_samples(data, tmp_path), data, last.parent, schedule={"epochs": 1})
+    assert not (tmp_path / "made").exists()

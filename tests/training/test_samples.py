@@ -16,6 +16,7 @@ from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from segbench.training import samples
 from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages, rarity
+from tests.untrusted import MakesFolder
 
 NUM_TRAIN, COPIES = 3, 2
 RECIPE = Recipe(
@@ -70,6 +71,16 @@ def test_damaged_samples_are_named_when_they_are_read(
         with pytest.raises(InputError, match=r"scenes: damaged \(.*\); run dvc repro -f augment@scenes$"):
             for position in range(COPIES * NUM_TRAIN):
                 damaged[position]
+
+
+@pytest.mark.parametrize("name", ["images", "label_maps", "checksums"])
+def test_samples_that_would_run_something_are_refused(prepared: Prepared, tmp_path: Path, name: str) -> None:
+    write_augmented(RECIPE, prepared, tmp_path / "scenes")
+    objects = np.array([MakesFolder(tmp_path / "made")], object)
+    np.save(tmp_path / "scenes" / f"{name}.npy", objects, allow_pickle=True)
+    with pytest.raises(InputError, match=r"scenes: damaged \(.*\); run dvc repro -f augment@scenes$"):
+        AugmentedSamples(tmp_path / "scenes", prepared)[0]
+    assert not (tmp_path / "made").exists()
 
 
 def test_samples_reach_other_processes_without_their_numbers(

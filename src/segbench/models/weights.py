@@ -1,5 +1,6 @@
 """Saving and restoring trained networks: a model's folder has one file per seed, and says which seeds diverged."""
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def restore_network(model: params.AnyModel, *, backbone: params.Backbone, num_cl
         raise InputError(f"{path}: damaged ({damage}); remove the file and train again")
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except pickle.UnpicklingError:
+        raise InputError(f"{path}: holds more than weights, which is not loaded; train again") from None
     except (RuntimeError, FileNotFoundError) as error:
         raise InputError(f"{path}: not the weights of this model ({str(error).splitlines()[0]}); train again") from None
     return network

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import sys
 import warnings
 from collections.abc import Callable
@@ -121,6 +122,8 @@ def fit(
     except DivergenceError as diverged:
         diverged.rows = curves.rows
         raise
+    except pickle.UnpicklingError:
+        raise InputError(f"{last}: holds more than a training's state, which is not loaded; remove the file") from None
     if trainer.interrupted:
         raise KeyboardInterrupt  # Lightning does not pass it on
     if schedule.checkpoint == "best":
