@@ -4,31 +4,56 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 READY_TO_TEST := $(VENV)/.ready-to-test
-INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
-IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+PORT ?= 5000
+HOST ?= 127.0.0.1
+INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+LOCKED = $(INSTALL) --require-hashes -r
+LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --quiet \
+	--custom-compile-command 'make lock'
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(shell id -un >/dev/null 2>&1 || echo 'LOGNAME="$${LOGNAME:-user}"') \
+	$(shell [ -w /var/tmp ] || echo 'DVC_SITE_CACHE_DIR="$(CURDIR)/.dvc/tmp/site"')
+# DVC asks for the user's name, which a container may not have, and writes to /var/tmp.
 
-.PHONY: help setup reproduce test mutants bench protocol ui readme clean
+.PHONY: help setup scm reproduce test mutants bench protocol ui readme lock clean
+
+# A folder that was moved or copied: its .venv would run the sources where they were.
+MADE_AT := $(shell cat $(READY) 2>/dev/null)
+ifneq ($(MADE_AT),)
+ifneq ($(MADE_AT),$(CURDIR))
+ANEW := --clear
+.PHONY: $(READY)
+endif
+endif
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || { \
+		echo "error: $(PYTHON) is missing, without venv, or not Python 3.11 to 3.14; name one: make PYTHON=python3.13"; \
+		exit 1; }
 	@echo "Installing into $(VENV): several minutes, up to 8 GB."
-	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) .
+	$(PYTHON) -m venv $(ANEW) $(VENV)
+	$(LOCKED) requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@pwd -P > $@
+
+$(READY_TO_TEST): $(READY) requirements-dev.lock
+	$(LOCKED) requirements-dev.lock
 	@touch $@
 
-$(READY_TO_TEST): $(READY)
-	$(INSTALL) '.[dev]'
-	@touch $@
+setup: $(READY) scm ## make .venv with what the pipeline needs
 
-setup: $(READY) ## make .venv with what the pipeline needs
+scm: $(READY) # sources without git, as from a ZIP file: DVC is told so
+	@folder=$$(pwd -P); until [ -z "$$folder" ] || [ -e "$$folder/.git" ]; do folder=$${folder%/*}; done; \
+		[ -n "$$folder" ] || $(IN_VENV) dvc config --quiet --local core.no_scm true
 
-reproduce: $(READY) ## run the pipeline, print the benchmark table; JOBS=2: so many models at a time
+reproduce: $(READY) scm ## run the pipeline, print the benchmark table; JOBS=2: so many models at a time
 	@$(IN_VENV) python -m pipeline.reproduce $(if $(JOBS),--jobs $(JOBS))
 
 test: $(READY_TO_TEST) ## lint, check types, run the tests
 	$(IN_VENV) ruff check
+	$(IN_VENV) ruff check --preview --select PLW1514 src pipeline benchmarks # files are opened with their encoding
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy
 	$(IN_VENV) lint-imports --no-cache
@@ -38,6 +63,7 @@ mutants: $(READY_TO_TEST) ## plant faults in the code, and see a test fail for e
 	$(IN_VENV) python -m tests.mutants
 
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
+	$(LOCKED) requirements-peers.lock
 	mkdir -p reports/benchmarks
 	for report in crf.md inference.md loader.md memory.md prepare.md statistics.md training.md whole.md; do \
 		$(IN_VENV) python -m benchmarks.$${report%.*} > reports/benchmarks/$$report || exit 1; \
@@ -49,14 +75,23 @@ protocol: $(READY_TO_TEST) ## after reproduce, train with other choices of the p
 		$(IN_VENV) python -m benchmarks.protocol $$what > reports/benchmarks/$$what.md || exit 1; \
 	done
 
-ui: $(READY) ## browse the runs in MLflow
-	@echo "When it has started, open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
+ui: $(READY) ## browse the runs in MLflow; PORT=5001 for another port
+	@$(VENV)/bin/python -c 'import socket, sys; socket.create_server((sys.argv[1], int(sys.argv[2])))' \
+		"$(HOST)" "$(PORT)" 2>/dev/null || { \
+		echo "error: port $(PORT) of $(HOST) is taken or cannot be used; choose another: make ui PORT=5001"; exit 1; }
+	@echo "When it has started, open http://$(HOST):$(PORT)/#/experiments?workflowType=machine_learning"
 	$(IN_VENV) MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
-		mlflow ui --workers 1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+		mlflow ui --workers 1 --host "$(HOST)" --port "$(PORT)" \
+		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
 readme: $(READY_TO_TEST) ## bring the README's table and picture up to date; needs a Chromium
 	$(IN_VENV) python -m pipeline.readme --dataset camvid --readme README.md
 	$(IN_VENV) python -m pipeline.screenshot camvid
+
+lock: ## bring requirements*.lock up to date with pyproject.toml; needs uv, on the PATH, which only resolves
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	echo pydensecrf2==1.1 | $(LOCK) --no-deps - -o requirements-peers.lock
 
 clean: ## remove .venv and all that the pipeline and the tools made, but not reports and raw data
 	rm -rf $(VENV) mlflow.db* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
