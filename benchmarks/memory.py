@@ -35,11 +35,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         clone = Clone.make(Path(temporary) / "clone")
         file = clone.folder / "params.yaml"
-        parameters = yaml.safe_load(file.read_text())
+        parameters = yaml.safe_load(file.read_text(encoding="utf-8"))
         for num_images in NUM_IMAGES:
             before = len(clone.processes())
             shorten(parameters, num_images=num_images)
-            file.write_text(yaml.safe_dump(parameters, sort_keys=False))
+            file.write_text(yaml.safe_dump(parameters, sort_keys=False), encoding="utf-8")
             clone.run("dvc", "repro", "--quiet")
             for process in clone.processes()[before:]:
                 of_stage = peaks_mib.setdefault(process.stage, {})

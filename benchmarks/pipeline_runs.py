@@ -47,7 +47,7 @@ class Clone:
         launcher = clone._bin / "python"
         timed = folder / "benchmarks" / "timed.py"
         command = shlex.join([sys.executable, "-P", str(timed), str(clone._log)])
-        launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
         launcher.chmod(0o755)
         return clone
 
@@ -83,5 +83,5 @@ class Clone:
         """Of the stages so far, in the order of their ends."""
         if not self._log.exists():
             return []
-        lines: list[dict[str, Any]] = [json.loads(line) for line in self._log.read_text().splitlines()]
+        lines: list[dict[str, Any]] = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
         return [Process(**line) for line in lines]

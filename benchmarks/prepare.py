@@ -30,7 +30,9 @@ def write_images(root: Path, num_images: int) -> None:
     rng = np.random.default_rng(0)
     for kind in ("images", "masks"):
         (root / kind).mkdir(parents=True)
-    (root / "classes.csv").write_text("name,value\n" + "".join(f"class {i},{i}\n" for i in range(NUM_CLASSES)))
+    (root / "classes.csv").write_text(
+        "name,value\n" + "".join(f"class {i},{i}\n" for i in range(NUM_CLASSES)), encoding="utf-8"
+    )
     for index in range(num_images):
         image = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((SIDE_PX, SIDE_PX))
         mask = Image.fromarray(rng.integers(0, NUM_CLASSES, (6, 6), np.uint8))

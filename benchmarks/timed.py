@@ -103,7 +103,14 @@ def own_peak_mib() -> float:
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:")) / 1024
+    return (
+        next(
+            int(line.split()[1])
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM:")
+        )
+        / 1024
+    )
 
 
 def write(log: Path, command: Sequence[str], started: float) -> None:
@@ -118,7 +125,7 @@ def write(log: Path, command: Sequence[str], started: float) -> None:
         "peak_mib": max(own_peak_mib(), usages[1].ru_maxrss / 1024),
         "parts": seconds,
     }
-    with log.open("a") as file:
+    with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 

@@ -2,7 +2,9 @@
 
 import argparse
 import atexit
+import errno
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +13,13 @@ from pipeline import guard, lock
 from pipeline.guard import refuse_changes as refuse_changes
 from pipeline.parent import end_with_parent
 from segbench.errors import InputError
+
+
+def print_anything() -> None:
+    """Let what the terminal cannot show be printed as an escape sequence, instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(errors="backslashreplace")
 
 
 def run(main: Callable[..., None]) -> None:
@@ -23,6 +32,7 @@ def run(main: Callable[..., None]) -> None:
     for name, parameter in inspect.signature(main).parameters.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=parameter.annotation, required=True)
     end_with_parent()
+    print_anything()
     arguments = vars(parser.parse_args())
     try:
         if "DVC_STAGE" in os.environ:
@@ -31,6 +41,10 @@ def run(main: Callable[..., None]) -> None:
             main(**arguments)
     except InputError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}; free some disk, run again")
     atexit._run_exitfuncs()  # what libraries do at the end, such as ending their processes
     sys.stdout.flush()
     sys.stderr.flush()

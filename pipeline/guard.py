@@ -38,7 +38,7 @@ class Told:
     @classmethod
     def read(cls, stage: str, *, dataset: str, model: str) -> "Told":
         """Read the dependencies of a stage, named as DVC names it: train@scenes-unet."""
-        entry = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][stage.partition("@")[0]]
+        entry = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage.partition("@")[0]]
         body = entry.get("do", entry)
         names = {"${item.dataset}": dataset, "${item.model}": model, "${item}": dataset}
         return cls(stage, body, names, dict(_values(body, names)))
@@ -146,13 +146,13 @@ def _is_later(path: Path, *, than: str) -> bool:
 
 
 def _code_digest(path: Path) -> str:
-    return code_digest(path.read_text()) if path.exists() else ""
+    return code_digest(path.read_text(encoding="utf-8")) if path.exists() else ""
 
 
 def _read(path: Path) -> Any:
     """The values of a YAML or JSON file; its text if it is neither, as while a user edits it; None if it is missing."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         return None

@@ -52,7 +52,7 @@ def _parent_of(process: int) -> int:
 def _status(process: int) -> dict[str, str]:
     """What Linux says of a process; nothing elsewhere, where this process's own parent alone is watched."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return {}
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}

@@ -29,7 +29,7 @@ def main(*, dataset: str, out: Path, page: Path, contact_sheet: Path) -> None:
     for finding in findings:
         print(f"warning: {dataset}: {finding.says}; see {page}", file=sys.stderr)
     with replacing(page) as temporary:
-        temporary.write_text(audit_markdown(prepared, findings, dataset=dataset))
+        temporary.write_text(audit_markdown(prepared, findings, dataset=dataset), encoding="utf-8")
     _write_contact_sheet(contact_sheet, prepared)
     _track(dataset, prepared, findings, files=[page, contact_sheet])
 

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from pipeline import lock, summary
+from pipeline.command import print_anything
 from segbench import params
 from segbench.errors import InputError
 from segbench.parallel import THREAD_LIMITS, available_memory_bytes, num_cores
@@ -72,7 +73,7 @@ class Jobs:
         process = subprocess.Popen(
             ["dvc", "--wait-for-lock", "repro", "--single-item", *chain.stages],
             env=os.environ | dict.fromkeys(THREAD_LIMITS, threads),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
         self._running.append(process)
         assert process.stdout is not None
@@ -139,6 +140,7 @@ def _dvc(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
+    print_anything()
     try:
         main()
     except InputError as error:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.command import print_anything
 from segbench import params
 
 
@@ -9,11 +10,12 @@ def main() -> None:
     """Print each dataset's table, as the compare stage wrote it, and where its page lies."""
     for dataset in params.load().benchmark.datasets:
         report = Path("reports") / dataset
-        table, *_ = (report / "benchmark.md").read_text().partition("\n## ")
+        table, *_ = (report / "benchmark.md").read_text(encoding="utf-8").partition("\n## ")
         print(table)
         print(f"the page:  {report / 'index.html'}")
     print("MLflow UI: make ui")
 
 
 if __name__ == "__main__":
+    print_anything()
     main()

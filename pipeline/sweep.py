@@ -16,7 +16,9 @@ NOT_SWEPT = "benchmark"
 def main(*, dataset: str, out: Path) -> None:
     """Write the experiments of this branch on one dataset as a Markdown page."""
     sections = [name for name in params.Params.model_fields if name != NOT_SWEPT]
-    out.write_text(sweep_markdown(dvc.api.exp_show(num=ALL_COMMITS), dataset=dataset, sections=sections))
+    out.write_text(
+        sweep_markdown(dvc.api.exp_show(num=ALL_COMMITS), dataset=dataset, sections=sections), encoding="utf-8"
+    )
     print(f"written: {out}")
 
 

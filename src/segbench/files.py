@@ -63,7 +63,7 @@ def damage_of(archive: Path) -> str:
 def read_json(path: Path) -> Any:
     """The parsed content of a JSON file. InputError if it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except ValueError as error:
@@ -73,7 +73,7 @@ def read_json(path: Path) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON that ends with a newline. Raises ValueError for NaN and infinity, which JSON lacks."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, table: "pd.DataFrame") -> None:
@@ -87,7 +87,7 @@ def write_nothing(*paths: Path) -> None:
     for path in paths:
         with replacing(path) as temporary:
             if path.suffix:
-                temporary.write_text("{}\n" if path.suffix == ".json" else "")
+                temporary.write_text("{}\n" if path.suffix == ".json" else "", encoding="utf-8")
             else:
                 temporary.mkdir()
 

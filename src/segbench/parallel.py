@@ -65,7 +65,11 @@ def available_memory_bytes() -> int:
     """The RAM that this process can still take without swapping, within its container's limit if there is one."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
-        (kib,) = (int(line.split()[1]) for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:"))
+        (kib,) = (
+            int(line.split()[1])
+            for line in meminfo.read_text(encoding="utf-8").splitlines()
+            if line.startswith("MemAvailable:")
+        )
         available = 1024 * kib
     else:
         available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -76,7 +80,7 @@ def available_memory_bytes() -> int:
 def left_of_container_bytes(group: Path) -> int | None:
     """What a control group's memory.max and memory.current leave: None without such files or a limit."""
     try:
-        most, held = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+        most, held = ((group / f"memory.{name}").read_text(encoding="utf-8").strip() for name in ("max", "current"))
         return max(0, int(most) - int(held))
     except (OSError, ValueError):  # without a limit, memory.max is a word
         return None

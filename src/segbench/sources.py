@@ -42,7 +42,11 @@ def _files(module: Path) -> list[Path]:
 
 
 def _digest(path: Path) -> str:
-    return code_digest(path.read_text()) if path.suffix == ".py" else _hash(path.read_text())
+    return (
+        code_digest(path.read_text(encoding="utf-8"))
+        if path.suffix == ".py"
+        else _hash(path.read_text(encoding="utf-8"))
+    )
 
 
 @cache  # by the text: check needs most files for many stages

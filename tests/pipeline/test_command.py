@@ -27,9 +27,9 @@ run(main)
 """
 
 
-def run_stage(mistake: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", CODE, "--mistake", mistake]
-    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+def run_stage(mistake: str, *, encoding: str = "utf-8", code: str = CODE) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, "--mistake", mistake]
+    buffered = {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONIOENCODING": encoding}
     return subprocess.run(command, cwd=PROJECT, env=buffered, capture_output=True, text=True, check=False)
 
 
@@ -42,3 +42,17 @@ def test_a_stage_ends_at_once_and_loses_nothing() -> None:
 def test_a_mistake_is_one_line_and_exit_code_1() -> None:
     ended = run_stage("x is 3; it must be 4")
     assert (ended.returncode, ended.stderr) == (1, "error: x is 3; it must be 4\n")
+
+
+def test_what_a_terminal_cannot_show_does_not_end_a_stage() -> None:
+    ended = run_stage("", encoding="ascii", code=CODE.replace("written", "Bäume: 58.0 ± 1"))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split("\n") == [r"B\xe4ume: 58.0 \xb1 1", "at the end", ""]
+    assert run_stage("Bäume", encoding="ascii").stderr == "error: B\\xe4ume\n"
+
+
+def test_a_full_disk_is_one_line() -> None:
+    full = CODE.replace('print("written")', "open('/dev/full', 'wb', buffering=0).write(b'x')")
+    ended = run_stage("", code=full)
+    assert ended.returncode == 1
+    assert ended.stderr == "error: a file cannot be written: No space left on device; free some disk, run again\n"

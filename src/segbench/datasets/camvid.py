@@ -80,7 +80,7 @@ def _examples(root: Path, split: str) -> list[Example]:
         raise InputError(f"{listing}: no such file; the root of CamVid holds train.txt, val.txt and test.txt")
     examples = []
     frames: Counter[str] = Counter()
-    for line in listing.read_text().split("\n"):
+    for line in listing.read_text(encoding="utf-8").split("\n"):
         if not line.strip():
             continue
         # A line is '/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png', of which only a.png is used.

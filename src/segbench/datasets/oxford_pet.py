@@ -50,7 +50,9 @@ def _species(listing: Path) -> dict[str, str]:
     """The species by image name, from lines such as `Abyssinian_100 1 1 1`: name, breed, species, breed in it."""
     if not listing.is_file():
         raise InputError(f"{listing}: no such file; the root holds oxford-iiit-pet with images and annotations")
-    rows = [line.split() for line in listing.read_text().splitlines() if line and not line.startswith("#")]
+    rows = [
+        line.split() for line in listing.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
+    ]
     return {name: SPECIES[species] for name, _, species, _ in rows}
 
 

@@ -101,7 +101,7 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Outcome | InputError
     keys = {(example.split, example.name): _key(example, common) for example in source.examples}
     written = _read_journal(path, keys)
     with replacing(path) as temporary:  # what this run will write anew must not be taken for done by the next one
-        temporary.write_text("".join(map(_line, written, written.values())))
+        temporary.write_text("".join(map(_line, written, written.values())), encoding="utf-8")
     memory = SharedMemory(MEMORY_SHARE * available_memory_bytes())
 
     def outcome_of(example: Example) -> tuple[str | None, Outcome | InputError]:
@@ -114,7 +114,7 @@ def _outcomes(source: Source, unfinished: Path) -> Iterator[Outcome | InputError
         except InputError as error:
             return None, error
 
-    with path.open("a") as journal:
+    with path.open("a", encoding="utf-8") as journal:
         for key, outcome in map_in_order(outcome_of, source.examples, workers=num_cores()):
             if key and not isinstance(outcome, InputError):
                 journal.write(_line(key, outcome))
@@ -134,7 +134,7 @@ def _read_journal(path: Path, keys: Mapping[tuple[str, str], str | None]) -> dic
     keys: by split and name. An example with other arguments in a later run has overwritten the files of the former.
     """
     last: dict[tuple[str, str], tuple[str, Outcome]] = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         with suppress(ValueError):  # an incomplete line
             key, content, alignment = json.loads(line)
             row = Row(**{**content, "class_pixels": tuple(content["class_pixels"])})

@@ -61,7 +61,7 @@ class Prepared:
         content = read_json(root / "dataset.json")
         classes = Classes.of((entry["name"], entry["color"]) for entry in content["classes"])
         try:
-            with (root / "manifest.csv").open(newline="") as file:
+            with (root / "manifest.csv").open(newline="", encoding="utf-8") as file:
                 rows = tuple(_row_of(record, classes) for record in csv.DictReader(file))
         except FileNotFoundError:
             raise InputError(f"{root / 'manifest.csv'}: no such file") from None
@@ -94,7 +94,7 @@ _FIXED_COLUMNS = [field.name for field in fields(Row) if field.name != "class_pi
 
 def write_manifest(path: Path, rows: Iterable[Row], classes: Classes) -> None:
     """Write one line per row. Each class has a column with the number of its pixels."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FIXED_COLUMNS + [f"pixels_{name}" for name in classes.names])
         for row in rows:

@@ -53,7 +53,7 @@ def open_source(root: Path, *, sbd: Path | None) -> Source:
 def _read_names(listing: Path) -> list[str]:
     if not listing.is_file():
         raise InputError(f"{listing}: no such file; the root holds VOCdevkit/VOC2012, and SBD's own cls/ and train.txt")
-    return listing.read_text().split()
+    return listing.read_text(encoding="utf-8").split()
 
 
 def _sbd_labels(root: Path, *, without: Collection[str]) -> dict[str, Path]:

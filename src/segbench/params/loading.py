@@ -144,7 +144,7 @@ class Params(Section):
 def load(path: Path = PARAMS_FILE) -> Params:
     """Read and validate params.yaml; InputError has one line per mistake: path, value, what is allowed."""
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the project's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
