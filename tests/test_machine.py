@@ -40,6 +40,42 @@ def test_the_commit_is_dirty_by_code_and_parameters_not_by_results(
     assert git_commit() == f"{commit}-dirty"
 
 
+def test_sources_without_git_are_of_no_commit_also_within_another_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As unpacked from a ZIP file into a folder that is in git."""
+    monkeypatch.chdir(tmp_path)
+    git("init")
+    (tmp_path / "notes.txt").touch()
+    git("add", ".")
+    git("commit", "-m", "notes")
+    (tmp_path / "segbench").mkdir()
+    (tmp_path / "segbench/params.yaml").touch()
+    monkeypatch.chdir(tmp_path / "segbench")
+    assert git_commit() == "unknown"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_commit() == "unknown", "git is not installed"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_a_folder_of_another_user_has_no_commit_and_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")  # the configuration may trust all folders
+    git("init")
+    (tmp_path / "params.yaml").touch()
+    git("add", ".")
+    git("commit", "-m", "all")
+    for path in (tmp_path, tmp_path / ".git"):
+        os.chown(path, 65534, 65534)
+    assert git_commit() == "unknown"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: results will not name their commit, since another user owns this folder")
+    assert line.endswith(f"git config --global --add safe.directory '{tmp_path}'")
+
+
 @pytest.mark.parametrize(
     ("names", "kind"),
     [

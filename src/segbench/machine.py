@@ -54,7 +54,7 @@ def device_name(device: str) -> str:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -68,7 +68,11 @@ def peak_memory_mib() -> float:
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status")
     if status.exists():  # getrusage would tell the peak of the process that started this one, if that is higher
-        (peak_kib,) = (int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        (peak_kib,) = (
+            int(line.split()[1])
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM:")
+        )
         return peak_kib / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
@@ -79,7 +83,7 @@ def held_memory_mib() -> float:
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return peak_memory_mib()
-    _, resident_pages, *_ = map(int, statm.read_text().split())
+    _, resident_pages, *_ = map(int, statm.read_text(encoding="utf-8").split())
     return resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -103,14 +107,27 @@ def package_versions() -> dict[str, str]:
 def git_commit() -> str:
     """The commit of the current folder; `-dirty` is appended if code or parameters have changed since.
 
-    Changes in data and reports do not count, since the pipeline makes them. `unknown` outside git.
+    Changes in data and reports do not count, since the pipeline makes them. `unknown` outside git, also in a copy of
+    the sources within a repository of something else; where git refuses another user's folder, with a warning.
     """
     try:
+        _git("ls-files", "--error-unmatch", "params.yaml")
         commit = _git("rev-parse", "HEAD")
         return f"{commit}-dirty" if _git("status", "--porcelain", "--", *RESULTS_DEPEND_ON) else commit
-    except (OSError, subprocess.CalledProcessError):
+    except subprocess.CalledProcessError as error:
+        if "dubious ownership" in error.stderr:
+            print(
+                "warning: results will not name their commit, since another user owns this folder; "
+                f"to let git read it: git config --global --add safe.directory '{Path.cwd()}'",
+                file=sys.stderr,
+            )
+        return "unknown"
+    except OSError:  # there is no git
         return "unknown"
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    environment = {**os.environ, "LC_ALL": "C"}  # messages in English
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True, env=environment
+    ).stdout.strip()
