@@ -22,11 +22,11 @@ def keep() -> None:
     """Copy a whole lock, as a stage starts. InputError for one that is cut short, before DVC writes a new one."""
     if not LOCK.exists():
         return
-    while not is_whole(text := LOCK.read_text()) and time.time() - LOCK.stat().st_mtime < WRITING_S:
+    while not is_whole(text := LOCK.read_text(encoding="utf-8")) and time.time() - LOCK.stat().st_mtime < WRITING_S:
         time.sleep(0.2)  # another dvc may be writing it
     if is_whole(text):
         with replacing(COPY) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
     elif COPY.exists():
         raise InputError(
             f"{LOCK} is cut short: dvc was killed while it wrote the file; `{RESTORE}` puts the former one back"
@@ -35,10 +35,10 @@ def keep() -> None:
 
 def restore() -> bool:
     """Put the copy in the place of a lock that is cut short, and tell whether that was so."""
-    if not (LOCK.exists() and COPY.exists()) or is_whole(LOCK.read_text()):
+    if not (LOCK.exists() and COPY.exists()) or is_whole(LOCK.read_text(encoding="utf-8")):
         return False
     with replacing(LOCK) as temporary:
-        temporary.write_text(COPY.read_text())
+        temporary.write_text(COPY.read_text(encoding="utf-8"), encoding="utf-8")
     return True
 
 
