@@ -79,6 +79,7 @@ ui: $(READY) ## browse the runs in MLflow; PORT=5001 for another port
 	@$(VENV)/bin/python -c 'import socket, sys; socket.create_server((sys.argv[1], int(sys.argv[2])))' \
 		"$(HOST)" "$(PORT)" 2>/dev/null || { \
 		echo "error: port $(PORT) of $(HOST) is taken or cannot be used; choose another: make ui PORT=5001"; exit 1; }
+	@$(IN_VENV) python -m pipeline.send_runs || true
 	@echo "When it has started, open http://$(HOST):$(PORT)/#/experiments?workflowType=machine_learning"
 	$(IN_VENV) MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 		mlflow ui --workers 1 --host "$(HOST)" --port "$(PORT)" \
@@ -94,6 +95,6 @@ lock: ## bring requirements*.lock up to date with pyproject.toml; needs uv, on t
 	echo pydensecrf2==1.1 | $(LOCK) --no-deps - -o requirements-peers.lock
 
 clean: ## remove .venv and all that the pipeline and the tools made, but not reports and raw data
-	rm -rf $(VENV) mlflow.db* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -rf $(addprefix data/,sources prepared augmented weights predictions refined external checkpoints)
+	rm -rf $(VENV) mlflow.db* .mlflow.db.* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(addprefix data/,sources prepared augmented weights predictions refined external checkpoints tracking)
 	find data -mindepth 1 -maxdepth 1 -name '.*.partial' -exec rm -rf {} + # left by a killed stage

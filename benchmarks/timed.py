@@ -32,10 +32,10 @@ PARTS = {
     "segbench.prediction.costs": {"compare_forms": "sliding window's forms"},
     "segbench.crf.search": {"tune": "CRF search"},
     "segbench.report.drawing.crf": {"write_search": "figures", "write_steps": "figures"},
-    "segbench.tracking": {
-        "_open": "MLflow", "_create": "MLflow", "Run.log_parameters": "MLflow", "Run.log_metrics": "MLflow",
-        "Run.log_file": "MLflow", "Run.set_tags": "MLflow",
+    "segbench.tracking.runs": {
+        "Run.log_parameters": "MLflow", "Run.log_metrics": "MLflow", "Run.log_file": "MLflow", "Run.set_tags": "MLflow",
     },
+    "segbench.tracking.waiting": {"send_waiting": "MLflow", "try_to_send": "MLflow"},
 }  # fmt: skip
 """The name of the part that a function is, by module and function."""
 

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from pipeline.command import run
-from segbench import params
+from segbench import params, tracking
 from segbench.augment.transforms import Augmentation
 from segbench.datasets.catalog import classes_of, open_source, source_files
 from segbench.errors import InputError, raise_listed
@@ -46,6 +46,7 @@ def main(*, out: Path) -> None:
         _check_batches(name, dataset, parameters)
     _check_backbones(parameters)
     check_machine(parameters)
+    tracking.check_store()
     with replacing(out) as folder:
         for name, modules in _modules(parameters):
             write_json(folder / f"{name}.json", {**source_digests(*modules), **_named_files(parameters, name)})

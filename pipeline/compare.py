@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.command import run
-from segbench import params
+from segbench import params, tracking
 from segbench.datasets.left_out import open_scored
 from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_csv, write_json
@@ -73,6 +73,7 @@ def main(
     write_json(out / "metrics.json", {dataset: mean_iou})
     without_crf = {each.model: each.label_maps for each in contenders if not each.crf}
     write_examples(out / "examples.png", data, without_crf, num_images=parameters.compare.figure_images)
+    tracking.send_waiting()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.command import run
-from segbench import params
+from segbench import params, tracking
 from segbench.datasets.left_out import open_scored
 from segbench.files import read_json, write_json, write_nothing
 from segbench.report.drawing.pictures import pictured, write_contact_sheet
@@ -44,8 +44,7 @@ def main(
         {f"{short}{suffix}": report[name] for short, name in SHORT_NAMES.items() for suffix, report in shown},
     )
 
-    from segbench import tracking
-    from segbench.report.tracked import log_evaluation  # late, since MLflow takes seconds to import
+    from segbench.report.tracked import log_evaluation  # late, since matplotlib takes half a second to import
 
     for seed_index, record in enumerate(trainings):
         with tracking.evaluation_run(dataset=dataset, name=model, key=record["training_key"]) as tracked:

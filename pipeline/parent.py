@@ -31,7 +31,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def _watch(links: list[tuple[int, int]]) -> None:
     while all(_parent_of(child) == parent for child, parent in links):
         time.sleep(EVERY_S)
-    os.kill(os.getpid(), signal.SIGTERM)  # so that files are left whole and the MLflow run ends as failed
+    os.kill(os.getpid(), signal.SIGTERM)  # so that files are left whole and the MLflow run ends
     time.sleep(PATIENCE_S)
     os._exit(128 + signal.SIGTERM)
 

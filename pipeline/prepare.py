@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.command import run
-from segbench import params
+from segbench import params, tracking
 from segbench.datasets.audit import Finding, audit
 from segbench.datasets.catalog import open_source
 from segbench.datasets.left_out import check_left_out
@@ -50,8 +50,6 @@ def _write_contact_sheet(path: Path, prepared: Prepared) -> None:
 
 
 def _track(dataset: str, prepared: Prepared, findings: Sequence[Finding], files: Sequence[Path]) -> None:
-    from segbench import tracking  # takes seconds
-
     with tracking.evaluation_run(dataset=dataset, name="audit", key=f"audit of {prepared.fingerprint}") as run:
         run.set_tags({f"warning {number}": finding.says for number, finding in enumerate(findings, start=1)})
         run.log_metrics({"warnings": len(findings), "images": len(prepared.rows)})

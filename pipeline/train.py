@@ -13,6 +13,7 @@ from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json
 from segbench.machine import describe_machine, package_versions
 from segbench.models.weights import DIVERGED, weights_name
+from segbench.training.curves import Epoch
 from segbench.training.divergence import likely_causes
 from segbench.training.fit import is_first_process
 from segbench.training.resume import hold
@@ -72,8 +73,11 @@ def main(
 
 
 def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
-    """Train unless that is done, and log settings, learning curves and costs to the training's MLflow run."""
-    if training.has_ended:
+    """Train unless that is done, and log settings, learning curves and costs to the training's MLflow run.
+
+    A training may have been killed when it was done but not all of it was logged.
+    """
+    if training.has_ended and not tracking.has_begun(training.folder):
         return
     if not is_first_process():
         training.run(lambda row: None)
@@ -85,7 +89,10 @@ def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
     ) as tracked:
         tracked.log_parameters(training.settings)
         tracked.set_tags(tags)
-        training.run(lambda row: tracked.log_metrics(row.metrics(), step=row.epoch))
+        if not training.has_ended:
+            training.run(lambda row: tracked.log_metrics(row.metrics(), step=row.epoch))
+        for row in training.record["epochs"]:
+            tracked.log_metrics(Epoch(**row).metrics(), step=row["epoch"])
         write_curves(training.folder / "curves.csv", [training.record])
         tracked.log_file(training.folder / "curves.csv")
         tracked.log_metrics({cost: training.record[cost] for cost in ("training_seconds", "parameters")})

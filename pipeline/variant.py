@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.command import run
-from segbench import params
+from segbench import params, tracking
 from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, write_nothing
 from segbench.scoring.counts import count_folders, write_counts
@@ -25,8 +25,7 @@ def main(
     counts = {"off": count_folders(data, folders, widths_px=params.load().evaluate.trimap_widths_px)}
     write_counts(confusions, counts)
 
-    from segbench import tracking
-    from segbench.report.tracked import log_evaluation  # late, since MLflow takes seconds to import
+    from segbench.report.tracked import log_evaluation  # late, since matplotlib takes half a second to import
 
     for seed_index, record in enumerate(trainings):
         with tracking.evaluation_run(dataset=dataset, name=model, key=record["training_key"]) as tracked:
