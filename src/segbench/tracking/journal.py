@@ -181,7 +181,7 @@ class Journal:
         """Whether a killed training may still continue it: its name lies beside the checkpoints."""
         name_file = (self.header or {}).get("name_file")
         try:
-            return name_file is not None and Path(name_file).read_text() == self.name
+            return name_file is not None and Path(name_file).read_text(encoding="utf-8") == self.name
         except OSError:
             return False
 

@@ -110,7 +110,7 @@ def training_run(*, dataset: str, name: str, key: str, checkpoints: Path) -> Ite
 def _former(name_file: Path) -> Journal | None:
     """The journal that a killed training has left; None if there is none."""
     try:
-        journal = Journal.reopen(name_file.read_text(), wait_s=WAIT_S)
+        journal = Journal.reopen(name_file.read_text(encoding="utf-8"), wait_s=WAIT_S)
         if journal is not None and journal.header is None:
             journal.remove()
             return None
