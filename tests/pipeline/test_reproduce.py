@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from pipeline.reproduce import Chain, chains_of

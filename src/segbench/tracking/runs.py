@@ -96,7 +96,7 @@ def training_run(*, dataset: str, name: str, key: str, checkpoints: Path) -> Ite
         journal = Journal.begin(_header(dataset, name=name, key=key, name_file=name_file))
         with suppress(OSError):  # the training cannot write there either, and says so
             checkpoints.mkdir(parents=True, exist_ok=True)
-            name_file.write_text(journal.name)
+            name_file.write_text(journal.name, encoding="utf-8")
     _set_status(journal, "RUNNING")
     live = Live(journal)
     with _closing(journal, live) as run:
