@@ -14,7 +14,7 @@ from segbench.files import replacing
 
 LOCK, COPY = Path("dvc.lock"), Path(".dvc/tmp/dvc.lock")
 RESTORE = "python -m pipeline.lock"
-WRITING_S = 20.0
+WRITING_S = 30.0
 """Longer than DVC takes to write a lock."""
 
 
@@ -22,8 +22,7 @@ def keep() -> None:
     """Copy a whole lock, as a stage starts. InputError for one that is cut short, before DVC writes a new one."""
     if not LOCK.exists():
         return
-    while not is_whole(text := LOCK.read_text(encoding="utf-8")) and time.time() - LOCK.stat().st_mtime < WRITING_S:
-        time.sleep(0.2)  # another dvc may be writing it
+    text = _settled()
     if is_whole(text):
         with replacing(COPY) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -35,11 +34,18 @@ def keep() -> None:
 
 def restore() -> bool:
     """Put the copy in the place of a lock that is cut short, and tell whether that was so."""
-    if not (LOCK.exists() and COPY.exists()) or is_whole(LOCK.read_text(encoding="utf-8")):
+    if not (LOCK.exists() and COPY.exists()) or is_whole(_settled()):
         return False
     with replacing(LOCK) as temporary:
         temporary.write_text(COPY.read_text(encoding="utf-8"), encoding="utf-8")
     return True
+
+
+def _settled() -> str:
+    """The lock's text, once no other dvc can be in the middle of writing it."""
+    while not is_whole(text := LOCK.read_text(encoding="utf-8")) and time.time() - LOCK.stat().st_mtime < WRITING_S:
+        time.sleep(0.2)
+    return text
 
 
 def is_whole(text: str) -> bool:

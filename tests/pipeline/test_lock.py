@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def test_a_lock_that_is_cut_short_comes_back(cut: str) -> None:
     assert lock.restore()
     assert lock.LOCK.read_text() == WHOLE
     assert not lock.restore()
+
+
+def test_a_lock_that_another_dvc_is_writing_is_waited_for() -> None:
+    write_lock(WHOLE)
+    lock.keep()
+    lock.LOCK.write_text(WHOLE[:-20])
+    writer = threading.Timer(0.3, lock.LOCK.write_text, [WHOLE.replace("1348", "1349")])
+    writer.start()
+    assert not lock.restore()
+    writer.join()
+    assert "1349" in lock.LOCK.read_text()
 
 
 @pytest.mark.parametrize(
