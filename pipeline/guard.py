@@ -38,7 +38,7 @@ class Told:
     @classmethod
     def read(cls, stage: str, *, dataset: str, model: str) -> "Told":
         """Read the dependencies of a stage, named as DVC names it: train@scenes-unet."""
-        entry = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage.partition("@")[0]]
+        entry = _read(Path("dvc.yaml"))["stages"][stage.partition("@")[0]]
         body = entry.get("do", entry)
         names = {"${item.dataset}": dataset, "${item.model}": model, "${item}": dataset}
         return cls(stage, body, names, dict(_values(body, names)))

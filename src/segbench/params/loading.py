@@ -144,7 +144,9 @@ class Params(Section):
 def load(path: Path = PARAMS_FILE) -> Params:
     """Read and validate params.yaml; InputError has one line per mistake: path, value, what is allowed."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(
+            path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )  # every stage reads it
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the project's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
