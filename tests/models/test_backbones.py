@@ -56,7 +56,7 @@ def test_weights_are_found_where_timm_takes_stages_apart(name: str, tmp_path: Pa
 
 def test_a_file_that_would_run_something_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": MakesFolder(tmp_path / "made")}, tmp_path / "resnet18.pth")
-    with pytest.raises(InputError, match=r"resnet18\.pth, which holds no state dict \(UnpicklingError\)"):
+    with pytest.raises(InputError, match=r"resnet18\.pth, which holds no state dict"):
         Backbone("resnet18", weights=str(tmp_path / "resnet18.pth"))
     assert not (tmp_path / "made").exists()
 
