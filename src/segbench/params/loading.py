@@ -144,9 +144,8 @@ class Params(Section):
 def load(path: Path = PARAMS_FILE) -> Params:
     """Read and validate params.yaml; InputError has one line per mistake: path, value, what is allowed."""
     try:
-        tree = yaml.load(
-            path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )  # every stage reads it
+        parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, since every stage reads the file
+        tree = yaml.load(path.read_text(encoding="utf-8"), parser)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the project's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
