@@ -1,5 +1,7 @@
 """JSON comes back as it was written, files and folders are replaced whole, and errors name the file."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,22 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
             temporary.write_text(content)
     assert path.read_text() == "second"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].json"
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    kept = [f".a[1].json.{os.getppid()}.partial", f".b.json.{ended.pid}.partial", ".a[1].json.mine.partial"]
+    for name in kept:
+        (tmp_path / name).touch()
+    folder = tmp_path / f".folder.{ended.pid}.partial"
+    (folder / "within").mkdir(parents=True)
+    (tmp_path / f".a[1].json.{ended.pid}.partial").touch()
+    write_json(path, {})
+    with replacing(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, "folder", *kept}
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

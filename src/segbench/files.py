@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,9 +97,11 @@ def write_nothing(*paths: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`. When the block ends, the file or folder that it wrote there replaces `path`.
 
-    If the block raises, `path` stays as it was and the temporary file or folder is removed.
+    If the block raises, `path` stays as it was and the temporary file or folder is removed. What a killed process has
+    left there is removed by the next one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
@@ -108,6 +111,32 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove temporary files of `path` whose processes have ended: git and DVC would take them for results.
+
+    None are looked for in a folder that is temporary itself, which may hold very many files.
+    """
+    if any(part.endswith(".partial") for part in path.parts):
+        return
+    for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
+        process = left.name.removeprefix(f".{path.name}.").removesuffix(".partial")
+        if process.isdecimal() and not _is_alive(int(process)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)  # another process may do the same
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
