@@ -13,6 +13,7 @@ import yaml
 from mlflow import MlflowClient
 from PIL import Image, ImageDraw
 
+from segbench import tracking
 from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from tests.parameters import PARAMS_FILE
@@ -178,6 +179,7 @@ def test_what_the_audit_finds_is_printed_written_and_logged(project: Path, capsy
     message = "train has no pixel of cell"
     assert f"warning: cells: {message}; see reports/cells/audit.md\n" in capsys.readouterr().err
     assert f"**Warning:** {message}.\n" in (project / "reports/cells/audit.md").read_text()
+    assert tracking.send_waiting()
     client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("cells")
     assert experiment is not None
