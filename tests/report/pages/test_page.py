@@ -389,7 +389,7 @@ class Visit:
     def __init__(self, browser: Browser, path: Path, **options: object) -> None:
         self.problems: list[str] = []
         self.tab: Tab = browser.new_page(**options)  # type: ignore[arg-type]
-        self.tab.set_default_timeout(5000)
+        self.tab.set_default_timeout(30_000)
         self.tab.on("console", lambda message: self.problems.append(message.text))
         self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
         own = path.as_uri()
