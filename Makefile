@@ -14,7 +14,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(shell id -un >/dev/null 2>&1 ||
 	$(shell [ -w /var/tmp ] || echo 'DVC_SITE_CACHE_DIR="$(CURDIR)/.dvc/tmp/site"')
 # DVC asks for the user's name, which a container may not have, and writes to /var/tmp.
 
-.PHONY: help setup scm reproduce test mutants bench protocol ui readme lock clean
+.PHONY: help setup scm reproduce test mutants reliability bench protocol ui readme lock clean
 
 # A folder that was moved or copied: its .venv would run the sources where they were.
 MADE_AT := $(shell cat $(READY) 2>/dev/null)
@@ -61,6 +61,9 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests
 
 mutants: $(READY_TO_TEST) ## plant faults in the code, and see a test fail for each
 	$(IN_VENV) python -m tests.mutants
+
+reliability: $(READY_TO_TEST) ## kill stages and plant faults in a copy, see that results stay, write reports/reliability.md
+	$(IN_VENV) python -m tests.campaign
 
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
 	$(LOCKED) requirements-peers.lock

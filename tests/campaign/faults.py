@@ -1,0 +1,364 @@
+"""Faults of the machine and of its user, other than kills: each is planted, meets a run of dvc, and is mended."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import yaml
+
+from tests.campaign.ground import Ground, Outcome, Said
+from tests.parameters import PROJECT
+
+TRAINING = "train@scenes-fcn_8s"
+WEIGHTS = Path("data/weights/scenes/fcn_8s/seed_0.pt")
+DAY_S = 24 * 3600
+ROOM_BYTES = 2 * 2**20
+"""Free on a full disk: enough to begin, too little for a checkpoint."""
+QUEUE_PATIENCE_S = 300.0
+
+
+class Impossible(Exception):  # noqa: N818 -- nothing has gone wrong: the machine has no means to plant the fault
+    """Why a fault cannot be planted here."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens, where, and the function that makes it happen and returns how the project ended."""
+
+    what: str
+    where: str
+    happen: Callable[[Ground], Outcome]
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.where}"
+
+
+def _dies_in_epoch(ground: Ground, number: int, *, signal_number: signal.Signals) -> None:
+    """Run the training as if for the first time, and send its group a signal at the beginning of an epoch's line."""
+    ground.forget(TRAINING)
+    process = ground.start("repro", "--single-item", TRAINING)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"epoch {number}/"):
+            os.killpg(process.pid, signal_number)
+            break
+    process.communicate()
+    ground.settle()
+
+
+def _two_at_once(ground: Ground) -> Outcome:
+    ground.forget(TRAINING)
+    logs = ("first", "second")
+    both = [(ground.launch("dvc", "repro", log=log), log) for log in logs]
+    said = [ground.said(process, log) for process, log in both]
+    failed = [each for each in said if each.code]
+    if len(failed) == len(said):
+        return Outcome((), ("both failed", *failed[0].problems))
+    return ground.outcome(failed[0] if failed else None)
+
+
+def _queue(ground: Ground) -> Outcome:
+    """Two experiments by two workers, then the project itself."""
+    _put_under_git(ground)
+    for clusters in (3, 5):
+        told = ground.dvc("exp", "run", "--queue", "-S", f"models.color_clusters.num_clusters={clusters}")
+        if told.code:
+            return ground.outcome(told)
+    started = ground.dvc("queue", "start", "-j", "2")
+    end, status = time.monotonic() + QUEUE_PATIENCE_S, started
+    while time.monotonic() < end:
+        status = ground.dvc("queue", "status")
+        if not any(word in status.output for word in ("Queued", "Running")):
+            break
+        time.sleep(1)
+    ground.dvc("queue", "stop")
+    outcome = ground.outcome(started)
+    succeeded = status.output.count("Success")
+    if succeeded == 2:
+        return outcome
+    logs = "".join(ground.dvc("queue", "logs", name).output for name in _failed_tasks(status))
+    return Outcome(outcome.stops, (*outcome.problems, f"{succeeded} of 2 experiments succeeded: {logs[-400:]}"))
+
+
+def _failed_tasks(status: Said) -> list[str]:
+    return [line.split()[0] for line in status.output.splitlines() if line.rstrip().endswith("Failed")]
+
+
+def _put_under_git(ground: Ground) -> None:
+    shutil.copy(PROJECT / ".gitignore", ground.root)
+    (ground.root / ".dvc/.gitignore").write_text("/cache\n/tmp\n")
+    ground.dvc("config", "core.no_scm", "false")
+    identity = ("-c", "user.name=campaign", "-c", "user.email=campaign@localhost")
+    for arguments in (("init", "-q"), ("add", "--all"), (*identity, "commit", "-q", "-m", "all")):
+        subprocess.run(["git", *arguments], cwd=ground.root, check=True)
+    ground.reference = ground.results()
+
+
+def _cut_checkpoint(ground: Ground) -> Outcome:
+    """The checkpoint of a killed training is cut to half."""
+    _dies_in_epoch(ground, 2, signal_number=signal.SIGKILL)
+    checkpoints = list((ground.root / "data/checkpoints").glob("*/*.ckpt"))
+    if not checkpoints:
+        return Outcome((), ("a training that was killed in its second epoch has no checkpoint",))
+    for checkpoint in checkpoints:
+        _halve(checkpoint)
+    return ground.outcome()
+
+
+def _cut(path: str, *, and_run: str) -> Callable[[Ground], Outcome]:
+    """Cut all files below a path to half, and force a stage that reads them."""
+
+    def happen(ground: Ground) -> Outcome:
+        for file in _files(ground.root / path):
+            _halve(file)
+        return ground.outcome(ground.dvc("repro", "--force", "--single-item", and_run))
+
+    return happen
+
+
+def _cut_in_cache(ground: Ground) -> Outcome:
+    """DVC's copy of the weights is cut to half, and the weights are gone."""
+    lock = yaml.safe_load((ground.root / "dvc.lock").read_text())
+    (folder,) = (out for out in lock["stages"][TRAINING]["outs"] if out["path"] == WEIGHTS.parent.as_posix())
+    cache = ground.root / ".dvc/cache/files/md5"
+    digest = folder["md5"]
+    (entry,) = yaml.safe_load((cache / digest[:2] / digest[2:]).read_text())
+    file = cache / entry["md5"][:2] / entry["md5"][2:]
+    file.chmod(0o644)
+    _halve(file)
+    file.chmod(0o444)
+    shutil.rmtree(ground.root / WEIGHTS.parent)
+    said = ground.dvc("repro")
+    return ground.outcome(said)
+
+
+def _file_at_start(
+    name: str, change: Callable[[Path], None], *, run: Sequence[str] = ()
+) -> Callable[[Ground], Outcome]:
+    """A file is damaged, dvc repro meets it, and the file is put back, as from git, if dvc repro has stopped.
+
+    run: arguments of dvc repro.
+    """
+
+    def happen(ground: Ground) -> Outcome:
+        path = ground.root / name
+        before = path.read_bytes() if path.exists() else None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        change(path)
+        said = ground.dvc("repro", *run)
+
+        def put_back() -> None:
+            if said.code:
+                _put(path, before)
+
+        return ground.outcome(said, mend=put_back)
+
+    return happen
+
+
+def _put(path: Path, content: bytes | None) -> None:
+    """Make a file what it was before; None: not there."""
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_bytes(content)
+
+
+def _halve(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _plant_half_json(path: Path) -> None:
+    path.write_text('{"half": ')
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
+
+
+def _immutable(folder: str, *, and_run: str) -> Callable[[Ground], Outcome]:
+    """Nobody, not even root, may write in a folder, until it is mended."""
+
+    def happen(ground: Ground) -> Outcome:
+        path = str(ground.root / folder)
+        if shutil.which("chattr") is None or _fails("chattr", "+i", path):
+            raise Impossible("chattr +i is not permitted here")
+        try:
+            said = ground.dvc("repro", "--force", "--single-item", and_run)
+        finally:
+            subprocess.run(["chattr", "-i", path], check=True)
+        return ground.outcome(said)
+
+    return happen
+
+
+def _fails(*command: str) -> bool:
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0
+
+
+@contextmanager
+def _small_disk(folder: Path, *, free_bytes: int) -> Iterator[Callable[[], None]]:
+    """Put a folder's content on a disk that has little room; gives a function that makes room."""
+    size = sum(file.stat().st_blocks * 512 for file in _files(folder)) + 4096 * sum(1 for _ in folder.rglob("*"))
+    aside = folder.with_name(f".{folder.name}.aside")
+
+    def make_room() -> None:
+        subprocess.run(["mount", "-o", "remount,size=4G", str(folder)], check=True)
+
+    folder.rename(aside)
+    folder.mkdir()
+    try:
+        if _fails("mount", "-t", "tmpfs", "-o", f"size={size + free_bytes}", "tmpfs", str(folder)):
+            raise Impossible("mounting a tmpfs is not permitted here")
+        try:
+            shutil.copytree(aside, folder, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(aside)
+            yield make_room
+        finally:
+            if not aside.exists():
+                shutil.copytree(folder, aside, symlinks=True)
+            subprocess.run(["umount", str(folder)], check=True)
+    finally:
+        folder.rmdir()
+        aside.rename(folder)
+
+
+def _full_disk(stage: str) -> Callable[[Ground], Outcome]:
+    """The disk of data/ is full while a stage runs as if for the first time; then there is room."""
+
+    def happen(ground: Ground) -> Outcome:
+        ground.forget(stage)
+        with _small_disk(ground.root / "data", free_bytes=ROOM_BYTES) as make_room:
+            return ground.outcome(ground.dvc("repro", "--single-item", stage), mend=make_room)
+
+    return happen
+
+
+def _times(*paths: str, by_s: float) -> Callable[[Ground], Outcome]:
+    """The times of files are moved, as by a clock that jumped."""
+
+    def happen(ground: Ground) -> Outcome:
+        for path in paths:
+            for file in _files(ground.root / path):
+                moment = time.time() + by_s
+                os.utime(file, (moment, moment))
+        said = ground.dvc("repro")
+        rerun = [line for line in said.output.splitlines() if line.startswith("Running stage") and "check" not in line]
+        outcome = ground.outcome(said)
+        return Outcome(outcome.stops, (*outcome.problems, *(f"ran for nothing: {line}" for line in rerun)))
+
+    return happen
+
+
+def _edit_with_old_time(ground: Ground) -> Outcome:
+    """An edit of code whose file has an old time, as rsync and tar leave it, must still be seen."""
+    source = ground.root / "src/segbench/models/fcn.py"
+    before, state = source.read_text(), source.stat()
+    source.write_text(before.replace("for skip in (16, 8)", "for skip in [16, 8]"))
+    os.utime(source, (state.st_atime - DAY_S, state.st_mtime - DAY_S))
+    ground.dvc("repro", "check")
+    status = ground.dvc("status").output
+    source.write_text(before)
+    os.utime(source, (state.st_atime - DAY_S, state.st_mtime - DAY_S))
+    outcome = ground.outcome()
+    unseen = () if f"{TRAINING}:" in status else (f"dvc status does not name {TRAINING}",)
+    return Outcome(outcome.stops, (*outcome.problems, *unseen))
+
+
+def _parent_killed(ground: Ground) -> Outcome:
+    """The shell that started dvc is killed; PID 1 adopts dvc, which may go on."""
+    ground.forget(TRAINING)
+    shell = ground.launch("sh", "-c", f"dvc repro {TRAINING}; true")
+    while ground.stage_process() is None and shell.poll() is None:
+        time.sleep(0.05)
+    shell.kill()
+    shell.wait()
+    _wait_for_all(ground)
+    return ground.outcome()
+
+
+def _terminal_closed(ground: Ground) -> Outcome:
+    """All get SIGHUP in the second epoch."""
+    _dies_in_epoch(ground, 2, signal_number=signal.SIGHUP)
+    return ground.outcome()
+
+
+def _stage_frozen_then_killed(ground: Ground) -> Outcome:
+    """Dvc is killed while the stage is stopped, as by Ctrl-Z; the stage then wakes up."""
+    ground.forget(TRAINING)
+    process = ground.launch("dvc", "repro", "--single-item", TRAINING)
+    while (stage := ground.stage_process()) is None and process.poll() is None:
+        time.sleep(0.05)
+    if stage is not None:
+        stage.send_signal(signal.SIGSTOP)
+        process.kill()
+        process.wait()
+        stage.send_signal(signal.SIGCONT)
+    return ground.outcome()
+
+
+def _wait_for_all(ground: Ground) -> None:
+    psutil.wait_procs(ground.processes())
+    while ground.processes():  # those that were started meanwhile
+        time.sleep(0.1)
+
+
+def _half_written(*paths: str) -> Callable[[Ground], Outcome]:
+    """Temporary files are there, as a process that was killed while it wrote leaves them."""
+
+    def happen(ground: Ground) -> Outcome:
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        for path in paths:
+            file = ground.root / path.format(process=ended.pid)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"half")
+        return ground.outcome(ground.dvc("repro", *EVALUATE, TRAINING))
+
+    return happen
+
+
+MODEL = "reports/scenes/models/fcn_8s"
+EVALUATE = ("--force", "--single-item", "evaluate@scenes-fcn_8s")
+FAULTS = [
+    Fault("two `dvc repro` at once", TRAINING, _two_at_once),
+    Fault("two experiments, `dvc queue start -j 2`", "all stages", _queue),
+    Fault("cut to half", "the checkpoint of a killed training", _cut_checkpoint),
+    Fault("cut to half", "packed samples, then a training", _cut("data/augmented/scenes", and_run=TRAINING)),
+    Fault("cut to half", "weights, then `predict`", _cut(WEIGHTS.as_posix(), and_run="predict@scenes-fcn_8s")),
+    Fault("cut to half", "counts.npz, then `compare`", _cut(f"{MODEL}/counts.npz", and_run="compare@scenes")),
+    Fault("cut to half", "weights in DVC's cache, weights removed", _cut_in_cache),
+    Fault("empty", "dvc.lock", _file_at_start("dvc.lock", _empty)),
+    Fault("cut to half", "dvc.lock", _file_at_start("dvc.lock", _halve)),
+    Fault("removed", "dvc.lock", _file_at_start("dvc.lock", Path.unlink)),
+    Fault("empty", "params.yaml", _file_at_start("params.yaml", _empty)),
+    Fault("cut to half", "params.yaml", _file_at_start("params.yaml", _halve)),
+    Fault("half written", "DVC's list of locks, .dvc/tmp/rwlock", _file_at_start(".dvc/tmp/rwlock", _plant_half_json)),
+    Fault("empty", "mlflow.db, then `evaluate`", _file_at_start("mlflow.db", _empty, run=EVALUATE)),
+    Fault("read only", f"{MODEL}/", _immutable(MODEL, and_run="evaluate@scenes-fcn_8s")),
+    Fault("read only", "data/weights/scenes/fcn_8s/", _immutable(WEIGHTS.parent.as_posix(), and_run=TRAINING)),
+    Fault("read only", "data/checkpoints/", _immutable("data/checkpoints", and_run=TRAINING)),
+    Fault("disk full", "data/, in a training", _full_disk(TRAINING)),
+    Fault("clock jumps: files of tomorrow", "all sources", _times("src", "pipeline", by_s=DAY_S)),
+    Fault("clock jumps: files of last year", "params.yaml", _times("params.yaml", by_s=-365 * DAY_S)),
+    Fault("clock jumps: files of tomorrow", "data/ and reports/", _times("data", "reports", by_s=DAY_S)),
+    Fault("edited, with yesterday's time", "a model's source", _edit_with_old_time),
+    Fault("killed, so that PID 1 adopts dvc", "the shell that started dvc", _parent_killed),
+    Fault("terminal closed (SIGHUP)", TRAINING, _terminal_closed),
+    Fault("stopped (Ctrl-Z), dvc killed, continued", TRAINING, _stage_frozen_then_killed),
+    Fault(
+        "temporary files of a killed process", "reports/ and data/",
+        _half_written(f"{MODEL}/.scores.json.{{process}}.partial", "data/weights/scenes/.fcn_8s.{process}.partial"),
+    ),
+]  # fmt: skip
