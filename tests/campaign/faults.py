@@ -95,9 +95,10 @@ def _put_under_git(ground: Ground) -> None:
     shutil.copy(PROJECT / ".gitignore", ground.root)
     (ground.root / ".dvc/.gitignore").write_text("/cache\n/tmp\n")
     ground.dvc("config", "core.no_scm", "false")
-    identity = ("-c", "user.name=campaign", "-c", "user.email=campaign@localhost")
-    for arguments in (("init", "-q"), ("add", "--all"), (*identity, "commit", "-q", "-m", "all")):
-        subprocess.run(["git", *arguments], cwd=ground.root, check=True)
+    for command in (
+        "init -q", "config user.name campaign", "config user.email campaign@localhost", "add --all", "commit -q -m all",
+    ):  # fmt: skip
+        subprocess.run(["git", *command.split()], cwd=ground.root, check=True)
     ground.reference = ground.results()
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.ground import Ground, Said, let_programs_be_interrupted, without_measured
+from tests.campaign.faults import Fault, Impossible
+from tests.campaign.ground import Ground, Outcome, Said, let_programs_be_interrupted, without_measured
 from tests.campaign.kills import SIGNALS, TARGETS, Kill, draw_kills, strike
+from tests.campaign.report import Entry, report
 
 TRAIN, PREDICT = "train@scenes-color_clusters", "predict@scenes-color_clusters"
 
@@ -120,3 +122,22 @@ def test_kills_are_of_all_stages_by_all_ways_and_follow_from_the_seed() -> None:
     ways = {(kill.signal_name, kill.target) for kill in kills}
     assert len(ways) == len(SIGNALS) * len(TARGETS)
     assert {kill.anew for kill in kills} == {True, False}
+
+
+def test_the_report_counts_and_tells_all_that_was_lost() -> None:
+    equal = Outcome((), ())
+    fault = Fault("cut to half", "weights", lambda ground: equal)
+    entries = [
+        Entry(Kill(TRAIN, "SIGKILL", "dvc alone", 0.5, anew=True), equal),
+        Entry(Kill(TRAIN, "SIGTERM", "dvc alone", 0.25, anew=False), Outcome((), ("a | process was left",))),
+        Entry(Kill(PREDICT, "SIGKILL", "dvc alone", 0.5, anew=True), Outcome(("error: again",), ())),
+        Entry(fault, Outcome(("error: a|b is damaged",), ())),
+        Entry(fault, Impossible("not permitted")),
+    ]
+    lines = [" ".join(line.split()) for line in report(entries, seed=3, machine="a machine", commit="abc")]
+    assert "Tried: 4 (3 kills, 1 faults). Survived: 3. Lost: 1." in lines
+    assert f"| {TRAIN} | 2 | 1 | 0 | 1 |" in lines
+    assert "| SIGKILL to dvc alone | 2 | 1 | 1 | 0 |" in lines
+    assert r"| cut to half | weights | stopped clearly, then equal: `error: a\|b is damaged` |" in lines
+    assert "| cut to half | weights | not tried: not permitted |" in lines
+    assert f"- {TRAIN}: SIGTERM to dvc alone, forced run, after 25%: a | process was left" in lines
