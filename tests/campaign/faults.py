@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from tests.campaign.ground import Ground, Outcome, Said
+from tests.campaign.ground import ADVICE, Ground, Outcome, Said
 from tests.parameters import PROJECT
 
 TRAINING = "train@scenes-fcn_8s"
@@ -141,11 +141,11 @@ def _cut_in_cache(ground: Ground) -> Outcome:
 
 
 def _file_at_start(
-    name: str, change: Callable[[Path], None], *, run: Sequence[str] = ()
+    name: str, change: Callable[[Path], None], *, run: Sequence[str] = (), is_needed: bool = False
 ) -> Callable[[Ground], Outcome]:
-    """A file is damaged, dvc repro meets it, and the file is put back, as from git, if dvc repro has stopped.
+    """A file is damaged, and dvc repro meets it; if it has stopped and named no program, the file is put back.
 
-    run: arguments of dvc repro.
+    run: arguments of dvc repro. is_needed: the file is put back in any case.
     """
 
     def happen(ground: Ground) -> Outcome:
@@ -156,7 +156,7 @@ def _file_at_start(
         said = ground.dvc("repro", *run)
 
         def put_back() -> None:
-            if said.code:
+            if is_needed or (said.code and not ADVICE.search(said.clear_line)):
                 _put(path, before)
 
         return ground.outcome(said, mend=put_back)
@@ -346,7 +346,8 @@ FAULTS = [
     Fault("empty", "params.yaml", _file_at_start("params.yaml", _empty)),
     Fault("cut to half", "params.yaml", _file_at_start("params.yaml", _halve)),
     Fault("half written", "DVC's list of locks, .dvc/tmp/rwlock", _file_at_start(".dvc/tmp/rwlock", _plant_half_json)),
-    Fault("empty", "mlflow.db, then `evaluate`", _file_at_start("mlflow.db", _empty, run=EVALUATE)),
+    Fault("empty", "mlflow.db, `evaluate`", _file_at_start("mlflow.db", _empty, run=EVALUATE, is_needed=True)),
+    Fault("cut to half", "mlflow.db, `evaluate`", _file_at_start("mlflow.db", _halve, run=EVALUATE, is_needed=True)),
     Fault("read only", f"{MODEL}/", _immutable(MODEL, and_run="evaluate@scenes-fcn_8s")),
     Fault("read only", "data/weights/scenes/fcn_8s/", _immutable(WEIGHTS.parent.as_posix(), and_run=TRAINING)),
     Fault("read only", "data/checkpoints/", _immutable("data/checkpoints", and_run=TRAINING)),

@@ -34,6 +34,8 @@ MEASURED_IN_TEXT = ("benchmark.md", "benchmark.tex", "index.html")
 NO_RESULTS = re.compile(
     r"(^|/)(__pycache__|\.git)/|^(\.dvc/(cache|tmp)|mlartifacts|data/tracking)/|^mlflow\.db|^data/(.*/)?[^/]*\.lock$"
 )
+ADVICE = re.compile(r"`(python -m pipeline\.\w+)`")
+"""How a clear line names a program that mends what it is about."""
 PATIENCE_S = 90.0
 """How long processes may take to end when what started them has been killed."""
 
@@ -100,6 +102,7 @@ class Ground(Project):
             raise RuntimeError("".join(lines))
         ends = [*list(begun.values())[1:], time.monotonic()]
         self.seconds = {stage: end - start for (stage, start), end in zip(begun.items(), ends, strict=True)}
+        self.send_runs()
         self._undisturbed = self.reference = self.results()
         self._pristine = self.root.with_name(f"{self.root.name}_pristine")
         shutil.copytree(self.root, self._pristine, symlinks=True)
@@ -185,16 +188,28 @@ class Ground(Project):
         if said is not None and said.code:
             stops.append(said.clear_line)
             problems += said.problems
+            self._follow(said)
         mend()
         last = self.dvc("repro", *self.goals)
         if last.code:
             stops.append(last.clear_line)
             problems += last.problems
+            self._follow(last)
             last = self.dvc("repro", *self.goals)
         if last.code:
             problems.append(f"dvc repro fails again and again: {last.clear_line}")
+        self.send_runs()
         problems += [*self.settle(), *self.differences(), *self.running()]
         return Outcome(tuple(filter(None, stops)), tuple(problems))
+
+    def _follow(self, said: Said) -> None:
+        """Do what the clear line asks for, if it names a program."""
+        if advice := ADVICE.search(said.clear_line):
+            self.said(self.launch(*advice[1].split()))
+
+    def send_runs(self) -> None:
+        """Let MLflow know all runs, as the next `dvc repro` would."""
+        self.said(self.launch("python", "-m", "pipeline.send_runs"))
 
     def results(self) -> dict[str, str]:
         """The digest of each file without what was measured, by path; DVC's and MLflow's own files are left out."""
@@ -217,13 +232,17 @@ class Ground(Project):
         ]
 
     def running(self) -> list[str]:
-        """MLflow runs that are not told from such that go on."""
+        """MLflow runs that are not told from such that go on, and runs that MLflow does not know."""
         try:
             with closing(sqlite3.connect(f"file:{self.root / 'mlflow.db'}?mode=ro", uri=True)) as store:
                 rows = store.execute("SELECT name FROM runs WHERE status = 'RUNNING'").fetchall()
         except sqlite3.Error as error:
             return [f"mlflow.db cannot be read: {error}"]
-        return [f"the MLflow run {name} is left as running" for (name,) in rows]
+        waiting = sorted(path.name for path in (self.root / "data/tracking").glob("*/"))
+        return [
+            *(f"the MLflow run {name} is left as running" for (name,) in rows),
+            *(f"a run waits to be sent to MLflow: {name}" for name in waiting),
+        ]
 
 
 def without_measured(path: Path) -> bytes:
