@@ -134,6 +134,7 @@ def test_another_store_can_be_named(project: Project, tmp_path: Path, monkeypatc
     project.database.unlink()
     uri = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(project.root)  # where MLflow keeps the files of such a store
     project.train(epochs=[1])
     assert tracking.send_waiting()
     assert [run["name"] for run in project.shows(MlflowClient(uri))] == ["m"]
