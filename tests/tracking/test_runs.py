@@ -139,3 +139,28 @@ def test_another_store_can_be_named(project: Project, tmp_path: Path, monkeypatc
     assert tracking.send_waiting()
     assert [run["name"] for run in project.shows(MlflowClient(uri))] == ["m"]
     assert not project.database.exists()
+
+
+def test_a_project_that_was_moved_keeps_its_files(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In new processes, since MLflow remembers where it found files."""
+    moved = Project(tmp_path / "moved here" / "Bäume")
+    log_file = (
+        "from pathlib import Path; from segbench import tracking; path = Path({path!r}); path.write_text('content')\n"
+        "with tracking.evaluation_run(dataset='d', name='m', key='k') as run: run.log_file(path)\n"
+        "assert tracking.send_waiting()\n"
+    )
+    list_files = (
+        f"from mlflow import MlflowClient; client = MlflowClient('sqlite:///{moved.database}')\n"
+        "(run,) = client.search_runs([client.get_experiment_by_name('d').experiment_id])\n"
+        "print([item.path for item in client.list_artifacts(run.info.run_id)])\n"
+    )
+    assert project.run(log_file.format(path=str(tmp_path / "a.txt"))).stderr == ""
+    moved.root.mkdir(parents=True)
+    for name in ("mlflow.db", "mlartifacts"):
+        (project.root / name).rename(moved.root / name)
+    monkeypatch.setenv("DVC_ROOT", str(moved.root))
+    found = moved.run(log_file.format(path=str(tmp_path / "b.txt")) + list_files)
+    assert (found.stdout, found.stderr) == ("['a.txt', 'b.txt']\n", "")
+    assert not (project.root / "mlartifacts").exists()

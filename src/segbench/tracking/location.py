@@ -3,7 +3,7 @@
 import os
 import socket
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,26 @@ def shown(uri: str) -> str:
         return str(path)
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def follow_the_project() -> None:
+    """Let the runs of mlflow.db find their files, which it names by whole paths, after the project was moved or copied.
+
+    MLflow remembers paths, so this comes before the first use of a client.
+    """
+    folder, path = project_root() / "mlartifacts", project_root() / "mlflow.db"
+    if os.environ.get("MLFLOW_TRACKING_URI") or not path.exists():
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=PATIENCE_S)) as store, store:
+        places = store.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
+        for number, name, before in places:
+            now = (folder / name).as_uri()
+            if before != now and before.endswith(now.removeprefix(project_root().as_uri())):
+                store.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (now, number))
+                store.execute(
+                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ?",
+                    (now, len(before) + 1, number),
+                )
 
 
 def sqlite_path(uri: str) -> Path | None:

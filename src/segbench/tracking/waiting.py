@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from segbench.tracking.environment import set_environment
 from segbench.tracking.journal import Journal, journal_names, now_ms
-from segbench.tracking.location import problem, shown, store_uri
+from segbench.tracking.location import follow_the_project, problem, shown, store_uri
 from segbench.tracking.trouble import warn
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def send_waiting() -> bool:
 
     A training that was killed ends as such; its run goes on if the training does.
     """
+    follow_the_project()
     try:
         for name in journal_names():
             journal = Journal.reopen(name)
