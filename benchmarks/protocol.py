@@ -132,7 +132,6 @@ def rows_of_choices(trainer: Trainer, choices: Sequence[Choice], seeds: Sequence
                 model,
                 str(choice),
                 f"{records[0]['parameters'] / 1e6:.2f}",
-                f"{statistics.median(record['training_seconds'] for record in records):.0f}",
                 " ".join(f"{score:.1f}" for score in scores),
                 f"{statistics.fmean(scores):.1f}",
                 "" if scores is usual else difference(scores, usual),
@@ -143,7 +142,8 @@ def difference(scores: Sequence[float], usual: Sequence[float]) -> str:
     """The mean difference of trainings with the same seeds, and its standard error if there are several."""
     differences = [one - other for one, other in zip(scores, usual, strict=True)]
     error = f" ± {statistics.stdev(differences) / math.sqrt(len(differences)):.1f}" if len(differences) > 1 else ""
-    return f"{statistics.fmean(differences):+.1f}{error}"
+    mean = round(statistics.fmean(differences), 1) + 0.0  # no -0.0
+    return f"{mean:+.1f}{error}"
 
 
 def rows_of_longer(trainer: Trainer, models: Sequence[str], *, seed: int) -> Iterator[list[str]]:
@@ -197,7 +197,7 @@ def main() -> None:
         print(f"# Choices of the protocol, on {arguments.dataset}\n")
         print(f"{origin}. {schedule.epochs} epochs; seeds {', '.join(map(str, seeds))}, a training each.")
         print("Difference: the mean over seeds, ± its standard error.\n")
-        print_table(["network", "choice", "parameters, M", "s", "of each seed", "mean", "difference"], rows)
+        print_table(["network", "choice", "parameters, M", "of each seed", "mean", "difference"], rows)
     else:
         parameters = params.load(PROJECT / "params.yaml")
         models = [name for name in parameters.benchmark.models if parameters.models[name].has_schedule]
