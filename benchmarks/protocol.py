@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class Trainer:
         """What the training cost and its curve, after it was run if need be."""
         training = self.training(choice, seed=seed, times_epochs=times_epochs)
         self.folders.add(training.folder)
-        with hold({training.key}):
+        with hold({training.key}), redirect_stdout(sys.stderr):
             if not training.has_ended:
                 training.run(lambda row: None)
         record = training.record
