@@ -13,10 +13,12 @@ up to a minute, so of a few networks only.
 import argparse
 import copy
 import statistics
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -152,7 +154,7 @@ def made(name: str, network: nn.Module, images: Tensor) -> Engine | None:
     if name in CPU_ONLY and torch.cuda.is_available():
         return None
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(sys.stderr):  # torch prints whole graphs
             warnings.simplefilter("ignore")
             engine = ENGINES[name](network, images)
             for _ in range(3):
