@@ -61,12 +61,14 @@ CHOICES = {
         Choice("deeplab_v3", {"head_channels": 512}),
         Choice("deeplab_v3", {"rates_for_map_px": None}),
         Choice("deeplab_v3", {"output_stride": 16}),
+        Choice("deeplab_v3", {"image_pooling": False}),
     ),
     "camvid": (
         Choice("deeplab_v2", {"rates_for_map_px": None}),
         Choice("deeplab_v2", train={"lr": 0.0005, "backbone_lr_factor": 2}),
         Choice("deeplab_v3", {"rates_for_map_px": None}),
         Choice("deeplab_v3", {"output_stride": 16}),
+        Choice("deeplab_v3", {"image_pooling": False}),
     ),
 }
 """By dataset."""
