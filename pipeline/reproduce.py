@@ -96,7 +96,9 @@ def chains_of(stages: Mapping[str, Any], benchmark: params.Benchmark) -> list[Ch
 
 def out_of_date(chains: Iterable[Chain]) -> list[Chain]:
     """Those of which a stage has to run."""
-    told = subprocess.run(["dvc", "status", "--json"], capture_output=True, text=True, check=True)
+    told = subprocess.run(["dvc", "status", "--json"], stdout=subprocess.PIPE, text=True, check=False)
+    if told.returncode:  # DVC has said why
+        sys.exit(told.returncode)
     changed = json.loads(told.stdout)
     return [chain for chain in chains if not changed.keys().isdisjoint(chain.stages)]
 
@@ -115,6 +117,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, help="models at a time; what cores and memory allow by default")
     jobs = parser.parse_args().jobs
+    if jobs is not None and jobs < 1:
+        parser.error(f"--jobs is {jobs}; it must be at least 1")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     lock.main()
     _dvc("repro", "augment")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.reproduce import Chain, chains_of
+from pipeline.reproduce import Chain, chains_of, main, out_of_date
 from segbench import params
 from segbench.parallel import THREAD_LIMITS
 from tests.pipeline.project import Project
@@ -110,3 +110,19 @@ def test_the_longest_training_comes_first_and_an_unknown_one_before_it(
     report.write_text('{"training_seconds": 12.5}')
     assert Chain("scenes", "unet", ()).expected_seconds == 12.5
     assert Chain("scenes", "new", ()).expected_seconds == float("inf")
+
+
+def test_no_models_at_a_time_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--jobs", "0"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err.endswith("error: --jobs is 0; it must be at least 1\n")
+
+
+def test_what_stops_dvc_is_told_by_dvc_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="253"):  # DVC's code where there is no project
+        out_of_date([])
+    assert "ERROR: you are not inside of a DVC repository" in capfd.readouterr().err
