@@ -1,5 +1,6 @@
 """`make reproduce`: models side by side, with the results that they have one after the other."""
 
+import os
 import re
 import signal
 import sys
@@ -123,6 +124,7 @@ def test_what_stops_dvc_is_told_by_dvc_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     with pytest.raises(SystemExit, match="253"):  # DVC's code where there is no project
         out_of_date([])
     assert "ERROR: you are not inside of a DVC repository" in capfd.readouterr().err
