@@ -21,9 +21,9 @@ import yaml
 
 from benchmarks.markdown import print_table
 from segbench import params
+from segbench.checkpoints import hold
 from segbench.datasets.prepared import Prepared
 from segbench.machine import describe_machine
-from segbench.training.resume import hold
 from segbench.training.samples import AugmentedSamples
 from segbench.training.training import Training
 

@@ -19,7 +19,7 @@ from segbench.sources import source_digests
 
 PER_MODEL = ("train", "predict", "crf")
 """Stages that run a model's network."""
-SHARED = ("augment", "evaluate", "external", "claims", "compare")
+SHARED = ("augment", "evaluate", "evaluate_variant", "external", "claims", "compare")
 FROM_PARAMS = {
     "train": ["segbench.params.overrides", "segbench.params.rates"],
     "predict": ["segbench.params.rates"],
@@ -31,7 +31,7 @@ FROM_PARAMS = {
 LARGEST_STRIDE = 32
 """Of a backbone whose model names no other: its deepest feature map has a value for so many pixels."""
 
-VARIANT = ("pipeline.train", "pipeline.predict", "pipeline.variant")
+VARIANT = ("pipeline.train", "pipeline.predict")
 """What the stage of that name runs."""
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.command import run
 from segbench import params, tracking
+from segbench.checkpoints import remove_finished
 from segbench.datasets.left_out import open_scored
 from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_csv, write_json
@@ -74,6 +75,7 @@ def main(
     without_crf = {each.model: each.label_maps for each in contenders if not each.crf}
     write_examples(out / "examples.png", data, without_crf, num_images=parameters.compare.figure_images)
     tracking.send_waiting()
+    remove_finished(dataset)
 
 
 if __name__ == "__main__":

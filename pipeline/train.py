@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.command import refuse_changes, run
 from segbench import params, tracking
+from segbench.checkpoints import WEIGHTS, hold, remove_checkpoints
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json
 from segbench.machine import describe_machine, package_versions
@@ -16,10 +17,9 @@ from segbench.models.weights import DIVERGED, weights_name
 from segbench.training.curves import Epoch
 from segbench.training.divergence import likely_causes
 from segbench.training.fit import is_first_process
-from segbench.training.resume import hold
 from segbench.training.samples import AugmentedSamples
 from segbench.training.search import outcome, trials_of
-from segbench.training.training import WEIGHTS, Training, has_diverged, summary, validation_mean_iou, write_curves
+from segbench.training.training import Training, has_diverged, summary, validation_mean_iou, write_curves
 
 
 def main(
@@ -67,8 +67,8 @@ def main(
     settings["train"]["seeds"] = schedule.seeds
     provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(dataset, model)}
     write_json(training, {**summary(records), **provenance, "search": search, "settings": settings})
-    for folder in {each.folder for each in (*trials, *trainings)}:  # a trial may be the training
-        shutil.rmtree(folder)
+    for each in (*trials, *trainings):
+        remove_checkpoints(each.key)
     held.close()
 
 

@@ -60,7 +60,7 @@ def test_a_training_depends_on_its_own_network_alone() -> None:
     assert {"src/segbench/training/losses.py", "src/segbench/models/backbones.py"} < train_sources("unet")
 
 
-@pytest.mark.parametrize("stage", ["prepare", "augment", "train", "predict", "crf", "evaluate", "variant"])
+@pytest.mark.parametrize("stage", ["prepare", "augment", "train", "predict", "crf", "evaluate", "evaluate_variant"])
 def test_words_of_reports_and_parameters_concern_no_network(stage: str) -> None:
     """Values of parameters are dependencies of their own."""
     used = source_digests(f"pipeline.{stage}")
@@ -70,7 +70,9 @@ def test_words_of_reports_and_parameters_concern_no_network(stage: str) -> None:
 
 def test_an_edit_of_drawings_concerns_the_stages_that_draw_files() -> None:
     """What evaluate shows in MLflow alone is no result."""
-    stages = ("prepare", "augment", "train", "predict", "crf", "evaluate", "variant", "external", "claims", "compare")
+    stages = (
+        "prepare", "augment", "train", "predict", "crf", "evaluate", "evaluate_variant", "external", "claims", "compare"
+    )  # fmt: skip
     drawing = "src/segbench/report/drawing/figures.py"
     assert [stage for stage in stages if drawing in source_digests(f"pipeline.{stage}")] == [
         "prepare", "augment", "crf", "compare",
@@ -116,7 +118,7 @@ def source_modules() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "stage", ["check", "prepare", "augment", "evaluate", "variant", "external", "claims", "compare"]
+    "stage", ["check", "prepare", "augment", "evaluate", "evaluate_variant", "external", "claims", "compare"]
 )
 def test_a_stage_without_networks_starts_without_heavy_imports(stage: str) -> None:
     heavy = {"torch", "lightning", "mlflow", "matplotlib"} | ({"pandas"} if stage != "compare" else set())

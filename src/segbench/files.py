@@ -6,7 +6,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -81,6 +81,16 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table without its index: numbers with all their digits, missing values as empty cells."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def copy_files(names: Iterable[str], *, source: Path, target: Path) -> None:
+    """Copy files of these names from a folder to another. InputError if one is missing."""
+    for name in names:
+        with replacing(target / name) as temporary:
+            try:
+                shutil.copyfile(source / name, temporary)
+            except FileNotFoundError:
+                raise InputError(f"{source / name}: no such file") from None
 
 
 def write_nothing(*paths: Path) -> None:

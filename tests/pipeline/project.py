@@ -45,8 +45,8 @@ class Project:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def run(self, *arguments: str, fails: bool = False) -> str:
-        process = self.start(*arguments)
+    def run(self, *arguments: str, program: tuple[str, ...] = ("dvc",), fails: bool = False) -> str:
+        process = self.start(*arguments, program=program)
         output = process.communicate()[0]
         assert (process.returncode != 0) == fails, output
         return output

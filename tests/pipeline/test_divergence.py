@@ -15,12 +15,13 @@ import yaml
 from mlflow import MlflowClient
 
 from segbench import params, tracking
+from segbench.checkpoints import RECORD
 from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, write_json
 from segbench.report.pages.brief import brief_table
 from segbench.training.curves import Epoch
 from segbench.training.samples import AugmentedSamples
-from segbench.training.training import RECORD, Training
+from segbench.training.training import Training
 from tests.pipeline.stages import PER_MODEL, PER_VARIANT, STAGES, run_stage, tiny_parameters
 
 REPORTS = Path("reports/scenes")
@@ -59,7 +60,8 @@ def leave_a_diverged_training(model: str, *, seed: int) -> None:
     write_json(
         training.folder / RECORD,
         {
-            "seed": seed, "training_key": training.key, "commit": "c0ffee", "parameters": 0, "backbone_parameters": 0,
+            "dataset": "scenes", "seed": seed, "training_key": training.key, "commit": "c0ffee", "parameters": 0,
+            "backbone_parameters": 0,
             "training_seconds": 1e6, "training_images_per_second": 1e-6, "training_peak_memory_mib": 1_000_000,
             "epochs": [asdict(epoch)], "diverged_in_epoch": 2,
         },

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.pipeline.project import Project
+from tests.pipeline.stages import commands, filled
 
 MODEL_CHAIN = {f"{stage}@scenes-fcn_8s" for stage in ("train", "predict", "crf")}
 
@@ -156,17 +158,55 @@ def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '(.*?)'", output))
 
 
+def test_results_of_former_values_come_out_of_the_cache(project: Project) -> None:
+    """A, B, A; and results that were removed."""
+    before = (project.root / "params.yaml").read_text()
+    chain = {f"{stage}@scenes-color_clusters" for stage in ("train", "predict", "crf", "evaluate")}
+    results = project.files()
+    project.edit(lambda parameters: parameters["models"]["color_clusters"].update(num_clusters=2))
+    assert chain <= stages_run(project.run("repro"))
+    (project.root / "params.yaml").write_text(before)
+    shutil.rmtree(project.root / "data/augmented")
+    expensive = {name for name in chain if not name.startswith("evaluate")}
+    output = project.run("repro")
+    assert set(re.findall(r"Stage '(.*?)' is cached", output)) >= expensive | {"augment@scenes"}, output
+    assert not stages_run(output) & {*expensive, "augment@scenes"}
+    made = ("/augmented/", "/predictions/", "/records/", "/refined/", "/scenes/models/", "/weights/")
+    now = project.files()
+    changed = {path for path in {**results, **now} if now.get(path) != results.get(path)}
+    assert not [path for path in changed if any(name in path for name in made)]
+    assert project.status() == {}
+
+
+def test_a_kill_before_dvc_has_the_weights_costs_no_training(project: Project) -> None:
+    """DVC takes seconds for its copy when the stage has ended, and removes what the stage has left if killed then."""
+    before = (project.root / "params.yaml").read_text()
+    project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.001, "epochs": 1}))
+    project.run("repro", "check")
+    command = filled(commands("train")[0], dataset="scenes", model="fcn_8s")
+    trained = project.run(*shlex.split(command)[1:], program=("python",))
+    assert "epoch 1/1" in trained
+    (folder,) = (project.root / "data/checkpoints").iterdir()
+    assert not list(folder.glob("*.ckpt"))
+    output = project.run("repro")
+    assert "train@scenes-fcn_8s" in stages_run(output) and "epoch" not in output
+    assert not folder.exists(), "the table is made, so that DVC has its copy"
+    (project.root / "params.yaml").write_text(before)
+    project.run("repro")
+
+
 def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     """Few colours, which are quick to fit; a variant is its model's values with others, so both are read."""
     before = (project.root / "params.yaml").read_text()
     listed = project.run("stage", "list", "--all", "--name-only").split()
-    assert "evaluate@scenes-fcn_8s" in listed and not [name for name in listed if name.startswith("variant")]
+    assert "evaluate@scenes-fcn_8s" in listed and not [name for name in listed if "variant" in name]
 
     few_colors = {"of": "color_clusters", "num_clusters": 4}
     project.edit(lambda parameters: parameters["variants"].update(few_colors=few_colors))
     project.edit(lambda parameters: parameters["benchmark"].update(variants=["few_colors"]))
     variant, judged = "variant@scenes-few_colors", {"latency@scenes", "claims@scenes", "compare@scenes"}
-    assert stages_run(project.run("repro")) == {"check", variant} | judged
+    counted = "evaluate_variant@scenes-few_colors"
+    assert stages_run(project.run("repro")) == {"check", variant, counted} | judged
     assert project.status() == {}
     folder = project.root / "reports/scenes/models/few_colors"
     told = json.loads((folder / "training.json").read_text())["settings"]

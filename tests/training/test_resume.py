@@ -1,7 +1,5 @@
 """Where an interrupted training waits."""
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from segbench.training.resume import MovableCheckpoint, WholeCheckpoints, checkpoint_to_continue, hold, training_key
-from tests.parameters import PROJECT
+from segbench.training.resume import MovableCheckpoint, WholeCheckpoints, checkpoint_to_continue, training_key
 
 
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Path) -> None:
@@ -75,36 +72,3 @@ def test_a_training_whose_folder_has_moved_keeps_its_best_weights(tmp_path: Path
     trainer: Any = SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=lambda decision: decision))
     assert not after.check_monitor_top_k(trainer, torch.tensor(0.4)), "a worse epoch would replace the best one"
     assert after.check_monitor_top_k(trainer, torch.tensor(0.6))
-
-
-HOLDS_B_AND_A = """
-import sys, time
-from segbench.training.resume import hold
-held = hold(["b", "a"])
-print("holds", flush=True)
-sys.stdin.readline()
-held.close()
-"""
-
-
-def test_a_process_waits_for_another_that_does_the_same_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    held = hold(["a"])
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLDS_B_AND_A], text=True, env={"PYTHONPATH": str(PROJECT / "src")},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert other.stdin and other.stdout and other.stderr
-    assert other.stderr.readline() == (
-        f"waiting for another process, which does the same training: {tmp_path}/data/checkpoints/a\n"
-    )
-    hold(["c"]).close()
-    held.close()
-    assert other.stdout.readline() == "holds\n"
-    other.stdin.write("\n")
-    other.stdin.close()
-    assert other.wait() == 0
-    hold(["a", "b"]).close()

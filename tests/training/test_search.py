@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from segbench.checkpoints import RECORD
 from segbench.params import load
 from segbench.training import training as trainings
 from segbench.training.search import outcome, trials_of
-from segbench.training.training import RECORD, Training
+from segbench.training.training import Training
 from tests.parameters import PARAMETERS
 from tests.params.test_params import write_params
 

@@ -9,6 +9,7 @@ import torch
 
 from segbench import params
 from segbench.augment.stream import Recipe, write_augmented
+from segbench.checkpoints import RECORD, WEIGHTS
 from segbench.datasets import scenes
 from segbench.datasets.preparation import prepare
 from segbench.files import write_json
@@ -20,7 +21,7 @@ from segbench.training.curves import Epoch
 from segbench.training.fit import seed_everything
 from segbench.training.losses import loss_class_weights
 from segbench.training.samples import AugmentedSamples
-from segbench.training.training import RECORD, WEIGHTS, Training, validation_mean_iou
+from segbench.training.training import Training, validation_mean_iou
 from tests.parameters import PARAMETERS
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from segbench import params
+from segbench.checkpoints import BEST, LAST
 from segbench.errors import InputError
 from segbench.files import damage_of
 from segbench.models.network import Network
@@ -23,7 +24,7 @@ from segbench.training.curves import Curves, Epoch
 from segbench.training.depthwise import compile_depthwise
 from segbench.training.divergence import DivergenceError, StopWhenDiverged
 from segbench.training.precision import LIGHTNING_PRECISION, Precision, device_type
-from segbench.training.resume import BEST, LAST, MovableCheckpoint, WholeCheckpoints, checkpoint_to_continue
+from segbench.training.resume import MovableCheckpoint, WholeCheckpoints, checkpoint_to_continue
 from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages
 from segbench.training.task import Task
 

@@ -1,38 +1,24 @@
-"""Checkpoints from which a killed training continues.
-
-DVC deletes the declared outputs of a stage when it starts, so checkpoints lie in a folder that DVC does not know. The
-folder's name is a hash of all that the training depends on: after a change of parameters, data or code, a training
-starts anew.
-"""
+"""Checkpoints from which a killed training continues: written whole, found again, and of the same training."""
 
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from segbench.files import damage_of, flush_to_disk, project_root, replacing
-
-LAST, BEST = "last", "best"
-"""Names of the checkpoints in a training's folder."""
+from segbench.checkpoints import BEST, LAST
+from segbench.files import damage_of, flush_to_disk, replacing
 
 
 def training_key(settings: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     """A hash of the settings and of the sources. settings: anything that JSON can hold; sources: digests by path."""
     content = json.dumps([settings, sources], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def checkpoint_folder(key: str) -> Path:
-    """The folder of a training's checkpoints and its MLflow run's id; removed when the stage ends."""
-    return project_root() / "data" / "checkpoints" / key
 
 
 def checkpoint_to_continue(folder: Path) -> Path | None:
@@ -60,27 +46,6 @@ class MovableCheckpoint(ModelCheckpoint):
         scores = {moved(path): score for path, score in state_dict["best_k_models"].items()}
         now = {**{name: moved(state_dict[name]) for name in paths}, "dirpath": self.dirpath, "best_k_models": scores}
         super().load_state_dict({**state_dict, **now})
-
-
-def hold(keys: Iterable[str]) -> ExitStack:
-    """Wait until no other process does a training of these keys, and keep others waiting until the result is closed.
-
-    Two processes would write into the same folder, as workers of `dvc queue` may that have the same training to do.
-    """
-    held = ExitStack()
-    for key in sorted(keys):  # in one order for all, so that no two wait for each other
-        path = project_root() / "data" / "locks" / f"{key}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(
-                f"waiting for another process, which does the same training: {checkpoint_folder(key)}", file=sys.stderr
-            )
-            lock.acquire()
-        held.callback(lock.release)
-    return held
 
 
 class WholeCheckpoints(TorchCheckpointIO):

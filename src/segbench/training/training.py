@@ -1,7 +1,7 @@
 """A model's trainings on a dataset, one per seed: what each depends on, and what it leaves behind.
 
-A finished training keeps its weights and its record beside its checkpoints until the stage ends, so that a kill during
-the training of another seed does not cost them. One that diverged leaves its record alone.
+A finished training leaves its weights and its record beside its checkpoints, so that a kill during the training of
+another seed does not cost them. One that diverged leaves its record alone.
 """
 
 import statistics
@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from segbench import params
+from segbench.checkpoints import RECORD, WEIGHTS, checkpoint_folder
 from segbench.datasets.prepared import Prepared
 from segbench.files import read_json, write_csv, write_json
 from segbench.machine import git_commit, peak_memory_mib
@@ -28,10 +29,9 @@ from segbench.training.divergence import DivergenceError
 from segbench.training.fit import fit, is_first_process, seed_everything
 from segbench.training.losses import loss_class_weights
 from segbench.training.precision import Precision, choose_precision, device_type
-from segbench.training.resume import checkpoint_folder, training_key
+from segbench.training.resume import training_key
 from segbench.training.samples import AugmentedSamples, WholeImages
 
-WEIGHTS, RECORD = "weights.pt", "training.json"
 MEDIANS = ("training_seconds", "training_images_per_second", "training_peak_memory_mib")
 
 
@@ -127,6 +127,7 @@ class Training:
             save_weights(network, self.folder / WEIGHTS)
         seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
         record = {
+            "dataset": self.dataset,
             "seed": self.seed,
             "training_key": self.key,
             "commit": git_commit(),
