@@ -25,6 +25,7 @@ FROM_PARAMS = {
     "predict": ["segbench.params.rates"],
     "crf": ["segbench.params.rates"],
     "compare": ["segbench.params.models"],
+    "package": ["segbench.params.rates"],
 }
 """What stages take from the parameters' code beside values: which value counts, atrous rates, who ends with a CRF."""
 
@@ -67,7 +68,8 @@ def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
             network = parameters.model(model).network_module
             yield f"{stage}/{model}", (f"pipeline.{stage}", network, *FROM_PARAMS.get(stage, ()))
     networks = [parameters.model(model).network_module for model in parameters.benchmark.models]
-    yield "latency", ("pipeline.latency", *networks)
+    for stage in ("latency", "package"):
+        yield stage, (f"pipeline.{stage}", *networks, *FROM_PARAMS.get(stage, ()))
     for stage in SHARED:
         yield stage, (f"pipeline.{stage}", *FROM_PARAMS.get(stage, ()))
 

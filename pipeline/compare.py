@@ -15,6 +15,7 @@ from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown,
 from segbench.report.pages.page import page_html
 from segbench.report.pages.plots import confusion_table, curves_table
 from segbench.report.table.agreement import check_agreement
+from segbench.report.table.champion import candidates_of, champion_content, describe_champion
 from segbench.report.table.claims import Finding
 from segbench.report.table.failures import failure_of
 from segbench.report.table.results import ModelResults, external_contender
@@ -43,12 +44,14 @@ def main(
     others = [external_contender(name, external, rows) for name in entry.predictions]
     contenders = [each for model in models for each in model.contenders(rows)]
     contenders += others
+    candidates = candidates_of(models, parameters.champion)
     page = assemble_page(
         dataset, data, models, contenders,
         failed={name: failure for name, failure in failures.items() if failure},
         findings=[Finding(**finding) for finding in read_json(findings)],
         boundary_widths_px=parameters.evaluate.trimap_widths_px,
         left_out=entry.leave_out,
+        champion=describe_champion(candidates, parameters.champion, dataset=dataset),
     )  # fmt: skip
 
     counts = {model.name: model.counts for model in models} | {other.model: {"off": other.counts} for other in others}
@@ -72,6 +75,7 @@ def main(
             temporary.write_text(text, encoding="utf-8")
     mean_iou = {shown.label.replace(" + CRF", "+crf"): shown.mean_iou.value for shown in page.entries}
     write_json(out / "metrics.json", {dataset: mean_iou})
+    write_json(out / "champion.json", champion_content(candidates, parameters.champion))
     without_crf = {each.model: each.label_maps for each in contenders if not each.crf}
     write_examples(out / "examples.png", data, without_crf, num_images=parameters.compare.figure_images)
     tracking.send_waiting()

@@ -1,5 +1,6 @@
 """Reading and writing images and label maps, and resizing images."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,9 +61,16 @@ def write_image(path: Path, image: RGBImage) -> None:
 def write_label_map(path: Path, label_map: LabelMap, classes: Classes) -> None:
     """Write a label map as indexed PNG: pixel values are class indices, the palette shows the classes' colours."""
     with replacing(path) as temporary:
-        image = Image.fromarray(label_map, mode="P")
-        image.putpalette(classes.palette().tobytes())
-        image.save(temporary, format="PNG", compress_level=1)
+        temporary.write_bytes(label_map_png(label_map, classes))
+
+
+def label_map_png(label_map: LabelMap, classes: Classes) -> bytes:
+    """The file that `write_label_map` writes."""
+    image = Image.fromarray(label_map, mode="P")
+    image.putpalette(classes.palette().tobytes())
+    file = io.BytesIO()
+    image.save(file, format="PNG", compress_level=1)
+    return file.getvalue()
 
 
 def resize_image(image: RGBImage, *, height_px: int, width_px: int) -> RGBImage:

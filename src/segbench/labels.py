@@ -61,6 +61,12 @@ class Classes:
         return from_colors(image, {(0, 0, 0): IGNORE_INDEX} | {color: index for index, color in enumerate(self.colors)})
 
 
+def class_shares(label_map: LabelMap, classes: Classes) -> dict[str, float]:
+    """Of all pixels of a label map, the share that each class has, by its name."""
+    pixels = np.bincount(label_map.reshape(-1), minlength=len(classes))[: len(classes)]
+    return {name: float(count / label_map.size) for name, count in zip(classes.names, pixels, strict=True)}
+
+
 def from_values(values: NDArray[np.integer], class_of: Mapping[int, int]) -> LabelMap:
     """(H, W) values of a file -> (H, W) label map. class_of: the class index or IGNORE_INDEX of each value.
 

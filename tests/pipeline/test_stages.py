@@ -21,7 +21,9 @@ from PIL import Image
 from segbench import params
 from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
+from segbench.files import file_digest
 from segbench.images import read_label_map, write_image
+from segbench.packages.model import PackagedModel
 from segbench.scoring import metrics
 from segbench.scoring.counts import read_counts
 from tests.parameters import PROJECT
@@ -142,7 +144,7 @@ def test_a_stage_depends_on_the_digests_of_its_sources(stage: str, project: tupl
     digests = json.loads((project[0] / filled(file, dataset="scenes", model=_model(stage))).read_text())
     assert f"pipeline/{STEPS.get(stage, stage)}.py" in digests
     expected = {"fcn.py"} if stage in ("train", "predict", "crf", "variant") else set()
-    if stage == "latency":
+    if stage in ("latency", "package"):
         expected = {"fcn.py", "color_clusters.py", "sliding_window.py"}
     networks = {"fcn.py", "color_clusters.py", "sliding_window.py", "unet.py"}
     assert {Path(path).name for path in digests if path.startswith("src/segbench/models/")} & networks == expected
@@ -327,6 +329,37 @@ def test_a_variants_digests_hold_all_that_it_has_from_its_model(project: tuple[P
     assert {**parameters, "upsampling": "bilinear"}.items() <= digests["model"].items()
     modules = {"pipeline/train.py", "pipeline/predict.py", "src/segbench/params/overrides.py"}
     assert modules < digests.keys()
+
+
+def test_every_model_is_packaged_and_the_champion_registered(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    packages, predictions = root / "data/packages/scenes", root / "data/predictions/scenes"
+    assert {path.name for path in packages.iterdir()} == {"color_clusters", "sliding_window", "fcn_8s"}
+    data = Prepared.open(root / "data/prepared/scenes")
+    chosen = json.loads((root / "reports/scenes/champion.json").read_text())
+    seeds = {each["model"]: each["seed"] for each in chosen["candidates"]}
+    for folder in packages.iterdir():
+        model = PackagedModel.open(folder)
+        assert model.card.seed == seeds.get(folder.name, 0)
+        assert model.card.origin["dataset_fingerprint"] == data.fingerprint
+        for row in data.split("test"):
+            predicted = read_label_map(predictions / folder.name / f"seed_{model.card.seed}" / f"{row.name}.png")
+            assert np.array_equal(model.label_map(data.image(row), crf=False), predicted), folder.name
+    name = chosen["champion"]["model"]
+    scores = PackagedModel.open(packages / name).card.scores
+    with (root / "reports/scenes/benchmark.csv").open() as file:
+        (row_off,) = (each for each in csv.DictReader(file) if (each["model"], each["crf"]) == (name, "off"))
+    assert scores["test"]["crf_off"]["mIoU"] == [float(row_off[key]) for key in ("mIoU", "mIoU_low", "mIoU_high")]
+    assert scores["validation"] == {"mean_iou": chosen["champion"]["score"]}
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    champion = client.get_model_version_by_alias("segbench-scenes", "champion")
+    assert champion.tags["segbench.package"] == file_digest(packages / name / "data/model/model.json")
+    training = json.loads((root / f"reports/scenes/models/{name}/training.json").read_text())
+    keys = {each["seed"]: each["training_key"] for each in training["trainings"]}
+    run = client.get_run(champion.run_id)
+    assert run.data.tags["segbench.training_key"] == keys[chosen["champion"]["seed"]]
+    page = (root / "reports/scenes/benchmark.md").read_text()
+    assert f"Champion: {name}" in page and "models:/segbench-scenes@champion" in page
 
 
 def test_sliding_takes_more_multiply_adds_the_finer_the_stride(project: tuple[Path, Accessed]) -> None:

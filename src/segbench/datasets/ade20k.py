@@ -13,6 +13,8 @@ from segbench.errors import InputError
 from segbench.files import project_root
 from segbench.labels import IGNORE_INDEX, Classes, distinct_colors
 
+IMAGE_LICENCE = "ADE20K's own terms: images for non-commercial research and education; name Zhou et al. 2017"
+
 
 def open_source(root: Path) -> Source:
     """Examples of `root`, which holds images/, annotations/ and objectInfo150.txt.

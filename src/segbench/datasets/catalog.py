@@ -45,6 +45,12 @@ def source_files(source: params.AnySource) -> dict[str, str]:
     return found
 
 
+def image_licence(source: params.AnySource) -> str:
+    """The licence of a source's images, on which the use of what was trained on them may depend."""
+    licence: str = import_module(source.module).IMAGE_LICENCE
+    return licence
+
+
 def _roots(source: params.AnySource) -> list[Path]:
     """The folders that a section names."""
     return [value for name in ("root", "sbd") if isinstance(value := getattr(source, name, None), Path)]

@@ -13,6 +13,8 @@ from segbench.errors import InputError
 from segbench.files import project_root
 from segbench.labels import IGNORE_INDEX, Classes
 
+IMAGE_LICENCE = "Cityscapes' own terms: not for commercial use; name Cordts et al. 2016"
+
 VAL_CITIES = ("bochum", "krefeld", "ulm")
 """Training cities of medium size, which together have about a tenth of the frames."""
 TABLE = [  # id in labelIds.png, name and colour of each class, in the order of train ids

@@ -15,6 +15,8 @@ from segbench.files import project_root, read_json
 from segbench.images import RGBImage, read_image
 from segbench.labels import IGNORE_INDEX, RGB, Classes, LabelMap, distinct_colors, from_colors
 
+IMAGE_LICENCE = "annotations CC BY 4.0; photographs from Flickr, under licences of their own; name Lin et al. 2014"
+
 Labels = Literal["panoptic", "stuff"]
 Loads = dict[str, partial[tuple[RGBImage, LabelMap]]]
 """Loaders of an image with its label map, by the image's name."""

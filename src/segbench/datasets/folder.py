@@ -29,6 +29,8 @@ from segbench.files import project_root
 from segbench.images import RGBImage
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 
+IMAGE_LICENCE = "unknown to segbench: that of your own images"
+
 NO_IMAGES = (".txt", ".csv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db", ".log")
 """What may lie beside images: notes, tables, and what annotation tools and file managers leave there."""
 ANY_NAME = "{name}"

@@ -13,6 +13,8 @@ from segbench.errors import InputError
 from segbench.files import project_root
 from segbench.labels import IGNORE_INDEX, Classes
 
+IMAGE_LICENCE = "CC BY-SA 4.0; name Parkhi et al. 2012"
+
 CLASSES = Classes.of([("pet", (230, 130, 40)), ("background", (60, 110, 160))])
 SPECIES = {"1": "cat", "2": "dog"}
 CLASS_OF = {1: 0, 2: 1, 3: IGNORE_INDEX}

@@ -24,6 +24,8 @@ from PIL import Image, ImageDraw
 from segbench.datasets.source import SPLITS, Example, Source
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 
+IMAGE_LICENCE = "MIT, as segbench, which draws them"
+
 CLASSES = Classes.of([
     ("sky", (142, 202, 240)), ("building", (190, 108, 74)), ("tree", (70, 150, 62)), ("road", (134, 112, 148)),
     ("water", (24, 74, 166)), ("car", (220, 40, 60)), ("boat", (255, 150, 30)), ("pole", (225, 225, 225)),

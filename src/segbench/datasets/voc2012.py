@@ -17,6 +17,8 @@ from segbench.files import project_root
 from segbench.images import RGBImage, read_image
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap, distinct_colors, from_values
 
+IMAGE_LICENCE = "photographs from Flickr, under its terms of use; name Everingham et al. 2010"
+
 NAMES = [
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",

@@ -8,6 +8,7 @@ from segbench.params.augment import Augment as Augment
 from segbench.params.backbone import CONTRACTING_PATH as CONTRACTING_PATH
 from segbench.params.backbone import Backbone as Backbone
 from segbench.params.benchmark import Benchmark as Benchmark
+from segbench.params.champion import Champion as Champion
 from segbench.params.compare import Compare as Compare
 from segbench.params.crf import CRF as CRF
 from segbench.params.datasets import Claims as Claims

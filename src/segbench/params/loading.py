@@ -13,6 +13,7 @@ from segbench.errors import InputError, raise_listed
 from segbench.params.augment import Augment
 from segbench.params.backbone import CONTRACTING_PATH, Backbone
 from segbench.params.benchmark import Benchmark
+from segbench.params.champion import Champion
 from segbench.params.compare import Compare
 from segbench.params.crf import CRF
 from segbench.params.datasets import Dataset
@@ -43,6 +44,7 @@ class Params(Section):
     crf: CRF
     evaluate: Evaluate
     compare: Compare
+    champion: Champion
 
     @model_validator(mode="before")
     @classmethod

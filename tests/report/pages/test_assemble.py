@@ -55,7 +55,15 @@ def page_of(models: Sequence[ModelResults], *, others: Sequence[str] = ()) -> Pa
             )
     contenders += [Contender(name, False, counts(num_seeds=1, right=60), is_trained=False) for name in others]
     return assemble_page(
-        "streets", prepared(), models, contenders, failed={}, findings=[], boundary_widths_px=[1.0], left_out=[]
+        "streets",
+        prepared(),
+        models,
+        contenders,
+        failed={},
+        findings=[],
+        boundary_widths_px=[1.0],
+        left_out=[],
+        champion="",
     )
 
 

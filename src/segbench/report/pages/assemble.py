@@ -35,11 +35,11 @@ from segbench.report.table.suspects import find_suspects
 def assemble_page(
     dataset: str, data: Prepared, models: Sequence[ModelResults], contenders: Sequence[Contender], *,
     failed: Mapping[str, str], findings: Sequence[Finding], boundary_widths_px: Sequence[float],
-    left_out: Sequence[str],
+    left_out: Sequence[str], champion: str,
 ) -> Page:  # fmt: skip
     """Compare the contenders, and say what the comparison shows and what limits it.
 
-    data: without the test images of `left_out`, which scores leave out. failed: models, as in `Page`.
+    data: without the test images of `left_out`, which scores leave out. failed, champion: as in `Page`.
     """
     found = compare(contenders, data)
     entries = found.entries
@@ -77,4 +77,5 @@ def assemble_page(
         test_images=worst_first(data, entries, contenders),
         test_images_note=describe_test_images(data),
         failed=failed,
+        champion=champion,
     )

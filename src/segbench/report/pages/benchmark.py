@@ -63,6 +63,7 @@ def benchmark_markdown(page: Page) -> str:
     columns = columns_for("markdown", rows)
     cells = _cells(columns, rows, bold=lambda text: f"**{text}**")
     lines = [f"# Benchmark on {page.dataset}", "", page.description, "", page.result, ""]
+    lines += [page.champion, ""] if page.champion else []
     lines += table([column.heading for column in columns], cells, left=1)
     lines += ["", *(f"- {column.title}: {column.explanation}" for column in columns if column.explanation)]
     lines += [*(f"- {note}" for note in (*page.notes, page.trainings, latency_conditions(rows)) if note), ""]

@@ -140,7 +140,8 @@ class ScoredImage:
 class Page:
     """All that the reports on a dataset show. A part whose field is empty is left out.
 
-    - description: what the dataset is; result: the outcome in one sentence; trainings: how often models were trained
+    - description: what the dataset is; result: the outcome in one sentence; trainings: how often models were trained;
+      champion: the model to use, and by what rule it was chosen
     - entries: best first; failed: by name of a model without scores, why it has none, such as `diverged in epoch 3`
     - differences: of mIoU, by pairs of entries' labels; differences_with_longer_blocks: of test images, twice as long
     - num_compared: scores are means over so many trainings of each model; num_images: of the test split;
@@ -175,6 +176,7 @@ class Page:
     test_images: Iterable[ScoredImage] = ()
     test_images_note: str = ""
     failed: Mapping[str, str] = field(default_factory=dict)
+    champion: str = ""
 
     def __post_init__(self) -> None:
         if not self.entries:

@@ -1,0 +1,149 @@
+"""The commands of `segbench`. Heavy imports come when a command runs, so that its help comes at once."""
+
+import glob
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segbench.cli import app
+from segbench.errors import InputError
+
+if TYPE_CHECKING:
+    from segbench.packages.model import PackagedModel
+
+MODEL_HELP = (
+    "a packaged model's folder; DATASET/MODEL of this project, such as scenes/unet; or an address in MLflow: "
+    "models:/segbench-scenes@champion, models:/NAME/VERSION, runs:/RUN/MODEL"
+)
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
+PACKAGES = Path("data/packages")
+SOME_FAILED = 3
+"""The exit code if some images were left out."""
+
+
+@app.command()
+def predict(
+    model: Model,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="images, videos, folders of images, or patterns such as 'shots/*.jpg'"),
+    ],
+    out: Annotated[Path, typer.Option(help="folder for the results; made if it is missing")],
+    crf: Annotated[
+        bool, typer.Option("--crf/--no-crf", help="refine with the CRF, if one was better on validation images")
+    ] = True,
+    overlays: Annotated[
+        bool, typer.Option("--overlays/--no-overlays", help="also write images under the classes' colours")
+    ] = True,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities", help="also write the network's probabilities, as NumPy arrays (classes, height, width)"
+        ),
+    ] = False,
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            max=16,
+            help="how many bits images of 16 bits use; without it, as the training images did",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace results that are there already")] = False,
+) -> None:
+    """Label images and videos.
+
+    Writes label maps (indexed PNG files), overlays with a legend, and summary.csv and summary.json with the share of
+    each class per image. A file that cannot be read is named and left out; the exit code is then 3.
+    """
+    from segbench.cli.images import Wanted, find_inputs, label_images, write_summary
+    from segbench.cli.videos import SUFFIX, is_video, label_video
+
+    paths = _named(inputs)
+    videos = [path for path in paths if path.is_file() and is_video(path)]
+    images = find_inputs(path for path in paths if path not in videos)
+    wanted = Wanted(crf=crf, overlays=overlays, probabilities=probabilities, bits=bits, overwrite=overwrite)
+    targets = {path: out / "videos" / f"{path.stem}{SUFFIX}" for path in videos}
+    there = [target for target in targets.values() if target.exists()]
+    if there and not overwrite:
+        raise InputError(f"{there[0]}: there already; name another folder, or say --overwrite")
+    with opened(model) as packaged:
+        outcome = label_images(packaged, images, out, wanted)
+        rows, failed = list(outcome.rows), list(outcome.failed)
+        for path, target in targets.items():
+            try:
+                row = label_video(packaged, path, target, crf=crf)
+            except InputError as error:
+                failed.append(str(error))
+                print(f"left out: {error}", file=sys.stderr)
+                continue
+            rows.append(row)
+            print(f"{target}: {1000 / row.latency_ms:.1f} frames per second were labelled")
+        write_summary(out, rows, packaged.card.classes)
+    print(f"{len(rows)} labelled, in {out}")
+    if failed:
+        print(f"{len(failed)} left out, as said above", file=sys.stderr)
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def show(model: Model) -> None:
+    """Tell what a packaged model is: its network, classes, scores, origin, and the licence of its images."""
+    from segbench.packages.card import Card
+    from segbench.packages.model import package_folder
+
+    with located(model) as folder:
+        card = Card.read(package_folder(folder))
+    print(json.dumps(card.model_dump(mode="json"), indent=2))
+
+
+@contextmanager
+def opened(model: str) -> "Iterator[PackagedModel]":
+    """The model, ready to label."""
+    from segbench.packages.model import PackagedModel
+
+    with located(model) as folder:
+        yield PackagedModel.open(folder)
+
+
+@contextmanager
+def located(model: str) -> Iterator[Path]:
+    """A folder with the model that people name; what comes from MLflow is removed at the end.
+
+    InputError if there is none.
+    """
+    if model.startswith(("models:/", "runs:/")):
+        from segbench.tracking.models import fetched
+
+        with fetched(model) as folder:
+            yield folder
+        return
+    folder = Path(model)
+    in_project = PACKAGES / model
+    if not folder.is_dir() and in_project.is_dir():
+        folder = in_project
+    if not folder.is_dir():
+        known = sorted(str(path.relative_to(PACKAGES)) for path in PACKAGES.glob("*/*") if path.is_dir())
+        there = f"; packaged here: {', '.join(known)}" if known else "; `dvc repro` packages models"
+        raise InputError(f"{model}: no such folder, and no packaged model of this project{there}")
+    yield folder
+
+
+def _named(inputs: list[str]) -> list[Path]:
+    """Paths, with patterns replaced by what they match. InputError for one that matches nothing."""
+    found: list[Path] = []
+    for text in inputs:
+        if Path(text).exists() or not glob.has_magic(text):
+            found.append(Path(text))
+            continue
+        matches = sorted(map(Path, glob.glob(text, recursive=True)))  # noqa: PTH207 -- absolute patterns too
+        if not matches:
+            raise InputError(f"{text}: the pattern matches no file")
+        found += matches
+    return list(dict.fromkeys(found))

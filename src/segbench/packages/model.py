@@ -1,0 +1,86 @@
+"""Writing and opening a packaged model."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from segbench import params
+from segbench.crf.inference import refined_label_map
+from segbench.errors import InputError
+from segbench.images import RGBImage
+from segbench.labels import LabelMap
+from segbench.models.build import build_model
+from segbench.packages.card import CARD, Card
+from segbench.prediction.predictor import Predictor, Probabilities
+
+WEIGHTS = "weights.safetensors"
+"""Holds tensors alone: reading it cannot run code."""
+IN_MLFLOW = Path("data/model")
+"""Where an MLflow model that `segbench.tracking` wrote has the package."""
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A network that labels images, and its card."""
+
+    card: Card
+    predictor: Predictor
+
+    @classmethod
+    def open(cls, folder: Path) -> "PackagedModel":
+        """Open a package, or an MLflow model that holds one. InputError if it is none, or damaged."""
+        folder = package_folder(folder)
+        card = Card.read(folder)
+        return cls(card, Predictor(open_network(folder, card), scale=card.scale))
+
+    def probabilities(self, image: RGBImage) -> Probabilities:
+        """(H, W, 3) uint8 RGB -> (num_classes, H, W) float32 of the network, before any CRF."""
+        return self.predictor.probabilities(image)
+
+    def label_map(self, image: RGBImage, *, crf: bool) -> LabelMap:
+        """(H, W, 3) uint8 RGB -> (H, W) label map. crf: refined, if a CRF was better on validation images."""
+        parameters = self.card.crf_parameters if crf else None
+        if parameters is None:
+            return self.predictor.label_map(image)
+        return refined_label_map(image, self.probabilities(image), parameters, device=self.predictor.device.type)
+
+
+def package_folder(folder: Path) -> Path:
+    """The folder that has the card: this one, or the one within an MLflow model. InputError if there is none."""
+    for candidate in (folder, folder / IN_MLFLOW):
+        if (candidate / CARD).is_file():
+            return candidate
+    what = "no such folder" if not folder.is_dir() else f"no packaged model, which has a {CARD}"
+    raise InputError(f"{folder}: {what}; `dvc repro` writes them to data/packages/DATASET/MODEL")
+
+
+def open_network(folder: Path, card: Card) -> nn.Module:
+    """The network of a package, with its weights. InputError if they are missing, damaged or of another network."""
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; package the model again")
+    if _digest(path) != card.weights_digest:
+        raise InputError(f"{path}: damaged: its sha256 is not the one in {CARD}; package the model again")
+    untrained = params.Backbone(name=card.backbone, weights="none")
+    network = build_model(card.architecture, backbone=untrained, num_classes=len(card.class_names))
+    try:
+        network.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        raise InputError(f"{path}: not the weights of this network ({str(error).splitlines()[0]})") from None
+    return network
+
+
+def write_package(folder: Path, network: nn.Module, card: Card) -> None:
+    """Write weights and card to an existing folder. The card's digest is set to that of the weights."""
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    save_file(state, folder / WEIGHTS)
+    card.model_copy(update={"weights_digest": _digest(folder / WEIGHTS)}).write(folder)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

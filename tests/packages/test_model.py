@@ -1,0 +1,94 @@
+"""A package holds the network that was packaged, and says what is wrong with one that is damaged."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segbench.crf.inference import refined_label_map
+from segbench.errors import InputError
+from segbench.packages.card import CARD, Card
+from segbench.packages.model import IN_MLFLOW, WEIGHTS, PackagedModel
+from segbench.prediction.predictor import Predictor
+from tests.packages.packaged import card_of, package_at
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 256, (41, 56, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("model", "scale"), [("color_clusters", 0.5), ("fcn_8s", 1.0)])
+def test_a_package_predicts_as_the_network_that_it_holds(tmp_path: Path, model: str, scale: float) -> None:
+    network = package_at(tmp_path / "model", model=model, scale=scale)
+    packaged, predictor = PackagedModel.open(tmp_path / "model"), Predictor(network, scale=scale)
+    assert np.array_equal(packaged.probabilities(IMAGE), predictor.probabilities(IMAGE))
+    assert np.array_equal(packaged.label_map(IMAGE, crf=False), predictor.label_map(IMAGE))
+    refined = packaged.label_map(IMAGE, crf=True)
+    parameters = packaged.card.crf_parameters
+    assert parameters is not None and parameters.steps == 2
+    assert np.array_equal(refined, refined_label_map(IMAGE, predictor.probabilities(IMAGE), parameters))
+    changes = not np.array_equal(refined, packaged.label_map(IMAGE, crf=False))
+    assert changes == (model == "color_clusters"), "an untrained FCN knows one class"
+
+
+def test_without_a_crf_none_is_used(tmp_path: Path) -> None:
+    package_at(tmp_path / "model", crf=False)
+    packaged = PackagedModel.open(tmp_path / "model")
+    assert np.array_equal(packaged.label_map(IMAGE, crf=True), packaged.label_map(IMAGE, crf=False))
+
+
+def test_a_card_is_read_as_it_was_written(tmp_path: Path) -> None:
+    for model in ("color_clusters", "sliding_window", "unet", "deeplab_v3_plus"):
+        card_of(model).write(tmp_path)
+        assert Card.read(tmp_path) == card_of(model)
+
+
+def test_an_mlflow_model_is_opened_by_its_folder(tmp_path: Path) -> None:
+    package_at(tmp_path / IN_MLFLOW)
+    assert PackagedModel.open(tmp_path).card.name == "streets/color_clusters"
+
+
+def test_what_is_no_package_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^.*/nowhere: no such folder; "):
+        PackagedModel.open(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r": no packaged model, which has a model\.json; "):
+        PackagedModel.open(tmp_path)
+
+
+def test_a_package_of_another_version_is_named(tmp_path: Path) -> None:
+    package_at(tmp_path / "model")
+    card = tmp_path / "model" / CARD
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps({**content, "format": 2}))
+    with pytest.raises(InputError, match=r"model\.json: its format is 2, and this version of segbench reads 1; "):
+        PackagedModel.open(tmp_path / "model")
+    card.write_text(json.dumps({**content, "architecture": {**content["architecture"], "new": 1}}))
+    with pytest.raises(InputError, match=r"model\.json: architecture(?s:.*)another version of segbench, or edited$"):
+        PackagedModel.open(tmp_path / "model")
+    card.write_text("[]")
+    with pytest.raises(InputError, match="its format is None"):
+        PackagedModel.open(tmp_path / "model")
+
+
+def test_damaged_weights_are_named(tmp_path: Path) -> None:
+    package_at(tmp_path / "model")
+    weights = tmp_path / "model" / WEIGHTS
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError, match=r"weights\.safetensors: damaged: its sha256"):
+        PackagedModel.open(tmp_path / "model")
+    weights.unlink()
+    with pytest.raises(InputError, match=r"weights\.safetensors: no such file"):
+        PackagedModel.open(tmp_path / "model")
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
+    package_at(tmp_path / "model")
+    package_at(tmp_path / "other", model="fcn_8s")
+    card = json.loads((tmp_path / "model" / CARD).read_text())
+    other = json.loads((tmp_path / "other" / CARD).read_text())
+    (tmp_path / "model" / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
+    (tmp_path / "model" / CARD).write_text(json.dumps({**card, "weights_digest": other["weights_digest"]}))
+    with pytest.raises(InputError, match=r"not the weights of this network"):
+        PackagedModel.open(tmp_path / "model")
