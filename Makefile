@@ -99,5 +99,5 @@ lock: ## bring requirements*.lock up to date with pyproject.toml; needs uv, on t
 
 clean: ## remove .venv and all that the pipeline and the tools made, but not reports and raw data
 	rm -rf $(VENV) mlflow.db* .mlflow.db.* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -rf $(addprefix data/,sources prepared augmented weights records predictions refined external checkpoints tracking)
+	rm -rf $(addprefix data/,sources prepared augmented weights records predictions refined external packages checkpoints tracking)
 	find data -mindepth 1 -maxdepth 1 -name '.*.partial' -exec rm -rf {} + # left by a killed stage

@@ -1,6 +1,7 @@
 """Weights, the CRF's parameters and scores -> one folder per model that carries all it needs to label images."""
 
 import tempfile
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
     requirements = [f"{name}=={version(name)}" for name in REQUIRED]
     scores, chosen = pd.read_csv(table), read_json(champion)
     validated = {each["model"]: each for each in chosen["candidates"]}
+    sizes = Counter((row.width_px, row.height_px) for row in data.split("train"))
     example = (prepared / "test" / "images" / f"{data.split('test')[0].name}.png").read_bytes()
     with replacing(out) as folder, tempfile.TemporaryDirectory() as temporary:
         folder.mkdir()
@@ -52,8 +54,8 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
             section, backbone = parameters.model_for(dataset, model), parameters.backbone_for(model)
             card = Card(
                 format=FORMAT, dataset=dataset, model=model, seed=seed, architecture=section, backbone=backbone.name,
-                scale=parameters.dataset(dataset).input.scale, class_names=data.classes.names,
-                class_colors=data.classes.colors, crf=read_json(results / model / "crf.json")["chosen"],
+                scale=parameters.dataset(dataset).input.scale, image_px=sizes.most_common(1)[0][0],
+                class_names=data.classes.names, class_colors=data.classes.colors, crf=read_json(results / model / "crf.json")["chosen"],
                 bits=getattr(parameters.dataset(dataset).source, "bits", 8), weights_digest="",
                 scores={
                     "validation": {chosen["rule"]["score"]: validated[model]["score"]} if model in validated else {},

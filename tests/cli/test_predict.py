@@ -185,6 +185,16 @@ def test_a_mistake_is_one_clear_line(work: Path, arguments: Sequence[str], told:
     assert not (work / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("factor", "told"), [(0.25, "4.0 times smaller than"), (0.5, ""), (2, ""), (2.5, "2.5 times larger than")]
+)
+def test_a_note_says_that_images_are_of_another_size(work: Path, factor: float, told: str) -> None:
+    Image.fromarray(PIXELS).resize((round(40 * factor), round(24 * factor))).save(work / "photos/rgb.png")
+    done = segbench(work, "predict", "streets/colors", "photos/rgb.png", "--out", "out")
+    assert done.returncode == 0
+    assert (f"{told} the training images (40x24 px)" in done.stderr) if told else ("note:" not in done.stderr)
+
+
 def test_patterns_reach_into_folders(work: Path) -> None:
     done = segbench(work, "predict", "streets/colors", "photos/**/gr*.png", "--out", "out")
     assert done.returncode == 0 and set(rows_of(work / "out")) == {"grey"}

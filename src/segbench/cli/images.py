@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import hypot
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,15 @@ from segbench.errors import InputError, raise_listed
 from segbench.files import replacing
 from segbench.images import RGBImage, write_label_map
 from segbench.labels import Classes, LabelMap, class_shares
+from segbench.packages.card import Card
 from segbench.packages.model import PackagedModel
 from segbench.prediction.predictor import timed
 
 LABEL_MAPS, OVERLAYS, PROBABILITIES = "label_maps", "overlays", "probabilities"
 OPACITY = 0.55
 TEXT_PX = 16
+MOST_TIMES_LARGER = 2.0
+"""Beyond this ratio of diagonals to the training images, a note is printed."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ def label_images(model: PackagedModel, inputs: Sequence[Input], out: Path, wante
             failed.append(str(error))
             tqdm.write(f"left out: {error}", file=sys.stderr)
             continue
+        if not is_warm and (note := size_note(image, model.card)):
+            tqdm.write(f"note: {each.path}: {note}", file=sys.stderr)
         if not is_warm:  # the first prediction compiles and sets up: it says nothing about latency
             model.label_map(image, crf=wanted.crf)
             is_warm = True
@@ -179,6 +185,20 @@ def with_legend(image: RGBImage, label_map: LabelMap, classes: Classes) -> Image
         draw.rectangle((x, top, x + TEXT_PX, top + TEXT_PX), fill=classes.colors[index], outline=(120, 120, 120))
         draw.text((x + TEXT_PX + 5, top - 2), classes.names[index], fill=(30, 30, 30), font=font)
     return page
+
+
+def size_note(image: RGBImage, card: Card) -> str:
+    """What to think of where an image is of quite another size than those that the model was trained on."""
+    height, width = image.shape[:2]
+    ratio = hypot(width, height) / hypot(*card.image_px)
+    if 1 / MOST_TIMES_LARGER <= ratio <= MOST_TIMES_LARGER:
+        return ""
+    how, times = ("larger", ratio) if ratio > 1 else ("smaller", 1 / ratio)
+    trained = "x".join(map(str, card.image_px))
+    return (
+        f"{width}x{height} px, {times:.1f} times {how} than the training images ({trained} px); if it shows the same "
+        "things at another size, resize it first, since networks do not recognise things at any size"
+    )
 
 
 def write_summary(out: Path, rows: Sequence[Row], classes: Classes) -> None:

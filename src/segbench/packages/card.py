@@ -20,8 +20,9 @@ CARD = "model.json"
 class Card(BaseModel):
     """What stands in CARD, beside the weights.
 
-    architecture: the section of `models`, as it was built. scale: images are resized by it first. crf: the parameters
-    that were chosen on validation images, None if no CRF was better there. bits: of 16 per channel, how many the
+    architecture: the section of `models`, as it was built. scale: images are resized by it first. image_px: width and
+    height of most training images, before that. crf: the parameters that were chosen on validation images, None if no
+    CRF was better there. bits: of 16 per channel, how many the
     training images used. weights_digest: sha256 of the file of weights. scores: by split, with their intervals.
     image_licence: of the training images, on which the use of the model may depend. origin: where it comes from:
     commit, machine, versions, fingerprint of the dataset, key of the training.
@@ -36,6 +37,7 @@ class Card(BaseModel):
     architecture: Annotated[params.AnyModel, Field(discriminator="architecture")]
     backbone: str
     scale: float
+    image_px: tuple[int, int]
     class_names: tuple[str, ...]
     class_colors: tuple[RGB, ...]
     crf: Mapping[str, float] | None
