@@ -55,7 +55,8 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
             card = Card(
                 format=FORMAT, dataset=dataset, model=model, seed=seed, architecture=section, backbone=backbone.name,
                 scale=parameters.dataset(dataset).input.scale, image_px=sizes.most_common(1)[0][0],
-                class_names=data.classes.names, class_colors=data.classes.colors, crf=read_json(results / model / "crf.json")["chosen"],
+                class_names=data.classes.names, class_colors=data.classes.colors,
+                crf=read_json(results / model / "crf.json")["chosen"],
                 bits=getattr(parameters.dataset(dataset).source, "bits", 8), weights_digest="",
                 scores={
                     "validation": {chosen["rule"]["score"]: validated[model]["score"]} if model in validated else {},

@@ -38,6 +38,7 @@ def card_of(model: str, *, crf: bool = True, scale: float = 1.0) -> Card:
     return Card(
         format=FORMAT, dataset="streets", model=model, seed=0, architecture=PARAMETERS.models[model],
         backbone=PARAMETERS.backbone.name, scale=scale, image_px=(40, 24), class_names=CLASSES.names,
-        class_colors=CLASSES.colors, crf=CRF if crf else None, bits=8, weights_digest="", scores={"validation": {"mean_iou": 0.5}},
-        image_licence="CC0", origin={"commit": "c0ffee", "training_key": "a key"},
+        class_colors=CLASSES.colors, crf=CRF if crf else None, bits=8, weights_digest="",
+        scores={"validation": {"mean_iou": 0.5}}, image_licence="CC0",
+        origin={"commit": "c0ffee", "training_key": "a key"},
     )  # fmt: skip
