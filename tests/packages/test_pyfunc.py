@@ -48,15 +48,28 @@ print(json.dumps({"answer": answer, "segbench": segbench.__file__, "modules": mo
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow model's folder, and beside it image.png and broken.png."""
     root = tmp_path_factory.mktemp("pyfunc")
-    package_at(root / "package" / "model")
     Image.fromarray(IMAGE).save(root / "image.png")
     (root / "broken.png").write_bytes((root / "image.png").read_bytes()[:90])
+    return write_model(root)
+
+
+def write_model(root: Path) -> Path:
+    package_at(root / "package" / "model")
     write_pyfunc(
         root / "mlflow_model", package=root / "package" / "model", loader=pyfunc.__name__,
         source=Path(segbench.__file__).parent, requirements=["numpy"], image=(root / "image.png").read_bytes(),
     )  # fmt: skip
     shutil.rmtree(root / "package")
     return root / "mlflow_model"
+
+
+def test_the_same_model_is_the_same_files(model: Path, tmp_path: Path) -> None:
+    """So that DVC takes it for the same."""
+    shutil.copy(model.parent / "image.png", tmp_path)
+    again = write_model(tmp_path)
+    files = {path.relative_to(model): path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    assert len(files) > 100
+    assert {path.relative_to(again): path.read_bytes() for path in again.rglob("*") if path.is_file()} == files
 
 
 def check_answer(answer: dict[str, object], model: Path, *, crf: bool) -> None:

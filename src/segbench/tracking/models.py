@@ -16,6 +16,8 @@ from segbench.tracking.trouble import warn
 from segbench.tracking.waiting import send_waiting
 
 ALIAS = "champion"
+NO_TIME = "1970-01-01 00:00:00"
+"""Instead of the time of writing, so that the same model is the same files."""
 LATER = "the packages lie in data/packages; when that is mended, python -m pipeline.register logs them"
 
 
@@ -40,7 +42,7 @@ def write_pyfunc(
     set_environment()
     import pandas as pd
     from mlflow import pyfunc
-    from mlflow.models import ModelSignature
+    from mlflow.models import Model, ModelSignature
     from mlflow.types.schema import ColSpec, DataType, Map, ParamSchema, ParamSpec, Schema
 
     signature = ModelSignature(
@@ -51,6 +53,7 @@ def write_pyfunc(
     pyfunc.save_model(
         folder, loader_module=loader, data_path=package, code_paths=[source], signature=signature,
         input_example=pd.DataFrame({"image": [image]}), pip_requirements=list(requirements),
+        mlflow_model=Model(utc_time_created=NO_TIME, model_uuid=None),
     )  # fmt: skip
 
 
