@@ -1,10 +1,14 @@
-"""A copy of dvc.lock, for when DVC is killed while it writes the file: it does so in place, at each stage's end.
+"""Mends what DVC leaves when it is killed while it writes dvc.lock or .dvc/tmp/rwlock, which it does in place.
 
-By a lock that is cut short, or empty, DVC would make anew what stages have made. `make reproduce` puts the copy back.
+By a dvc.lock that is cut short, or empty, DVC would make anew what stages have made: a copy is put back. With an rwlock
+that is cut short, in which DVC notes who reads and writes what, it does nothing at all: an empty one is put in its
+place. `make reproduce` does both.
 """
 
+import json
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -13,6 +17,7 @@ from segbench.errors import InputError
 from segbench.files import replacing
 
 LOCK, COPY = Path("dvc.lock"), Path(".dvc/tmp/dvc.lock")
+RWLOCK = Path(".dvc/tmp/rwlock")
 RESTORE = "python -m pipeline.lock"
 WRITING_S = 30.0
 """Longer than DVC takes to write a lock."""
@@ -22,7 +27,7 @@ def keep() -> None:
     """Copy a whole lock, as a stage starts. InputError for one that is cut short, before DVC writes a new one."""
     if not LOCK.exists():
         return
-    text = _settled()
+    text = _settled(LOCK, is_whole)
     if is_whole(text):
         with replacing(COPY) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -34,18 +39,35 @@ def keep() -> None:
 
 def restore() -> bool:
     """Put the copy in the place of a lock that is cut short, and tell whether that was so."""
-    if not (LOCK.exists() and COPY.exists()) or is_whole(_settled()):
+    if not (LOCK.exists() and COPY.exists()) or is_whole(_settled(LOCK, is_whole)):
         return False
     with replacing(LOCK) as temporary:
         temporary.write_text(COPY.read_text(encoding="utf-8"), encoding="utf-8")
     return True
 
 
-def _settled() -> str:
-    """The lock's text, once no other dvc can be in the middle of writing it."""
-    while not is_whole(text := LOCK.read_text(encoding="utf-8")) and time.time() - LOCK.stat().st_mtime < WRITING_S:
+def restore_rwlock() -> bool:
+    """Put an empty rwlock in the place of one that is cut short, and tell whether that was so."""
+    if not RWLOCK.exists() or _is_json(_settled(RWLOCK, _is_json)):
+        return False
+    with replacing(RWLOCK) as temporary:
+        temporary.write_text("{}", encoding="utf-8")
+    return True
+
+
+def _settled(path: Path, is_whole: Callable[[str], bool]) -> str:
+    """A file's text, once no other dvc can be in the middle of writing it."""
+    while not is_whole(text := path.read_text(encoding="utf-8")) and time.time() - path.stat().st_mtime < WRITING_S:
         time.sleep(0.2)
     return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_whole(text: str) -> bool:
@@ -65,9 +87,11 @@ def is_whole(text: str) -> bool:
 
 
 def main() -> None:
-    """Restore, and say so."""
+    """Restore both, and say so."""
     if restore():
         print(f"{LOCK} was cut short, since dvc was killed while it wrote the file; its former content is back.")
+    if restore_rwlock():
+        print(f"{RWLOCK} was cut short, since dvc was killed while it wrote the file; it is empty again.")
 
 
 if __name__ == "__main__":

@@ -203,9 +203,11 @@ class Ground(Project):
         return Outcome(tuple(filter(None, stops)), tuple(problems))
 
     def _follow(self, said: Said) -> None:
-        """Do what the clear line asks for, if it names a program."""
+        """Do what the clear line asks for, if it names a program, or what README says of DVC's own files."""
         if advice := ADVICE.search(said.clear_line):
             self.said(self.launch(*advice[1].split()))
+        elif "RWLock-file" in said.clear_line:
+            self.said(self.launch("python", "-m", "pipeline.lock"))
 
     def send_runs(self) -> None:
         """Let MLflow know all runs, as the next `dvc repro` would."""

@@ -97,6 +97,25 @@ def test_without_a_copy_or_a_lock_there_is_nothing_to_do() -> None:
     assert not lock.restore()
 
 
+@pytest.mark.parametrize("cut", ["", "{", '{"a": {"write": ["x"'])
+def test_an_rwlock_that_is_cut_short_is_emptied(cut: str) -> None:
+    """DVC says that it is corrupt, and does nothing."""
+    lock.RWLOCK.parent.mkdir(parents=True)
+    lock.RWLOCK.write_text(cut)
+    earlier_s = time.time() - 3600
+    os.utime(lock.RWLOCK, (earlier_s, earlier_s))
+    assert lock.restore_rwlock() and lock.RWLOCK.read_text() == "{}"
+    assert not lock.restore_rwlock()
+
+
+def test_an_rwlock_that_is_in_use_stays() -> None:
+    assert not lock.restore_rwlock()
+    lock.RWLOCK.parent.mkdir(parents=True)
+    lock.RWLOCK.write_text('{"data": {"write": {"pid": 1, "cmd": "repro"}}}')
+    before = lock.RWLOCK.stat().st_mtime_ns
+    assert not lock.restore_rwlock() and lock.RWLOCK.stat().st_mtime_ns == before
+
+
 def test_the_projects_lock_has_its_end() -> None:
     text = (PROJECT / "dvc.lock").read_text()
     assert lock.is_whole(text)
