@@ -37,7 +37,7 @@ def network_of(name: str) -> nn.Module:
         network.log_frequencies.uniform_(-5, 0)
     else:
         biases = [bias for bias in network.parameters() if bias.shape == (NUM_CLASSES,)]
-        biases[0] -= network(images).mean(dim=(0, 2, 3))
+        biases[0].sub_(network(images).mean(dim=(0, 2, 3)))
     assert len(network(images).argmax(dim=1).unique()) > 1
     return network
 

@@ -226,9 +226,9 @@ def _session(path: Path) -> Any:
 class OnnxPredictor:
     """Predicts as `Predictor` does, with a file of `export_onnx` in ONNX Runtime on the CPU.
 
-    Predictor is the default: `make bench` has measured that it is faster for most networks, and by more in batches or
-    on a GPU. Of single images, ONNX Runtime was faster with DeepLab v1 (6 %) and v3+ (15 %) alone, and that with files
-    for one size; the label maps were the same.
+    Predictor is the default, since it was measured to be faster with most networks (reports/benchmarks/inference.md).
+    ONNX Runtime was faster with FCN-32s and DeepLab v1 and v3+ for single images, and with DeepLab v1 to v3 in batches,
+    with files for one size; which engine is faster for files of `export_onnx` has not been measured.
 
     scale: as Predictor's. metadata: what the file says about its network.
     """

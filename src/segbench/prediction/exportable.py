@@ -53,13 +53,13 @@ class ColorDifferences(nn.Module):
     same one.
     """
 
+    centers: Tensor
+    log_frequencies: Tensor
+
     def __init__(self, clusters: ColorClusters) -> None:
         super().__init__()
         self.register_buffer("centers", clusters.centers)
         self.register_buffer("log_frequencies", clusters.log_frequencies)
-
-    centers: Tensor
-    log_frequencies: Tensor
 
     def forward(self, images: Tensor) -> Tensor:
         """images (N, 3, H, W) float in 0..1 -> logits (N, C, H, W), the logarithms of class frequencies"""
@@ -96,9 +96,9 @@ class RegionAverages(nn.Module):
 
 
 class FixedPadding(nn.Module):
-    """timm's Conv2dSame for inputs whose sides are multiples of its stride: the padding is then the same for all.
+    """timm's Conv2dSame for inputs whose sides are multiples of its stride, so that the padding is the same for all.
 
-    So they are in a Network, whose images are padded to multiples of the largest stride.
+    In a Network they are, since its images are padded to multiples of the largest stride.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
