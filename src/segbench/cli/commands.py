@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,10 +19,20 @@ if TYPE_CHECKING:
 
 MODEL_HELP = (
     "a packaged model's folder; DATASET/MODEL of this project, such as scenes/unet; or an address in MLflow: "
-    "models:/segbench-scenes@champion, models:/NAME/VERSION, runs:/RUN/MODEL"
+    "models:/segbench-scenes@champion, models:/NAME/VERSION, runs:/RUN/MODEL; or a file of `segbench export`, x.onnx"
 )
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
 PACKAGES = Path("data/packages")
+
+
+class Format(StrEnum):
+    """What networks are exported to."""
+
+    onnx = "onnx"
+    torch = "torch"
+
+
+SUFFIX_OF = {Format.onnx: ".onnx", Format.torch: ".pt2"}
 SOME_FAILED = 3
 """The exit code if some images were left out."""
 
@@ -103,6 +114,40 @@ def show(model: Model) -> None:
     print(json.dumps(card.model_dump(mode="json"), indent=2))
 
 
+@app.command()
+def export(
+    model: Model,
+    to: Annotated[Format, typer.Option(help="onnx: for ONNX Runtime and others; torch: a program of torch.export")],
+    out: Annotated[Path, typer.Option(help="the file to write, such as unet.onnx or unet.pt2")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a file that is there already")] = False,
+) -> None:
+    """Export a network to a file that other programs run, for images of every size, and compare the two.
+
+    Input: `images`, (N, 3, H, W) float32 RGB in 0..1, resized by the card's `scale` first; output: `logits`, of the
+    input's size. An ONNX file has the card in its metadata, and `segbench predict FILE.onnx` labels images with it.
+    """
+    from segbench.packages.card import Card
+    from segbench.packages.model import CARD_PROPERTY, open_network, package_folder
+    from segbench.prediction.export import check_parity, export_onnx, export_torch
+
+    suffix = SUFFIX_OF[to]
+    if out.suffix != suffix:
+        raise InputError(f"{out}: the name of a file for {to.value} must end in {suffix}")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: there already; name another file, or say --overwrite")
+    with located(model) as folder:
+        package = package_folder(folder)
+        card = Card.read(package)
+        network = open_network(package, card)
+    if to is Format.onnx:
+        export_onnx(network, path=out, metadata={CARD_PROPERTY: card.model_dump_json()})
+    else:
+        export_torch(network, path=out)
+    for found in check_parity(network, out):
+        print(found)
+    print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
+
+
 @contextmanager
 def opened(model: str) -> "Iterator[PackagedModel]":
     """The model, ready to label."""
@@ -114,7 +159,7 @@ def opened(model: str) -> "Iterator[PackagedModel]":
 
 @contextmanager
 def located(model: str) -> Iterator[Path]:
-    """A folder with the model that people name; what comes from MLflow is removed at the end.
+    """A folder, or an ONNX file, with the model that people name; what comes from MLflow is removed at the end.
 
     InputError if there is none.
     """
@@ -125,6 +170,9 @@ def located(model: str) -> Iterator[Path]:
             yield folder
         return
     folder = Path(model)
+    if folder.suffix == ".onnx" and folder.is_file():
+        yield folder
+        return
     in_project = PACKAGES / model
     if not folder.is_dir() and in_project.is_dir():
         folder = in_project

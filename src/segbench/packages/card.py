@@ -1,5 +1,6 @@
 """A packaged model's card: what its network is, what it was trained on, and how good it is."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,21 +69,32 @@ class Card(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> "Card":
         """Read a package's card. InputError if it is missing, damaged or of another version of segbench."""
-        path = folder / CARD
-        content = read_json(path)
+        return cls._of(read_json(folder / CARD), where=folder / CARD)
+
+    @classmethod
+    def parse(cls, text: str, *, where: Path) -> "Card":
+        """The card in a text of JSON, as an exported file has it. InputError as `read`."""
+        try:
+            content = json.loads(text)
+        except ValueError:
+            raise InputError(f"{where}: its card is damaged; export the model again") from None
+        return cls._of(content, where=where)
+
+    @classmethod
+    def _of(cls, content: Any, *, where: Path) -> "Card":
         found = content.get("format") if isinstance(content, dict) else None
         if found != FORMAT:
             raise InputError(
-                f"{path}: its format is {found}, and this version of segbench reads {FORMAT}; package the model again, "
-                "or install the version that wrote it"
+                f"{where}: its format is {found}, and this version of segbench reads {FORMAT}; package the model "
+                "again, or install the version that wrote it"
             )
         try:
             return cls.model_validate(content)
         except ValidationError as error:
             mistake = error.errors()[0]
-            where = ".".join(map(str, mistake["loc"]))
+            field = ".".join(map(str, mistake["loc"]))
             raise InputError(
-                f"{path}: {where}: {mistake['msg']}; it was written by another version of segbench, or edited"
+                f"{where}: {field}: {mistake['msg']}; it was written by another version of segbench, or edited"
             ) from None
 
     def write(self, folder: Path) -> None:

@@ -15,10 +15,13 @@ from segbench.images import RGBImage
 from segbench.labels import LabelMap
 from segbench.models.build import build_model
 from segbench.packages.card import CARD, Card
+from segbench.prediction.export import OnnxPredictor
 from segbench.prediction.predictor import Predictor, Probabilities
 
 WEIGHTS = "weights.safetensors"
 """Holds tensors alone: reading it cannot run code."""
+ONNX, CARD_PROPERTY = ".onnx", "segbench.card"
+"""An exported network has the card in its metadata."""
 IN_MLFLOW = Path("data/model")
 """Where an MLflow model that `segbench.tracking` wrote has the package."""
 
@@ -28,12 +31,20 @@ class PackagedModel:
     """A network that labels images, and its card."""
 
     card: Card
-    predictor: Predictor
+    predictor: Predictor | OnnxPredictor
 
     @classmethod
-    def open(cls, folder: Path) -> "PackagedModel":
-        """Open a package, or an MLflow model that holds one. InputError if it is none, or damaged."""
-        folder = package_folder(folder)
+    def open(cls, path: Path) -> "PackagedModel":
+        """Open a package, an MLflow model that holds one, or an ONNX file of one, which ONNX Runtime then computes.
+
+        InputError if it is none of them, or damaged.
+        """
+        if path.suffix == ONNX:
+            onnx = OnnxPredictor(path, scale=1)
+            card = Card.parse(onnx.metadata.get(CARD_PROPERTY, "{}"), where=path)
+            onnx.scale = card.scale
+            return cls(card, onnx)
+        folder = package_folder(path)
         card = Card.read(folder)
         return cls(card, Predictor(open_network(folder, card), scale=card.scale))
 

@@ -235,6 +235,7 @@ class OnnxPredictor:
 
     def __init__(self, path: Path, *, scale: float) -> None:
         self.session = _session(path)
+        self.device = torch.device("cpu")
         self.scale = scale
         self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
 
