@@ -69,9 +69,10 @@ CHOICES = {
         Choice("deeplab_v3", {"rates_for_map_px": None}),
         Choice("deeplab_v3", {"output_stride": 16}),
         Choice("deeplab_v3", {"image_pooling": False}),
+        Choice("fcn_8s"),
     ),
 }
-"""By dataset."""
+"""By dataset; one without a change is trained as in params.yaml alone, for comparison."""
 
 
 @dataclass
@@ -127,7 +128,8 @@ def rows_of_choices(trainer: Trainer, choices: Sequence[Choice], seeds: Sequence
     """Each network as in params.yaml, then with each of its choices, and what that changes."""
     for model in dict.fromkeys(choice.model for choice in choices):
         usual: list[float] = []
-        for choice in (Choice(model), *(one for one in choices if one.model == model)):
+        as_it_is = Choice(model)
+        for choice in (as_it_is, *(one for one in choices if one.model == model and one != as_it_is)):
             records = [trainer.record(choice, seed=seed) for seed in seeds]
             scores = [100 * last_score(record) for record in records]
             usual = usual or scores
@@ -198,8 +200,10 @@ def main() -> None:
     if arguments.what == "choices":
         rows = list(rows_of_choices(trainer, CHOICES[arguments.dataset], seeds))
         print(f"# Choices of the protocol, on {arguments.dataset}\n")
-        print(f"{origin}. {schedule.epochs} epochs; seeds {', '.join(map(str, seeds))}, a training each.")
-        print("Difference: the mean over seeds, ± its standard error.\n")
+        which = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
+        error = ", ± its standard error over seeds" if len(seeds) > 1 else ""
+        print(f"{origin}. {schedule.epochs} epochs; {which}, one training each.")
+        print(f"Difference: from the network as in params.yaml{error}.\n")
         print_table(["network", "choice", "parameters, M", "of each seed", "mean", "difference"], rows)
     else:
         parameters = params.load(PROJECT / "params.yaml")
