@@ -36,6 +36,8 @@ NO_RESULTS = re.compile(
 )
 ADVICE = re.compile(r"`(python -m pipeline\.\w+)`")
 """How a clear line names a program that mends what it is about."""
+DAMAGED = ("'./dvc.lock' validation failed", "RWLock-file")
+"""What DVC says of its own files when it was killed while it wrote them; README says what mends them."""
 PATIENCE_S = 90.0
 """How long processes may take to end when what started them has been killed."""
 
@@ -51,7 +53,7 @@ class Said:
     def clear_line(self) -> str:
         """The line that says what is wrong: the stage's own if there is one, else DVC's; empty without one."""
         lines = self.output.splitlines()
-        for start in ("error: ", "ERROR: "):
+        for start in ("error: ", "ERROR: ", *DAMAGED):
             found = [line for line in lines if line.startswith(start)]
             if found:
                 return found[0]
@@ -206,7 +208,7 @@ class Ground(Project):
         """Do what the clear line asks for, if it names a program, or what README says of DVC's own files."""
         if advice := ADVICE.search(said.clear_line):
             self.said(self.launch(*advice[1].split()))
-        elif "RWLock-file" in said.clear_line:
+        elif any(told in said.clear_line for told in DAMAGED):
             self.said(self.launch("python", "-m", "pipeline.lock"))
 
     def send_runs(self) -> None:
