@@ -12,6 +12,7 @@ from segbench.models.build import build_model
 from segbench.parallel import num_cores
 from segbench.prediction.latency import ROUNDS, measure_latencies
 from segbench.prediction.predictor import Predictor
+from segbench.prediction.tiles import scaled_size
 
 TIMED_IMAGES = 10
 
@@ -20,15 +21,15 @@ def main(*, dataset: str, prepared: Path, out: Path) -> None:
     """Time the networks on a few test images. Their weights do not matter, so untrained ones serve."""
     parameters = params.load()
     data = Prepared.open(prepared)
-    scale = parameters.dataset(dataset).input.scale
+    seen = parameters.dataset(dataset).input
     predictors = {}
     for name in (*parameters.benchmark.models, *parameters.benchmark.variants):
         untrained = parameters.backbone_for(name).model_copy(update={"weights": "none"})
         network = build_model(parameters.model_for(dataset, name), backbone=untrained, num_classes=len(data.classes))
-        predictors[name] = Predictor(network, scale=scale)
+        predictors[name] = Predictor.seeing(network, seen)
     images = [data.image(row) for row in data.sample("test", TIMED_IMAGES)]
     first = next(iter(predictors.values()))
-    height_px, width_px = first.input(images[0]).shape[-2:]
+    height_px, width_px = scaled_size(images[0], scale=seen.scale)
     found = measure_latencies({name: predictor.label_map for name, predictor in predictors.items()}, images)
     conditions = {
         "latency_device": device_name(first.device.type),

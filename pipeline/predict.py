@@ -15,7 +15,7 @@ from segbench.machine import added_memory_mib, describe_machine, device_name, he
 from segbench.models.network import Sliding
 from segbench.models.weights import all_diverged, restore_seeds
 from segbench.parallel import num_cores
-from segbench.prediction.costs import compare_forms, middle, multiply_adds
+from segbench.prediction.costs import compare_forms, cut_middle, middle, multiply_adds
 from segbench.prediction.predictor import Predictor
 
 
@@ -27,19 +27,25 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
         return
     data = Prepared.open(prepared)
     rows = data.split("test")
-    backbone, scale = parameters.backbone_for(model), parameters.dataset(dataset).input.scale
+    backbone, seen = parameters.backbone_for(model), parameters.dataset(dataset).input
     section = parameters.model_for(dataset, model)
     networks = restore_seeds(section, backbone=backbone, num_classes=len(data.classes), folder=weights)
     held_mib = held_memory_mib()
     report: dict[str, Any] = {}
     with replacing(out) as folder:
         for seed, network in networks:
-            predictor = Predictor(network, scale=scale)
+            predictor = Predictor.seeing(network, seen)
             for row in tqdm(rows, desc=f"predict {model} {seed}", unit="image", disable=None):
                 label_map = predictor.label_map(data.image(row))
                 write_label_map(folder / seed / f"{row.name}.png", label_map, data.classes)
-            report = report or _costs(predictor, data.image(rows[0]), held_mib=held_mib)
+            report = report or {**_costs(predictor, data.image(rows[0]), held_mib=held_mib), **_unlike_default(seen)}
     write_json(costs, report)
+
+
+def _unlike_default(seen: params.ModelInput) -> dict[str, Any]:
+    """How predictions differ from those of whole images, each seen once."""
+    tiles = {"tile_px": seen.tile_px} if seen.tile_px else {}
+    return tiles | ({"test_time": seen.test_time.model_dump()} if seen.test_time.are_several else {})
 
 
 def _costs(predictor: Predictor, image: RGBImage, *, held_mib: float) -> dict[str, Any]:
@@ -49,7 +55,8 @@ def _costs(predictor: Predictor, image: RGBImage, *, held_mib: float) -> dict[st
         "machine": describe_machine(),
     }
     if isinstance(predictor.model, Sliding):
-        pixels = middle(predictor.input(image))
+        part = cut_middle(image, scale=predictor.scale) if predictor.tile_px else image
+        pixels = middle(predictor.input(part))
         report["forms"] = [asdict(form) for form in compare_forms(predictor.model, pixels)]
         report["device"], report["cores"] = device_name(predictor.device.type), num_cores()
         report["input_px"] = f"{pixels.shape[-1]}x{pixels.shape[-2]}"

@@ -8,3 +8,5 @@ TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
 PARAMS_FILE = TESTS / "params.yaml"
 PARAMETERS = params.load(PARAMS_FILE)
+WHOLE_IMAGES = {"tile_px": None, "test_time": {"flip": False, "scales": [1.0]}}
+"""Of a dataset's `input`: whole test images, each seen once."""

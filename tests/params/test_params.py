@@ -57,6 +57,15 @@ def test_the_committed_params_are_valid() -> None:
     assert isinstance(loaded.model("unet"), params.UNetModel)
 
 
+@pytest.mark.parametrize("tile_px", [None, 64, 512])
+def test_test_images_are_seen_by_tiles_and_as_several_views_if_asked(tmp_path: Path, tile_px: int | None) -> None:
+    seen = params.load(write_params(tmp_path, {"datasets.scenes.input.tile_px": tile_px})).dataset("scenes").input
+    assert seen.tile_px == tile_px and not seen.test_time.are_several
+    for views in ({"flip": True, "scales": [1.0]}, {"flip": False, "scales": [0.5]}, {"flip": False, "scales": [1, 2]}):
+        path = write_params(tmp_path, {"datasets.scenes.input.test_time": views})
+        assert params.load(path).dataset("scenes").input.test_time.are_several
+
+
 def test_a_batch_of_one_is_for_models_without_pooled_batch_norm(tmp_path: Path) -> None:
     assert params.load(write_params(tmp_path, {"train.batch_size": 1})).train.batch_size == 1
     both = {"train.batch_size": 1, "benchmark.models": ["unet", "pspnet"]}
@@ -171,6 +180,40 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("datasets.scenes.input.scale", 0, ["datasets.scenes.input.scale is 0; it must be greater than or equal to 0.05"]),
     ("datasets.scenes.input.crop_px", [96], ["datasets.scenes.input.crop_px is [96]; it must be"]),
     ("datasets.scenes.input.crop_px", [96, 128, 3], ["datasets.scenes.input.crop_px is [96, 128, 3]; it must be"]),
+    (
+        "datasets.scenes.input.tile_px",
+        100,
+        ["datasets.scenes.input.tile_px is 100; it must be a multiple of 32, or null"],
+    ),
+    (
+        "datasets.scenes.input.tile_px",
+        32,
+        ["datasets.scenes.input.tile_px is 32; it must be greater than or equal to 64"],
+    ),
+    ("datasets.scenes.input.tile_px", "all", ["datasets.scenes.input.tile_px is all; it must be a valid integer"]),
+    ("datasets.scenes.input.tile_px", True, ["datasets.scenes.input.tile_px is True; it must be a valid integer"]),
+    ("datasets.scenes.input.tile_px", REMOVED, ["datasets.scenes.input.tile_px is missing"]),
+    ("datasets.scenes.input.test_time", REMOVED, ["datasets.scenes.input.test_time is missing"]),
+    (
+        "datasets.scenes.input.test_time.scales",
+        [],
+        ["datasets.scenes.input.test_time.scales is []; it must be a list of at least 1 item"],
+    ),
+    (
+        "datasets.scenes.input.test_time.scales",
+        [1.0, 1.0],
+        ["datasets.scenes.input.test_time.scales is [1.0, 1.0]; it must be a list in which each stands once"],
+    ),
+    (
+        "datasets.scenes.input.test_time.scales",
+        [1.0, 0],
+        ["datasets.scenes.input.test_time.scales.1 is 0; it must be greater than or equal to 0.25"],
+    ),
+    (
+        "datasets.scenes.input.test_time.flip",
+        "sideways",
+        ["datasets.scenes.input.test_time.flip is sideways; it must be a valid boolean"],
+    ),
     ("datasets.camvid.source.root", 3, ["datasets.camvid.source.root is 3; it must be a"]),
     (
         "datasets.camvid.source.split",

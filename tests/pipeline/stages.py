@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.parameters import PARAMS_FILE, PROJECT
+from tests.parameters import PARAMS_FILE, PROJECT, WHOLE_IMAGES
 
 STAGES: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
 PER_MODEL = [name for name, stage in STAGES.items() if stage.get("matrix", {}).get("model") == "${benchmark.models}"]
@@ -62,7 +62,7 @@ def make_tiny(parameters: dict[str, Any]) -> None:
     """Leave little to do: a few small scenes, two models, two epochs."""
     scenes = parameters["datasets"]["scenes"]
     scenes["source"] |= {"width_px": 64, "height_px": 48, "num_train": 8, "num_val": 2, "num_test": 3}
-    scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64]}, "copies": 2, "train": {"epochs": 2}}
+    scenes |= {"input": {"scale": 1.0, "crop_px": [48, 64], **WHOLE_IMAGES}, "copies": 2, "train": {"epochs": 2}}
     parameters["benchmark"] = {"datasets": ["scenes"], "models": ["color_clusters", "fcn_8s"], "variants": []}
     parameters["train"] |= {"batch_size": 4, "validate_every_epochs": 1}
     parameters["crf"] |= {"trials": 3, "tuning_images": 2, "steps": [1, 3]}

@@ -16,12 +16,12 @@ from PIL import Image, ImageDraw
 from segbench import tracking
 from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
-from tests.parameters import PARAMS_FILE
+from tests.parameters import PARAMS_FILE, WHOLE_IMAGES
 from tests.pipeline.stages import run_stage
 
 COLORS = [(0, 0, 0), (128, 64, 128), (70, 130, 180), (220, 20, 60)]
 ENTRY: dict[str, Any] = {
-    "input": {"scale": 0.25, "crop_px": [128, 128]}, "copies": 2, "train": {"epochs": 2},
+    "input": {"scale": 0.25, "crop_px": [128, 128], **WHOLE_IMAGES}, "copies": 2, "train": {"epochs": 2},
     "claims": {"thin_classes": [], "context_classes": []}, "predictions": {}, "leave_out": [],
 }  # fmt: skip
 
@@ -142,7 +142,7 @@ def test_one_training_image_is_too_few_where_batch_norm_would_see_one_value(proj
         "cells: 1 training images and batch_size 8 make batches of one; deeplab_v3 needs two, since its batch norm "
         "after pooling the image would see one value"
     )
-    small = {"input": {"scale": 0.25, "crop_px": [32, 32]}}
+    small = {"input": {"scale": 0.25, "crop_px": [32, 32], **WHOLE_IMAGES}}
     select(project, "fcn_8s", "deeplab_v1", "color_clusters", **small)
     with pytest.raises(InputError) as caught:
         run_stage("check")
@@ -152,7 +152,7 @@ def test_one_training_image_is_too_few_where_batch_norm_would_see_one_value(proj
     )
     select(project, "deeplab_v1", "color_clusters", **small)
     run_stage("check")
-    select(project, "fcn_8s", "unet", input={"scale": 0.25, "crop_px": [32, 64]})
+    select(project, "fcn_8s", "unet", input={"scale": 0.25, "crop_px": [32, 64], **WHOLE_IMAGES})
     run_stage("check")
 
 

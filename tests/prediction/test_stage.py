@@ -34,6 +34,21 @@ def test_each_seeds_network_predicts_every_test_image_at_the_datasets_scale(
     assert len(list(Path("predicted").rglob("*.png"))) == len(label_maps)
 
 
+def test_images_are_seen_by_tiles_and_as_several_views_if_the_parameters_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {"tile_px": 64, "test_time": {"flip": True, "scales": [1.0, 3.0]}}
+    data, networks = enter(tmp_path, monkeypatch, seen=seen)
+    run()
+    for seed, network in networks.items():
+        predictor = Predictor(network, scale=SCALE, tile_px=64, flip=True, scales=[1.0, 3.0])
+        for row in data.split("test"):
+            label_map = read_label_map(Path(f"predicted/{seed}/{row.name}.png"))
+            np.testing.assert_array_equal(label_map, predictor.label_map(data.image(row)))
+    costs = read_json(Path("prediction.json"))
+    assert {name: costs[name] for name in seen} == seen
+
+
 def test_the_costs_are_of_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(tmp_path, monkeypatch)
     monkeypatch.setattr(predict, "multiply_adds", lambda compute: 7)

@@ -36,9 +36,11 @@ def a_model(
     name: str = "unet", *, backbone: str = "resnet18", epochs: int = 40, seeds: tuple[int, ...] = (0, 1, 2),
     scale: float = 1.0, machine: str = "one", deviations: dict[str, Any] | None = None, weights: str = "bundled",
     predicted_on: str = "", commit: str = "c0ffee", train: dict[str, Any] | None = None,
+    seen: dict[str, Any] | None = None,
 ) -> ModelResults:  # fmt: skip
     """A model's results as far as sentences need them. backbone: `none` for a model that has none. epochs: 0 for one
     that is not trained by epochs. machine: it is trained on; predicted_on: another one. train: some of its values.
+    seen: tiles and test-time augmentation, if they were used.
     """
     own = {"backbone": "none"} if backbone == "none" else {}
     training = {
@@ -63,8 +65,8 @@ def a_model(
         "best": {"score": 0.52, "parameters": {"steps": 5}},
     }  # fmt: skip
     return ModelResults(
-        name, Path(), training=training, prediction={"machine": predicted_on or machine}, crf=search, latency={},
-        counts={}, epochs=rows, ends_with_crf=False,
+        name, Path(), training=training, prediction={"machine": predicted_on or machine, **(seen or {})}, crf=search,
+        latency={}, counts={}, epochs=rows, ends_with_crf=False,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from segbench.params.compare import Compare as Compare
 from segbench.params.crf import CRF as CRF
 from segbench.params.datasets import Claims as Claims
 from segbench.params.datasets import Dataset as Dataset
+from segbench.params.datasets import ModelInput as ModelInput
 from segbench.params.evaluate import Evaluate as Evaluate
 from segbench.params.fields import Section as Section
 from segbench.params.loading import PARAMS_FILE as PARAMS_FILE

@@ -8,12 +8,38 @@ from pydantic_core import PydanticCustomError
 from segbench.params.fields import CountOrZero, Folder, Name, Number, Section, Side, distinct
 from segbench.params.sources import AnySource, ScenesSource
 
+LARGEST_STRIDE = 32
+"""Of networks' feature maps; tiles start at multiples of it."""
+
+
+def _whole_strides(tile_px: int) -> int:
+    if tile_px % LARGEST_STRIDE:
+        raise PydanticCustomError("tile", "Input should be a multiple of {of}, or null", {"of": LARGEST_STRIDE})
+    return tile_px
+
+
+class Views(Section):
+    """Test-time augmentation: the views of a test image whose probabilities are averaged. Scales are beside `scale`."""
+
+    flip: bool
+    scales: Annotated[list[Annotated[Number, Field(ge=0.25, le=4)]], Field(min_length=1), AfterValidator(distinct)]
+
+    @property
+    def are_several(self) -> bool:
+        """Whether they are more than the image as it is."""
+        return self.flip or self.scales != [1]
+
 
 class ModelInput(Section):
-    """What a network sees: images resized by `scale`, training samples cut to `crop_px` (height, width)."""
+    """What a network sees: images resized by `scale`, training samples cut to `crop_px` (height, width).
+
+    tile_px: the side of tiles, after scaling, by which images are predicted; None: whole images.
+    """
 
     scale: Annotated[Number, Field(ge=0.05, le=4)]
     crop_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    tile_px: Annotated[int, Field(ge=64, strict=True), AfterValidator(_whole_strides)] | None
+    test_time: Views
 
 
 class Claims(Section):

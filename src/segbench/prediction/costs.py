@@ -1,5 +1,6 @@
 """Costs of computing a network: multiply-adds, and the saving of a sliding window that shares its convolutions."""
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from segbench.images import RGBImage
 from segbench.models.network import Sliding
 from segbench.prediction.predictor import timed
 
@@ -47,6 +49,13 @@ def middle(images: Tensor) -> Tensor:
     height, width = (min(side, MOST_SIDE_PX) for side in images.shape[-2:])
     top, left = round((images.shape[-2] - height) / 2), round((images.shape[-1] - width) / 2)
     return images[..., top : top + height, left : left + width]
+
+
+def cut_middle(image: RGBImage, *, scale: float) -> RGBImage:
+    """The part of a large image that `middle` needs after scaling, so that its float pixels fit into memory."""
+    height, width = (min(side, math.ceil(MOST_SIDE_PX / scale)) for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
 
 
 @torch.no_grad()

@@ -97,6 +97,32 @@ def test_the_budget_of_a_search_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({}, "whole images, float32, no test-time augmentation"),
+        ({"tile_px": 512}, "overlapping tiles of 512x512 px, blended, float32, no test-time augmentation"),
+        (
+            {"test_time": {"flip": True, "scales": [0.75, 1.0, 1.25]}},
+            "whole images, float32, mean of the probabilities at scales 0.75, 1 and 1.25, each also mirrored",
+        ),
+        (
+            {"tile_px": 64, "test_time": {"flip": True, "scales": [1.0]}},
+            "overlapping tiles of 64x64 px, blended, float32, mean of the probabilities at scale 1 and mirrored",
+        ),
+        (
+            {"test_time": {"flip": False, "scales": [1.0, 2.0]}},
+            "whole images, float32, mean of the probabilities at scales 1 and 2",
+        ),
+    ],
+)
+def test_tiles_and_test_time_augmentation_are_told_where_they_were_used(seen: dict[str, Any], expected: str) -> None:
+    assert told(INDEPENDENT, [a_model("unet", seen=seen), a_model("pspnet", seen=seen)])["prediction"] == expected
+    differing = told(INDEPENDENT, [a_model("unet"), a_model("pspnet"), a_model("last", seen=seen)])["prediction"]
+    default = "whole images, float32, no test-time augmentation"
+    assert differing == (f"{default}; last: {expected}" if seen else default)
+
+
+@pytest.mark.parametrize(
     ("num_images", "per_block", "expected"),
     [
         (4, 1, "95 %, studentised bootstrap over 4 test images"),

@@ -40,7 +40,7 @@ def protocol(
         "rare-class sampling": of_training(lambda train: f"{100 * train['rare_class_sampling']:g} % of the samples"),
         "checkpoint": of_training(lambda train: train["checkpoint"]),
         "precision": of_training(lambda train: f"{train['precision']} while training"),
-        "prediction": "whole images, float32, no test-time augmentation",
+        "prediction": _shared({model.name: _prediction(model.prediction) for model in models}),
         "seeds": _shared({m.name: ", ".join(map(str, m.settings["train"]["seeds"])) for m in models}),
         "trained at commit": _shared({model.name: _commits(model) for model in models}),
         "machine": _shared({model.name: _machine(model) for model in models}),
@@ -69,6 +69,22 @@ def _network_input(samples: dict[str, Any]) -> str:
     crop_height, crop_width = samples["crop_px"]
     size = "full size" if samples["scale"] == 1 else f"{samples['scale']:g} of their size"
     return f"images at {size}, training crops {crop_width}x{crop_height} px"
+
+
+def _prediction(prediction: dict[str, Any]) -> str:
+    """prediction: names tiles and test-time augmentation only where they were used."""
+    side = prediction.get("tile_px")
+    images = f"overlapping tiles of {side}x{side} px, blended" if side else "whole images"
+    return f"{images}, float32, {_views(prediction.get('test_time'))}"
+
+
+def _views(test_time: dict[str, Any] | None) -> str:
+    if test_time is None:
+        return "no test-time augmentation"
+    several = len(test_time["scales"]) > 1
+    sizes = f"scale{'s' if several else ''} {listed([f'{scale:g}' for scale in test_time['scales']])}"
+    mirrored = ", each also mirrored" if several else " and mirrored"
+    return f"mean of the probabilities at {sizes}{mirrored if test_time['flip'] else ''}"
 
 
 def _backbone(model: ModelResults) -> str:
