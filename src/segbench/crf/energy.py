@@ -3,7 +3,7 @@
 Krahenbuhl, Koltun: Efficient inference in fully connected CRFs with Gaussian edge potentials, NIPS 2011, eq. 1 to 3.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import hypot, isfinite
 
 import numpy as np
@@ -44,6 +44,15 @@ class CRFParameters:
             if not isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
                 bound = "a number of at least 0" if may_be_zero else "a number greater than 0"
                 raise InputError(f"{field.name} is {value}; it must be {bound}")
+
+    def within(self, part_px: tuple[int, int], *, of: tuple[int, int]) -> "CRFParameters":
+        """The same kernels in a part of an image: as wide in pixels. part_px, of: (height, width) of part and whole."""
+        ratio = hypot(*of) / hypot(*part_px)
+        return replace(
+            self,
+            appearance_sigma_xy=ratio * self.appearance_sigma_xy,
+            smoothness_sigma_xy=ratio * self.smoothness_sigma_xy,
+        )
 
 
 def negative_unary(probabilities: Floats) -> Floats:

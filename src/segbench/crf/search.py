@@ -32,11 +32,20 @@ STARTUP_SHARE = 0.4
 
 @dataclass(frozen=True)
 class TuningImage:
-    """A validation image: (H, W, 3) uint8 RGB, the network's (C, H, W) probabilities, the true (H, W) label map."""
+    """A validation image: (H, W, 3) uint8 RGB, the network's (C, H, W) probabilities, the true (H, W) label map.
+
+    whole_px: (height, width) of the image of which this is a part; None: it is the whole image.
+    """
 
     image: RGBImage
     probabilities: Probabilities
     truth: LabelMap
+    whole_px: tuple[int, int] | None = None
+
+    def fitted(self, parameters: CRFParameters) -> CRFParameters:
+        """The parameters of the whole image, for this part of it."""
+        height, width = self.truth.shape
+        return parameters.within((height, width), of=self.whole_px) if self.whole_px else parameters
 
 
 @dataclass(frozen=True)
@@ -94,9 +103,8 @@ def tune(images: Sequence[TuningImage], settings: params.CRF, *, device: str, wo
 
     def sum_confusions(parameters: CRFParameters, examples: Sequence[TuningImage]) -> Counts:
         def confusions(example: TuningImage) -> Counts:  # (len(settings.steps), num_classes, num_classes)
-            refined = refine_after(
-                example.image, example.probabilities, parameters, steps=settings.steps, device=device
-            )
+            fitted = example.fitted(parameters)
+            refined = refine_after(example.image, example.probabilities, fitted, steps=settings.steps, device=device)
             return np.stack([_confusion(example.truth, probabilities) for probabilities in refined])
 
         return np.sum(list(map_in_order(confusions, examples, workers=workers)), axis=0, dtype=np.int64)

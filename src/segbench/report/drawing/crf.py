@@ -68,7 +68,8 @@ def write_steps(
     """
 
     def label_maps(example: TuningImage) -> list[LabelMap]:
-        refined = refine_after(example.image, example.probabilities, parameters, steps=SHOWN_STEPS, device=device)
+        fitted = example.fitted(parameters)
+        refined = refine_after(example.image, example.probabilities, fitted, steps=SHOWN_STEPS, device=device)
         return [probabilities.argmax(axis=0).astype(np.uint8) for probabilities in (example.probabilities, *refined)]
 
     def gain(example: TuningImage) -> float:
