@@ -52,9 +52,11 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
             seed = validated.get(model, training["trainings"][0])["seed"]
             (trained,) = (each for each in training["trainings"] if each["seed"] == seed)
             section, backbone = parameters.model_for(dataset, model), parameters.backbone_for(model)
+            seen = parameters.dataset(dataset).input
             card = Card(
                 format=FORMAT, dataset=dataset, model=model, seed=seed, architecture=section, backbone=backbone.name,
-                scale=parameters.dataset(dataset).input.scale, image_px=sizes.most_common(1)[0][0],
+                scale=seen.scale, tile_px=seen.tile_px, flip=seen.test_time.flip, scales=tuple(seen.test_time.scales),
+                image_px=sizes.most_common(1)[0][0],
                 class_names=data.classes.names, class_colors=data.classes.colors,
                 crf=read_json(results / model / "crf.json")["chosen"],
                 bits=getattr(parameters.dataset(dataset).source, "bits", 8), weights_digest="",

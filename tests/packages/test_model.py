@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from segbench.crf.inference import refined_label_map
+from segbench.crf.tiles import refined_by_tiles
 from segbench.errors import InputError
 from segbench.packages.card import CARD, Card
 from segbench.packages.model import IN_MLFLOW, WEIGHTS, PackagedModel
@@ -29,6 +30,21 @@ def test_a_package_predicts_as_the_network_that_it_holds(tmp_path: Path, model: 
     assert np.array_equal(refined, refined_label_map(IMAGE, predictor.probabilities(IMAGE), parameters))
     changes = not np.array_equal(refined, packaged.label_map(IMAGE, crf=False))
     assert changes == (model == "color_clusters"), "an untrained FCN knows one class"
+
+
+def test_a_package_predicts_and_refines_by_tiles_and_views_as_its_card_says(tmp_path: Path) -> None:
+    network = package_at(tmp_path / "model")
+    path = tmp_path / "model" / CARD
+    plain = PackagedModel.open(tmp_path / "model")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tile_px": 64, "flip": True, "scales": [0.5, 1]}))
+    packaged = PackagedModel.open(tmp_path / "model")
+    predictor = Predictor(network, scale=1.0, tile_px=64, flip=True, scales=[0.5, 1])
+    image = RNG.integers(0, 256, (101, 130, 3), np.uint8)
+    assert np.array_equal(packaged.label_map(image, crf=False), predictor.label_map(image))
+    assert not np.array_equal(packaged.label_map(image, crf=False), plain.label_map(image, crf=False))
+    parameters = packaged.card.crf_parameters
+    expected = refined_by_tiles(image, predictor.strips(image), parameters, tile_px=1000, workers=1)
+    assert np.array_equal(packaged.label_map(image, crf=True), expected)
 
 
 def test_without_a_crf_none_is_used(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ class Card(BaseModel):
     """What stands in CARD, beside the weights.
 
     architecture: the section of `models`, as it was built. scale: images are resized by it first. image_px: width and
-    height of most training images, before that. crf: the parameters that were chosen on validation images, None if no
+    height of most training images, before that. tile_px, flip, scales: how the predictor sees images; packages without
+    them are of whole images, each seen once. crf: the parameters that were chosen on validation images, None if no
     CRF was better there. bits: of 16 per channel, how many the
     training images used. weights_digest: sha256 of the file of weights. scores: by split, with their intervals.
     image_licence: of the training images, on which the use of the model may depend. origin: where it comes from:
@@ -47,6 +48,9 @@ class Card(BaseModel):
     scores: Mapping[str, Any]
     image_licence: str
     origin: Mapping[str, Any]
+    tile_px: int | None = None
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
 
     @property
     def name(self) -> str:

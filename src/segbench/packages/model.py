@@ -10,6 +10,7 @@ from torch import nn
 
 from segbench import params
 from segbench.crf.inference import refined_label_map
+from segbench.crf.tiles import affordable_side_px, refined_by_tiles
 from segbench.errors import InputError
 from segbench.images import RGBImage
 from segbench.labels import LabelMap
@@ -37,7 +38,8 @@ class PackagedModel:
     def open(cls, path: Path) -> "PackagedModel":
         """Open a package, an MLflow model that holds one, or an ONNX file of one, which ONNX Runtime then computes.
 
-        InputError if it is none of them, or damaged.
+        An ONNX file sees whole images once, whatever its card says of tiles and views. InputError if it is none of the
+        three, or damaged.
         """
         if path.suffix == ONNX:
             onnx = OnnxPredictor(path, scale=1)
@@ -46,7 +48,10 @@ class PackagedModel:
             return cls(card, onnx)
         folder = package_folder(path)
         card = Card.read(folder)
-        return cls(card, Predictor(open_network(folder, card), scale=card.scale))
+        predictor = Predictor(
+            open_network(folder, card), scale=card.scale, tile_px=card.tile_px, flip=card.flip, scales=card.scales
+        )
+        return cls(card, predictor)
 
     def probabilities(self, image: RGBImage) -> Probabilities:
         """(H, W, 3) uint8 RGB -> (num_classes, H, W) float32 of the network, before any CRF."""
@@ -57,6 +62,10 @@ class PackagedModel:
         parameters = self.card.crf_parameters if crf else None
         if parameters is None:
             return self.predictor.label_map(image)
+        if isinstance(self.predictor, Predictor) and self.predictor.tile_px:
+            strips, side_px = self.predictor.strips(image), affordable_side_px(num_classes=len(self.card.class_names))
+            device = self.predictor.device.type
+            return refined_by_tiles(image, strips, parameters, tile_px=side_px, workers=1, device=device)
         return refined_label_map(image, self.probabilities(image), parameters, device=self.predictor.device.type)
 
 
