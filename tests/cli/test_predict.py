@@ -170,6 +170,8 @@ def test_results_are_not_replaced_unless_asked_for(work: Path) -> None:
         (["empty", "photos"], "empty: no packaged model, which has a model.json"),
         (["models:/segbench-streets@champion", "photos"], "not in the MLflow store"),
         (["streets/colors", "photos", "--out", "taken/inside"], "taken/inside: cannot be written to"),
+        (["streets/colors", "photos", "--tile-px", "100"], "--tile-px is 100; it must be a multiple of 32"),
+        (["streets/colors", "photos", "--view-scale", "9"], "--view-scale is 9; it must be 0.25 to 4"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_clear_line(work: Path, arguments: Sequence[str], told: str) -> None:
@@ -193,6 +195,34 @@ def test_a_note_says_that_images_are_of_another_size(work: Path, factor: float, 
     done = segbench(work, "predict", "streets/colors", "photos/rgb.png", "--out", "out")
     assert done.returncode == 0
     assert (f"{told} the training images (40x24 px)" in done.stderr) if told else ("note:" not in done.stderr)
+
+
+def test_large_images_are_labelled_by_tiles(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = np.asarray(Image.fromarray(PIXELS).resize((300, 200)))
+    Image.fromarray(big).save(work / "photos/rgb.png")
+    arguments = ("predict", "streets/colors", "photos/rgb.png", "--out")
+    whole = segbench(work, *arguments, "whole")
+    assert "by tiles" not in whole.stderr
+    monkeypatch.setattr("segbench.packages.model.MOST_PIXELS", 50_000)
+    monkeypatch.setattr("segbench.packages.model.LARGE_IMAGES_TILE_PX", 96)
+    assert "photos/rgb.png: labelled by tiles of 96 px" in segbench(work, *arguments, "large").stderr
+    asked = segbench(work, *arguments, "asked", "--tile-px", "64")
+    assert "photos/rgb.png: labelled by tiles of 64 px" in asked.stderr
+    expected = read_label_map(work / "whole/label_maps/rgb.png")
+    for out in ("large", "asked"):
+        assert np.mean(read_label_map(work / out / "label_maps/rgb.png") == expected) > 0.99, out
+
+
+def test_views_are_averaged(work: Path) -> None:
+    model = PackagedModel.open(work / "data/packages/streets/colors", flip=True, scales=(0.5, 1.0))
+    assert len(getattr(model.predictor, "views")) == 4  # noqa: B009 -- an ONNX file's has none
+    views = ("--flip", "--view-scale", "0.5", "--view-scale", "1")
+    arguments = ("streets/colors", "photos/rgb.png", "--no-crf", "--probabilities")
+    assert segbench(work, "predict", *arguments, *views, "--out", "views").returncode == 0
+    with np.load(work / "views/probabilities/rgb.npz") as stored:
+        assert np.allclose(stored["probabilities"], model.probabilities(PIXELS), atol=1e-3)
+        once = PackagedModel.open(work / "data/packages/streets/colors").probabilities(PIXELS)
+        assert not np.allclose(stored["probabilities"], once, atol=1e-2)
 
 
 def test_patterns_reach_into_folders(work: Path) -> None:

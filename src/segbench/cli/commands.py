@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from segbench.cli import app
 from segbench.errors import InputError
-
-if TYPE_CHECKING:
-    from segbench.packages.model import PackagedModel
 
 MODEL_HELP = (
     "a packaged model's folder; DATASET/MODEL of this project, such as scenes/unet; or an address in MLflow: "
@@ -57,6 +54,22 @@ def predict(
             "--probabilities", help="also write the network's probabilities, as NumPy arrays (classes, height, width)"
         ),
     ] = False,
+    tile_px: Annotated[
+        int | None,
+        typer.Option(
+            help="label by overlapping tiles of this side, a multiple of 32, in little memory; images of more than 4 "
+            "million pixels always are, by tiles of 1024",
+            show_default=False,
+        ),
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="also see each image mirrored, and average", show_default=False),
+    ] = None,
+    view_scale: Annotated[
+        list[float] | None,
+        typer.Option(help="see each image at this scale, and average over all that are named", show_default=False),
+    ] = None,
     bits: Annotated[
         int | None,
         typer.Option(
@@ -75,6 +88,7 @@ def predict(
     """
     from segbench.cli.images import Wanted, find_inputs, label_images, write_summary
     from segbench.cli.videos import SUFFIX, is_video, label_video
+    from segbench.packages.model import ONNX, PackagedModel
 
     paths = _named(inputs)
     videos = [path for path in paths if path.is_file() and is_video(path)]
@@ -84,7 +98,11 @@ def predict(
     there = [target for target in targets.values() if target.exists()]
     if there and not overwrite:
         raise InputError(f"{there[0]}: there already; name another folder, or say --overwrite")
-    with opened(model) as packaged:
+    _check_views(tile_px, view_scale or [])
+    with located(model) as where:
+        packaged = PackagedModel.open(where, tile_px=tile_px, flip=flip, scales=view_scale or ())
+        if where.suffix == ONNX and (tile_px or flip or view_scale):
+            raise InputError(f"{model}: an ONNX file sees whole images once; leave --tile-px and views to its package")
         outcome = label_images(packaged, images, out, wanted)
         rows, failed = list(outcome.rows), list(outcome.failed)
         for path, target in targets.items():
@@ -148,13 +166,12 @@ def export(
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
 
 
-@contextmanager
-def opened(model: str) -> "Iterator[PackagedModel]":
-    """The model, ready to label."""
-    from segbench.packages.model import PackagedModel
-
-    with located(model) as folder:
-        yield PackagedModel.open(folder)
+def _check_views(tile_px: int | None, scales: list[float]) -> None:
+    if tile_px is not None and (tile_px < 64 or tile_px % 32):
+        raise InputError(f"--tile-px is {tile_px}; it must be a multiple of 32, and at least 64")
+    for scale in scales:
+        if not 0.25 <= scale <= 4:
+            raise InputError(f"--view-scale is {scale:g}; it must be 0.25 to 4")
 
 
 @contextmanager

@@ -91,7 +91,9 @@ def label_images(model: PackagedModel, inputs: Sequence[Input], out: Path, wante
             continue
         if not is_warm and (note := size_note(image, model.card)):
             tqdm.write(f"note: {each.path}: {note}", file=sys.stderr)
-        if not is_warm:  # the first prediction compiles and sets up: it says nothing about latency
+        if (tile_px := model.tile_px(image)) and not model.card.tile_px:
+            tqdm.write(f"note: {each.path}: labelled by tiles of {tile_px} px", file=sys.stderr)
+        if not is_warm and not tile_px:  # the first prediction compiles and sets up: it says nothing about latency
             model.label_map(image, crf=wanted.crf)
             is_warm = True
         rows.append(_label(model, each, image, out, wanted))

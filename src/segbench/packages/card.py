@@ -23,11 +23,11 @@ class Card(BaseModel):
 
     architecture: the section of `models`, as it was built. scale: images are resized by it first. image_px: width and
     height of most training images, before that. tile_px, flip, scales: how the predictor sees images; packages without
-    them are of whole images, each seen once. crf: the parameters that were chosen on validation images, None if no
-    CRF was better there. bits: of 16 per channel, how many the
-    training images used. weights_digest: sha256 of the file of weights. scores: by split, with their intervals.
-    image_licence: of the training images, on which the use of the model may depend. origin: where it comes from:
-    commit, machine, versions, fingerprint of the dataset, key of the training.
+    them are of whole images, each seen once. crf: the parameters that were chosen on validation images, None if no CRF
+    was better there. bits: of 16 per channel, how many the training images used. weights_digest: sha256 of the file of
+    weights. scores: by split, with their intervals. image_licence: of the training images, on which the use of the
+    model may depend. origin: where it comes from: commit, machine, versions, fingerprint of the dataset, key of the
+    training.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,6 +1,7 @@
 """Writing and opening a packaged model."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ WEIGHTS = "weights.safetensors"
 """Holds tensors alone: reading it cannot run code."""
 ONNX, CARD_PROPERTY = ".onnx", "segbench.card"
 """An exported network has the card in its metadata."""
+MOST_PIXELS = 4_000_000
+LARGE_IMAGES_TILE_PX = 1024
+"""An image of more pixels, after scaling, is labelled by tiles of this side: U-Net takes a GiB per million pixels."""
 IN_MLFLOW = Path("data/model")
 """Where an MLflow model that `segbench.tracking` wrote has the package."""
 
@@ -35,11 +39,13 @@ class PackagedModel:
     predictor: Predictor | OnnxPredictor
 
     @classmethod
-    def open(cls, path: Path) -> "PackagedModel":
+    def open(
+        cls, path: Path, *, tile_px: int | None = None, flip: bool | None = None, scales: Sequence[float] = ()
+    ) -> "PackagedModel":
         """Open a package, an MLflow model that holds one, or an ONNX file of one, which ONNX Runtime then computes.
 
-        An ONNX file sees whole images once, whatever its card says of tiles and views. InputError if it is none of the
-        three, or damaged.
+        tile_px, flip, scales: instead of what the card says of tiles and views; an ONNX file sees whole images once.
+        InputError if it is none of the three, or damaged.
         """
         if path.suffix == ONNX:
             onnx = OnnxPredictor(path, scale=1)
@@ -49,24 +55,38 @@ class PackagedModel:
         folder = package_folder(path)
         card = Card.read(folder)
         predictor = Predictor(
-            open_network(folder, card), scale=card.scale, tile_px=card.tile_px, flip=card.flip, scales=card.scales
-        )
+            open_network(folder, card), scale=card.scale, tile_px=tile_px or card.tile_px,
+            flip=card.flip if flip is None else flip, scales=scales or card.scales,
+        )  # fmt: skip
         return cls(card, predictor)
 
     def probabilities(self, image: RGBImage) -> Probabilities:
         """(H, W, 3) uint8 RGB -> (num_classes, H, W) float32 of the network, before any CRF."""
-        return self.predictor.probabilities(image)
+        return self._predictor_for(image).probabilities(image)
+
+    def tile_px(self, image: RGBImage) -> int | None:
+        """The side of the tiles by which an image is labelled, as the card says; large ones always are."""
+        if isinstance(self.predictor, OnnxPredictor):
+            return None
+        height, width = image.shape[:2]
+        is_large = height * width * self.predictor.scale**2 > MOST_PIXELS
+        return self.predictor.tile_px or (LARGE_IMAGES_TILE_PX if is_large else None)
+
+    def _predictor_for(self, image: RGBImage) -> Predictor | OnnxPredictor:
+        tile_px = self.tile_px(image)
+        return self.predictor.by_tiles(tile_px) if tile_px and isinstance(self.predictor, Predictor) else self.predictor
 
     def label_map(self, image: RGBImage, *, crf: bool) -> LabelMap:
         """(H, W, 3) uint8 RGB -> (H, W) label map. crf: refined, if a CRF was better on validation images."""
         parameters = self.card.crf_parameters if crf else None
+        predictor = self._predictor_for(image)
         if parameters is None:
-            return self.predictor.label_map(image)
-        if isinstance(self.predictor, Predictor) and self.predictor.tile_px:
-            strips, side_px = self.predictor.strips(image), affordable_side_px(num_classes=len(self.card.class_names))
-            device = self.predictor.device.type
+            return predictor.label_map(image)
+        device = predictor.device.type
+        if isinstance(predictor, Predictor) and predictor.tile_px:
+            strips, side_px = predictor.strips(image), affordable_side_px(num_classes=len(self.card.class_names))
             return refined_by_tiles(image, strips, parameters, tile_px=side_px, workers=1, device=device)
-        return refined_label_map(image, self.probabilities(image), parameters, device=self.predictor.device.type)
+        return refined_label_map(image, predictor.probabilities(image), parameters, device=device)
 
 
 def package_folder(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """Prediction of images at their own size: whole or by tiles, seen once or as several views."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
@@ -63,6 +64,12 @@ class Predictor:
         """As a dataset's `input` in params.yaml says."""
         views = seen.test_time
         return cls(model, scale=seen.scale, tile_px=seen.tile_px, flip=views.flip, scales=views.scales)
+
+    def by_tiles(self, tile_px: int) -> "Predictor":
+        """The same network, predicting by tiles of this side."""
+        tiled = copy.copy(self)
+        tiled.tile_px = tile_px
+        return tiled
 
     def input(self, image: RGBImage) -> Tensor:
         """The model's input: (H, W, 3) uint8 RGB -> (1, 3, scaled H, scaled W) float RGB in 0..1, on the device"""
