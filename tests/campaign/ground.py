@@ -32,7 +32,7 @@ MEASURED = re.compile(r"(_ms|seconds|_per_second|memory_mib)$|^is_on_front$")
 """Columns and keys of what differs from run to run; whether a model is on the Pareto front follows from its latency."""
 MEASURED_IN_TEXT = ("benchmark.md", "benchmark.tex", "index.html")
 NO_RESULTS = re.compile(
-    r"(^|/)(__pycache__|\.git)/|^(\.dvc/(cache|tmp)|mlartifacts|data/tracking)/|^mlflow\.db|^data/(.*/)?[^/]*\.lock$"
+    r"(^|/)(__pycache__|\.git)/|^(\.dvc/(cache|tmp)|mlartifacts|data/tracking)/|^\.dvc/\.gitignore$|^mlflow\.db|^data/(.*/)?[^/]*\.lock$"
 )
 ADVICE = re.compile(r"`(python -m pipeline\.\w+)`")
 """How a clear line names a program that mends what it is about."""
