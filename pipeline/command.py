@@ -14,6 +14,12 @@ from pipeline.guard import refuse_changes as refuse_changes
 from pipeline.parent import end_with_parent
 from segbench.errors import InputError
 
+UNWRITABLE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some disk"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "let it and its folder be written to"),
+}
+"""What helps, by the number of the system's error."""
+
 
 def print_anything() -> None:
     """Let what the terminal cannot show be printed as an escape sequence, instead of ending the program."""
@@ -42,9 +48,10 @@ def run(main: Callable[..., None]) -> None:
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in UNWRITABLE:
             raise
-        sys.exit(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}; free some disk, run again")
+        what = UNWRITABLE[error.errno]
+        sys.exit(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}; {what}, run again")
     atexit._run_exitfuncs()  # what libraries do at the end, such as ending their processes
     sys.stdout.flush()
     sys.stderr.flush()

@@ -2,7 +2,7 @@
 
 By a dvc.lock that is cut short, or empty, DVC would make anew what stages have made: a copy is put back. With an rwlock
 that is cut short, in which DVC notes who reads and writes what, it does nothing at all: an empty one is put in its
-place. `make reproduce` does both.
+place. `make reproduce` does both, and so does `python -m pipeline.mend`.
 """
 
 import json
@@ -18,7 +18,7 @@ from segbench.files import replacing
 
 LOCK, COPY = Path("dvc.lock"), Path(".dvc/tmp/dvc.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
-RESTORE = "python -m pipeline.lock"
+RESTORE = "python -m pipeline.mend"
 WRITING_S = 30.0
 """Longer than DVC takes to write a lock."""
 
@@ -86,13 +86,11 @@ def is_whole(text: str) -> bool:
         return False
 
 
-def main() -> None:
-    """Restore both, and say so."""
+def mend() -> list[str]:
+    """Put both files right if need be: one line for each that was not."""
+    found = []
     if restore():
-        print(f"{LOCK} was cut short, since dvc was killed while it wrote the file; its former content is back.")
+        found.append(f"{LOCK} was cut short, since dvc was killed while it wrote the file; its former content is back.")
     if restore_rwlock():
-        print(f"{RWLOCK} was cut short, since dvc was killed while it wrote the file; it is empty again.")
-
-
-if __name__ == "__main__":
-    main()
+        found.append(f"{RWLOCK} was cut short, since dvc was killed while it wrote the file; it is empty again.")
+    return found

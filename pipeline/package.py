@@ -14,7 +14,7 @@ from pipeline.register import register
 from segbench import params
 from segbench.datasets.catalog import image_licence
 from segbench.datasets.prepared import Prepared
-from segbench.files import read_json, replacing
+from segbench.files import read_csv, read_json, replacing
 from segbench.machine import package_versions
 from segbench.models.weights import restore_network, weights_name
 from segbench.packages import pyfunc
@@ -39,7 +39,7 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
     parameters = params.load()
     data = Prepared.open(prepared)
     requirements = [f"{name}=={version(name)}" for name in REQUIRED]
-    scores, chosen = pd.read_csv(table), read_json(champion)
+    scores, chosen = read_csv(table), read_json(champion)
     validated = {each["model"]: each for each in chosen["candidates"]}
     sizes = Counter((row.width_px, row.height_px) for row in data.split("train"))
     example = (prepared / "test" / "images" / f"{data.split('test')[0].name}.png").read_bytes()

@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.command import run
-from segbench.files import replacing
+from segbench.files import read_csv, replacing
 from segbench.report.pages.brief import brief_table, put_between
 
 
 def main(*, dataset: str, readme: Path) -> None:
     """Replace the dataset's table in README.md."""
-    text = put_between(
-        readme.read_text(encoding="utf-8"), brief_table(pd.read_csv(f"reports/{dataset}/benchmark.csv")), name=dataset
-    )
+    table = brief_table(read_csv(Path(f"reports/{dataset}/benchmark.csv")))
+    text = put_between(readme.read_text(encoding="utf-8"), table, name=dataset)
     with replacing(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

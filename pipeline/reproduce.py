@@ -120,7 +120,8 @@ def main() -> None:
     if jobs is not None and jobs < 1:
         parser.error(f"--jobs is {jobs}; it must be at least 1")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    lock.main()
+    for line in lock.mend():
+        print(line)
     _dvc("repro", "augment")
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     chains = out_of_date(chains_of(stages, params.load().benchmark))

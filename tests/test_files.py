@@ -5,11 +5,12 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from segbench.errors import InputError
-from segbench.files import damage_of, project_root, put_in_place, read_json, replacing, write_json
+from segbench.files import damage_of, project_root, put_in_place, read_csv, read_json, replacing, write_csv, write_json
 
 
 def test_json_comes_back_and_ends_with_a_newline(tmp_path: Path) -> None:
@@ -143,3 +144,16 @@ def test_every_flipped_bit_of_saved_weights_is_seen_or_changes_nothing(tmp_path:
     for num_bytes in (0, 100, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:num_bytes])
         assert damage_of(path)
+
+
+def test_a_table_is_read_as_it_was_written_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    path, table = tmp_path / "table.csv", pd.DataFrame({"a": [0.1 + 0.2, 1e-300], "b": ["x", "y, z"]})
+    write_csv(path, table)
+    assert read_csv(path).equals(table)
+    for content in (b"", b'a,b\n1,"x', b"\xff\xfe\x00"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"table.csv: damaged \("):
+            read_csv(path)
+    path.unlink()
+    with pytest.raises(InputError, match=r"table.csv: no such file"):
+        read_csv(path)

@@ -77,6 +77,18 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def read_csv(path: Path) -> "pd.DataFrame":
+    """A table that `write_csv` wrote, numbers with all their digits. InputError if it is missing or damaged."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, float_precision="round_trip")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
+        raise InputError(f"{path}: damaged ({error}); remove the file and run dvc repro") from None
+
+
 def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table without its index: numbers with all their digits, missing values as empty cells."""
     with replacing(path) as temporary:

@@ -125,7 +125,7 @@ def _cut(path: str, *, and_run: str) -> Callable[[Ground], Outcome]:
 
 
 def _cut_in_cache(ground: Ground) -> Outcome:
-    """DVC's copy of the weights is cut to half, and the weights are gone."""
+    """DVC's copy of the weights is cut to half, and the weights are gone: DVC puts the half in place."""
     lock = yaml.safe_load((ground.root / "dvc.lock").read_text())
     (folder,) = (out for out in lock["stages"][TRAINING]["outs"] if out["path"] == WEIGHTS.parent.as_posix())
     cache = ground.root / ".dvc/cache/files/md5"
@@ -136,8 +136,8 @@ def _cut_in_cache(ground: Ground) -> Outcome:
     _halve(file)
     file.chmod(0o444)
     shutil.rmtree(ground.root / WEIGHTS.parent)
-    said = ground.dvc("repro")
-    return ground.outcome(said)
+    ground.dvc("repro", TRAINING)
+    return ground.outcome(ground.dvc("repro", "--force", "--single-item", "predict@scenes-fcn_8s"))
 
 
 def _file_at_start(
@@ -339,7 +339,7 @@ FAULTS = [
     Fault("cut to half", "packed samples, then a training", _cut("data/augmented/scenes", and_run=TRAINING)),
     Fault("cut to half", "weights, then `predict`", _cut(WEIGHTS.as_posix(), and_run="predict@scenes-fcn_8s")),
     Fault("cut to half", "counts.npz, then `compare`", _cut(f"{MODEL}/counts.npz", and_run="compare@scenes")),
-    Fault("cut to half", "weights in DVC's cache, weights removed", _cut_in_cache),
+    Fault("cut to half", "weights in DVC's cache, weights removed, then `predict`", _cut_in_cache),
     Fault("empty", "dvc.lock", _file_at_start("dvc.lock", _empty)),
     Fault("cut to half", "dvc.lock", _file_at_start("dvc.lock", _halve)),
     Fault("removed", "dvc.lock", _file_at_start("dvc.lock", Path.unlink)),

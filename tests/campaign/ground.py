@@ -209,7 +209,7 @@ class Ground(Project):
         if advice := ADVICE.search(said.clear_line):
             self.said(self.launch(*advice[1].split()))
         elif any(told in said.clear_line for told in DAMAGED):
-            self.said(self.launch("python", "-m", "pipeline.lock"))
+            self.said(self.launch("python", "-m", "pipeline.mend"))
 
     def send_runs(self) -> None:
         """Let MLflow know all runs, as the next `dvc repro` would."""

@@ -1,8 +1,11 @@
 """How a stage ends: what it wrote and what libraries do at the end is not lost, and nothing is dismantled."""
 
+import errno
 import os
 import subprocess
 import sys
+
+import pytest
 
 from tests.parameters import PROJECT
 
@@ -56,3 +59,12 @@ def test_a_full_disk_is_one_line() -> None:
     ended = run_stage("", code=full)
     assert ended.returncode == 1
     assert ended.stderr == "error: a file cannot be written: No space left on device; free some disk, run again\n"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_file_that_may_not_be_written_is_one_line(number: int) -> None:
+    refused = CODE.replace('print("written")', f"raise OSError({number}, 'no', 'data/weights')")
+    ended = run_stage("", code=refused)
+    assert ended.returncode == 1
+    told = "error: data/weights cannot be written: no; let it and its folder be written to, run again\n"
+    assert ended.stderr == told

@@ -50,7 +50,7 @@ def test_a_lock_that_is_cut_short_comes_back(cut: str) -> None:
     write_lock(WHOLE)
     lock.keep()
     write_lock(cut)
-    with pytest.raises(InputError, match=r"^dvc.lock is cut short: .* `python -m pipeline.lock` puts the former one"):
+    with pytest.raises(InputError, match=r"^dvc.lock is cut short: .* `python -m pipeline.mend` puts the former one"):
         lock.keep()
     assert lock.restore()
     assert lock.LOCK.read_text() == WHOLE

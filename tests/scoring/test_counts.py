@@ -168,3 +168,13 @@ def test_a_pixel_left_without_a_class_is_refused_where_the_truth_has_one(data: P
     adopt(tmp_path / "theirs", data, tmp_path / "adopted")
     with pytest.raises(InputError, match=r"b\.png: predicted label 255 is outside 0\.\.2"):
         count_folders(data, [tmp_path / "adopted"], widths_px=WIDTHS_PX)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
+def test_damaged_counts_are_named(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "counts.npz"
+    write_counts(path, {"off": split_counts(np.arange(16).reshape(2, 2, 2, 2))})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=rf"^{path}: damaged \(.*\); remove the file and run dvc repro$"):
+        read_counts(path)

@@ -1,8 +1,10 @@
 """Saving and restoring trained networks: a model's folder has one file per seed, and says which seeds diverged."""
 
+import io
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,10 +25,18 @@ def weights_name(seed: int) -> str:
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write a network's state dict, with its tensors on the CPU. The same weights give the same file."""
-    state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_whole({name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}, path)
+
+
+def save_whole(content: Any, path: Path) -> None:
+    """Write what torch can save, whole or not at all, and onto the disk. OSError if the disk is full.
+
+    By way of memory: torch would tell of a full disk by an error of its own, and write a file's name into it.
+    """
+    saved = io.BytesIO()
+    torch.save(content, saved)
     with replacing(path) as temporary:
-        with temporary.open("wb") as file:  # by its name, torch would write the temporary name into the file
-            torch.save(state, file)
+        temporary.write_bytes(saved.getbuffer())
         flush_to_disk(temporary)
 
 
@@ -43,7 +53,9 @@ def restore_network(model: params.AnyModel, *, backbone: params.Backbone, num_cl
     untrained = backbone.model_copy(update={"weights": "none"})
     network = build_model(model, backbone=untrained, num_classes=num_classes)
     if path.exists() and (damage := damage_of(path)):
-        raise InputError(f"{path}: damaged ({damage}); remove the file and train again")
+        raise InputError(
+            f"{path}: damaged ({damage}); `python -m pipeline.mend` looks at DVC's copy too; then run dvc repro"
+        )
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError:

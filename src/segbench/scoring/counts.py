@@ -1,5 +1,7 @@
 """From folders of label maps, one PNG per test image, to the pixel counts that all metrics are computed from."""
 
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +105,7 @@ def write_counts(path: Path, counts: Mapping[str, SplitCounts]) -> None:
 
 
 def read_counts(path: Path) -> dict[str, SplitCounts]:
-    """The counts that `write_counts` wrote, by name. Raises InputError if the file is missing."""
+    """The counts that `write_counts` wrote, by name. Raises InputError if the file is missing or damaged."""
     try:
         with np.load(path) as stored:
             names = [key.removesuffix("_confusions") for key in stored if key.endswith("_confusions")]
@@ -117,6 +119,8 @@ def read_counts(path: Path) -> dict[str, SplitCounts]:
             }
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: damaged ({error}); remove the file and run dvc repro") from None
 
 
 def _arrays(counts: SplitCounts) -> Iterator[tuple[str, Counts]]:

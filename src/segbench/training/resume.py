@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from segbench.checkpoints import BEST, LAST
-from segbench.files import damage_of, flush_to_disk, replacing
+from segbench.files import damage_of
+from segbench.models.weights import save_whole
 
 
 def training_key(settings: Mapping[str, Any], sources: Mapping[str, str]) -> str:
@@ -53,6 +53,4 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write the checkpoint to a temporary file, then move it to its path."""
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
-            flush_to_disk(temporary)
+        save_whole(checkpoint, Path(path))

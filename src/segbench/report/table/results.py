@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from segbench.datasets.prepared import Row
-from segbench.files import read_json
+from segbench.files import read_csv, read_json
 from segbench.params.models import section_of
 from segbench.report.drawing.pictures import read_contact_sheet, reduced_label_map
 from segbench.report.table.comparison import Contender
@@ -51,7 +51,7 @@ class ModelResults:
             crf=read_json(folder / "crf.json"),
             latency=latency,
             counts=read_counts(folder / "counts.npz"),
-            epochs=pd.read_csv(folder / "curves.csv", float_precision="round_trip"),
+            epochs=read_csv(folder / "curves.csv"),
             ends_with_crf=section_of(training["settings"]["model"]["architecture"]).ends_with_crf,
         )
 
