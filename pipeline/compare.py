@@ -78,6 +78,10 @@ def main(
     write_json(out / "champion.json", champion_content(candidates, parameters.champion))
     without_crf = {each.model: each.label_maps for each in contenders if not each.crf}
     write_examples(out / "examples.png", data, without_crf, num_images=parameters.compare.figure_images)
+
+    from segbench.report.tracked import log_benchmark  # late, as in evaluate
+
+    log_benchmark(data, dataset=dataset, table=tables["benchmark"], trainings=trainings, latencies=latencies, out=out)
     tracking.send_waiting()
     remove_finished(dataset)
 

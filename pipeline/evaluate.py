@@ -53,8 +53,7 @@ def main(*, dataset: str, model: str, prepared: Path, predicted: Path, refined: 
         with tracking.evaluation_run(dataset=dataset, name=model, key=record["training_key"]) as tracked:
             log_evaluation(
                 tracked, data, title=f"{model}, {dataset}", counts=counts, seed_index=seed_index,
-                label_maps=predicted / seeds[seed_index],
-                reports=[out / "prediction.json", out / "crf.json"],
+                label_maps=predicted / seeds[seed_index], out=out,
                 files=[out / "scores.json", out / "crf_search.png"],
             )  # fmt: skip
 

@@ -33,7 +33,7 @@ def main(*, dataset: str, model: str, prepared: Path, predicted: Path, records: 
         with tracking.evaluation_run(dataset=dataset, name=model, key=record["training_key"]) as tracked:
             log_evaluation(
                 tracked, data, title=f"{model}, {dataset}", counts=counts, seed_index=seed_index,
-                label_maps=folders[seed_index], reports=[out / "prediction.json"], files=[],
+                label_maps=folders[seed_index], out=out, files=[],
             )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pipeline.command import refuse_changes, run
 from segbench import params, tracking
 from segbench.checkpoints import WEIGHTS, hold, remove_checkpoints
 from segbench.datasets.prepared import Prepared
+from segbench.datasets.source import SPLITS
 from segbench.files import replacing, write_json
 from segbench.machine import describe_machine, package_versions
 from segbench.models.weights import DIVERGED, weights_name
@@ -88,16 +89,25 @@ def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
         dataset=training.dataset, name=name, key=training.key, checkpoints=training.folder
     ) as tracked:
         tracked.log_parameters(training.settings)
+        data = training.data
+        num_images = {split: len(data.split(split)) for split in SPLITS}
+        tracked.log_dataset(name=training.dataset, digest=data.fingerprint, folder=data.root, num_images=num_images)
         tracked.set_tags(tags)
         if not training.has_ended:
-            training.run(lambda row: tracked.log_metrics(row.metrics(), step=row.epoch))
+            training.run(lambda row: _log_epoch(row, tracked))
         for row in training.record["epochs"]:
-            tracked.log_metrics(Epoch(**row).metrics(), step=row["epoch"])
+            tracked.log_epoch(Epoch(**row).metrics(), step=row["epoch"])
         write_curves(training.folder / "curves.csv", [training.record])
         tracked.log_file(training.folder / "curves.csv")
-        tracked.log_metrics({cost: training.record[cost] for cost in ("training_seconds", "parameters")})
+        tracked.log_metrics(tracking.resources(training.record))
         if has_diverged(training.record):
             _report_divergence(training, tracked)
+
+
+def _log_epoch(row: Epoch, tracked: tracking.Run) -> None:
+    """An epoch that has just ended, and what the machine did meanwhile."""
+    tracked.log_epoch(row.metrics(), step=row.epoch)
+    tracked.log_metrics(tracking.machine_load(), step=row.epoch)
 
 
 def _report_divergence(training: Training, tracked: tracking.Run) -> None:

@@ -44,7 +44,7 @@ def test_a_killed_training_continues_and_ends_in_one_run(project: Project) -> No
     runs = [run for run in client.search_runs([experiment.experiment_id]) if run.info.run_name == "fcn_8s"]
     assert len(runs) == 1
     assert runs[0].info.status == "FINISHED"
-    steps = {metric.step for metric in client.get_metric_history(runs[0].info.run_id, "train_loss")}
+    steps = {metric.step for metric in client.get_metric_history(runs[0].info.run_id, "training/loss")}
     assert steps == {1, 2, 3, 4, 5}
     curves = (project.root / "reports/scenes/models/fcn_8s/curves.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in curves] == ["epoch", "1", "2", "3", "4", "5"]

@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from PIL import Image
 
 from segbench import params
@@ -221,22 +222,82 @@ def test_a_models_chain_is_one_run_with_curves_parameters_tags_and_pictures(proj
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
     assert sorted(runs) == [
-        "audit", "color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "fcn_8s_bilinear, seed 0",
+        "audit", "benchmark", "color_clusters", "fcn_8s, seed 0", "fcn_8s, seed 3", "fcn_8s_bilinear, seed 0",
         "fcn_8s_bilinear, seed 3", "sliding_window", "sliding_window, trial 1", "sliding_window, trial 2",
     ]  # fmt: skip
     run = runs["fcn_8s, seed 3"]
     assert run.info.status == "FINISHED"
-    for curve in ("train_loss", "lr", "val_mean_iou", "images_per_second", "peak_memory_mib"):
+    for curve in ("training/loss", "training/lr", "mIoU/validation", "training/images_per_second"):
         assert [metric.step for metric in client.get_metric_history(run.info.run_id, curve)] == [1, 2], curve
     assert run.data.params["train.lr"] == str(tiny_parameters()["train"]["lr"])
     assert run.data.params["model.upsampling"] == "transposed"
     assert {"machine", "dataset_fingerprint", "torch", "mlflow.source.git.commit"} <= run.data.tags.keys()
+    assert run.data.tags["report"] == "reports/scenes/models/fcn_8s"
+    assert run.data.tags["mlflow.parentRunId"] == runs["benchmark"].info.run_id
+    data = Prepared.open(root / "data/prepared/scenes")
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("scenes", data.fingerprint)
+    assert json.loads(used.dataset.profile or "") == {"num_images": 13, "train": 8, "val": 2, "test": 3}
     counts = read_counts(root / "reports/scenes/models/fcn_8s/counts.npz")["off"]
-    assert run.data.metrics["test.crf_off.mean_iou"] == metrics.compute_scores(counts.confusions[1]).mean_iou
+    assert run.data.metrics["mIoU/test"] == metrics.compute_scores(counts.confusions[1]).mean_iou
     files = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"confusion_crf_off.png", "confusion_crf_on.png", "scores.json", "curves.csv", "crf_search.png"} <= files
+    latency = json.loads((root / "reports/scenes/latency.json").read_text())["models"]["fcn_8s"]["latency_ms"]
+    assert run.data.metrics["resources/latency_ms"] == latency
     assert len(client.list_artifacts(run.info.run_id, "image_truth_prediction")) == 3
     assert not list((root / "data/checkpoints").iterdir())
+
+
+def test_what_has_many_values_is_a_table_in_mlflow_and_few_are_metrics(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    client, runs = _runs(root)
+    run = runs["fcn_8s, seed 3"]
+    once = {name for name in run.data.metrics if not name.startswith(("training/", "system/", "mIoU/validation"))}
+    assert once == {
+        "mIoU/test", "mIoU/test_crf", "other/aAcc", "other/mAcc", "other/mDice", "resources/latency_ms",
+        "resources/multiply_adds_g", "resources/parameters_m", "resources/peak_memory_mib", "resources/training_min",
+    }  # fmt: skip
+    counts = read_counts(root / "reports/scenes/models/fcn_8s/counts.npz")
+    names = list(Prepared.open(root / "data/prepared/scenes").classes.names)
+    scores = {crf: metrics.compute_scores(counts[crf].confusions[1]) for crf in ("off", "on")}
+    classes, confusion, search = (_table(client, run, name) for name in ("classes", "confusion_crf_on", "crf_search"))
+    assert classes["class"].tolist() == names == confusion["true class"].tolist()
+    assert np.array_equal(classes["IoU"].astype(float), scores["off"].class_iou, equal_nan=True)
+    assert np.array_equal(classes["precision_crf"].astype(float), scores["on"].class_precision, equal_nan=True)
+    assert np.array_equal(confusion[names].to_numpy(), counts["on"].confusions[1]), "true classes are rows"
+    choice = json.loads((root / "reports/scenes/models/fcn_8s/crf.json").read_text())
+    assert search["mean_iou"].tolist() == [candidate["score"] for candidate in choice["candidates"]]
+    chosen = {f"crf.{name}": str(value) for name, value in choice["chosen"].items()} if choice["chosen"] else {}
+    logged = {name: value for name, value in run.data.params.items() if name.startswith("crf")}
+    assert logged == (chosen or {"crf": "none"})
+
+
+def test_the_run_above_the_models_has_the_table_and_the_page(project: tuple[Path, Accessed]) -> None:
+    root, _ = project
+    client, runs = _runs(root)
+    above = runs["benchmark"]
+    table, written = _table(client, above, "benchmark"), pd.read_csv(root / "reports/scenes/benchmark.csv")
+    assert list(table.columns) == list(written.columns)
+    assert table["model"].tolist() == written["model"].tolist()
+    assert table["mIoU"].tolist() == pytest.approx(written["mIoU"].tolist())
+    assert {"index.html", "examples.png"} <= {item.path for item in client.list_artifacts(above.info.run_id)}
+    assert above.data.tags["report"] == "reports/scenes/index.html"
+    assert above.info.status == "FINISHED" and list(above.data.metrics) == ["training/total_min"]
+    below = {name for name, run in runs.items() if run.data.tags.get("mlflow.parentRunId") == above.info.run_id}
+    assert below == runs.keys() - {"benchmark"}
+
+
+def _runs(root: Path) -> tuple[MlflowClient, dict[str, Run]]:
+    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("scenes")
+    assert experiment is not None
+    return client, {run.info.run_name or "": run for run in client.search_runs([experiment.experiment_id])}
+
+
+def _table(client: MlflowClient, run: Run, name: str) -> pd.DataFrame:
+    assert {"path": f"{name}.json", "type": "table"} in json.loads(run.data.tags["mlflow.loggedArtifacts"])
+    content = json.loads(Path(client.download_artifacts(run.info.run_id, f"{name}.json")).read_text())
+    return pd.DataFrame(**content)
 
 
 def test_a_network_is_trained_with_the_candidate_that_was_best_for_it(project: tuple[Path, Accessed]) -> None:
@@ -303,8 +364,8 @@ def test_a_variants_run_has_its_parameters_and_scores(project: tuple[Path, Acces
     run = runs["fcn_8s_bilinear, seed 3"]
     assert run.data.params["model.upsampling"] == "bilinear"
     counts = read_counts(root / "reports/scenes/models/fcn_8s_bilinear/counts.npz")["off"].confusions
-    assert run.data.metrics["test.crf_off.mean_iou"] == metrics.compute_scores(counts[1]).mean_iou
-    assert "test.crf_on.mean_iou" not in run.data.metrics
+    assert run.data.metrics["mIoU/test"] == metrics.compute_scores(counts[1]).mean_iou
+    assert "mIoU/test_crf" not in run.data.metrics
 
 
 def test_a_variant_is_in_the_claims_alone(project: tuple[Path, Accessed]) -> None:

@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from segbench import tracking
 from segbench.tracking import runs
 from segbench.tracking.journal import journal_names
+
+IDS = ("segbench.journal", "mlflow.parentRunId")
+"""Tags that differ each time."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,13 @@ class Project:
         return subprocess.run([sys.executable, "-c", code], cwd=project, text=True, capture_output=True)
 
     def shows(self, client: MlflowClient | None = None) -> list[dict[str, Any]]:
-        """All that the store has of each run of the experiment, but times and ids."""
+        """All that the store has of each run of the experiment, but times and ids, and the one above them all."""
         client = client or self.client
-        experiment = client.get_experiment_by_name("d")
-        assert experiment is not None and experiment.lifecycle_stage == "active"
-        found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+        found = self.runs(client)
+        (benchmark,) = (run for run in found if run.info.run_name.startswith("benchmark"))
+        found.remove(benchmark)
+        assert {run.data.tags["mlflow.parentRunId"] for run in found} <= {benchmark.info.run_id}
+        assert benchmark.info.status == "FINISHED"
         return [
             {
                 "name": run.info.run_name,
@@ -84,13 +90,20 @@ class Project:
                     name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
                     for name in run.data.metrics
                 },
-                "tags": {name: value for name, value in run.data.tags.items() if name != "segbench.journal"},
+                "tags": {name: value for name, value in run.data.tags.items() if name not in IDS},
                 "files": sorted(
                     item.path for folder in ("", "pictures") for item in client.list_artifacts(run.info.run_id, folder)
                 ),
             }
             for run in found
         ]
+
+    def runs(self, client: MlflowClient | None = None) -> list[Run]:
+        """All runs of the experiment, the first one first."""
+        client = client or self.client
+        experiment = client.get_experiment_by_name("d")
+        assert experiment is not None and experiment.lifecycle_stage == "active"
+        return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
 
 
 def log_epochs(run: tracking.Run, epochs: list[int]) -> None:

@@ -153,7 +153,8 @@ def test_a_project_that_was_moved_keeps_its_files(
     )
     list_files = (
         f"from mlflow import MlflowClient; client = MlflowClient('sqlite:///{moved.database}')\n"
-        "(run,) = client.search_runs([client.get_experiment_by_name('d').experiment_id])\n"
+        "runs = client.search_runs([client.get_experiment_by_name('d').experiment_id])\n"
+        "(run,) = (run for run in runs if run.info.run_name == 'm')\n"
         "print([item.path for item in client.list_artifacts(run.info.run_id)])\n"
     )
     assert project.run(log_file.format(path=str(tmp_path / "a.txt"))).stderr == ""

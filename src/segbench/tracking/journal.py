@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -100,16 +100,23 @@ class Journal:
 
     def add_file(self, path: Path, folder: str) -> None:
         """Add a copy of a file, which will lie in that folder of the run's artifacts."""
-        kept = self.folder / FILES / folder / path.name
+        self._add(path.name, folder, lambda kept: shutil.copyfile(path, kept))
+
+    def add_text(self, text: str, name: str) -> None:
+        """Add a file with that text, which will lie among the run's artifacts."""
+        self._add(name, "", lambda kept: kept.write_text(text, encoding="utf-8"))
+
+    def _add(self, name: str, folder: str, write: Callable[[Path], object]) -> None:
+        kept = self.folder / FILES / folder / name
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, kept)
+            write(kept)
         except OSError as error:
             warn(f"{kept}: {error.strerror or error}; MLflow will not have this file")
             with suppress(OSError):
                 kept.unlink(missing_ok=True)
             return
-        self.append({"do": "file", "folder": folder, "file": path.name})
+        self.append({"do": "file", "folder": folder, "file": name})
 
     def path_of(self, entry: Entry) -> Path:
         """The copy that an entry of a file speaks of."""

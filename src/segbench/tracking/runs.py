@@ -1,19 +1,24 @@
 """Runs of trainings, evaluations and audits, as stages log to them."""
 
+import hashlib
+import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from segbench.machine import git_commit
 from segbench.tracking.journal import Journal, now_ms
+from segbench.tracking.load import machine_load
+from segbench.tracking.names import BENCHMARK, CURVES, IMAGES_SEEN
 from segbench.tracking.trouble import warn
 from segbench.tracking.waiting import REST, send_waiting, try_to_send
 
 NAME_FILE = "mlflow_run"
 FAILURE_TAG = "segbench.failure"
+LOCK_TAG = "dvc_lock_md5"
 LIVE_AFTER_S = 20.0
 """A shorter training is sent with what follows it: the import of MLflow would be a large part of it."""
 RETRY_AFTER_S = 60.0
@@ -70,6 +75,33 @@ class Run:
         if self._live is not None:
             self._live.send()
 
+    def log_epoch(self, epoch: Mapping[str, float | None], *, step: int) -> None:
+        """Log an epoch's row of the learning curves under the names that MLflow shows.
+
+        epoch: the fields of `Epoch` by name. Fields that `CURVES` does not name are in the file of the curves alone.
+        """
+        curves = {CURVES[name]: value for name, value in epoch.items() if name in CURVES}
+        images, seconds = epoch["images_per_second"], epoch["seconds"]
+        if images is not None and seconds is not None:
+            curves[IMAGES_SEEN] = round(step * images * seconds)
+        self.log_metrics(curves, step=step)
+
+    def log_dataset(self, *, name: str, digest: str, folder: Path, num_images: Mapping[str, int]) -> None:
+        """Name the images that the run is of. num_images: by split; folder: where they are, from the project's root."""
+        self._journal.append(
+            {
+                "do": "dataset", "name": name, "digest": digest, "source": json.dumps({"uri": folder.as_posix()}),
+                "profile": json.dumps({"num_images": sum(num_images.values()), **num_images}),
+            }
+        )  # fmt: skip
+
+    def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Log a table, which MLflow shows and compares between runs. columns: equally long, by their headings."""
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        file = f"{name}.json"
+        self._journal.add_text(json.dumps({"columns": list(columns), "data": rows}), file)
+        self._journal.append({"do": "table", "file": file})
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Add or replace tags."""
         self._journal.append({"do": "tags", "tags": dict(tags)})
@@ -98,6 +130,7 @@ def training_run(*, dataset: str, name: str, key: str, checkpoints: Path) -> Ite
             checkpoints.mkdir(parents=True, exist_ok=True)
             name_file.write_text(journal.name, encoding="utf-8")
     _set_status(journal, "RUNNING")
+    machine_load()  # the next call tells the load since this one
     live = Live(journal)
     with _closing(journal, live) as run:
         yield run
@@ -134,6 +167,21 @@ def evaluation_run(*, dataset: str, name: str, key: str) -> Iterator[Run]:
         yield run
 
 
+@contextmanager
+def known_run(*, dataset: str, key: str) -> Iterator[Run]:
+    """The run of the training with that key; what is logged is dropped if the store has none when it is sent."""
+    header = {**_header(dataset, name="", key=key, name_file=None), "joins": True}
+    with _closing(Journal.begin(header)) as run:
+        yield run
+
+
+@contextmanager
+def benchmark_run(*, dataset: str) -> Iterator[Run]:
+    """The run above those of the dataset's models, which the first of these that is sent makes if there is none."""
+    with _closing(Journal.begin(_header(dataset, name=_benchmark(), key=_benchmark(), name_file=None))) as run:
+        yield run
+
+
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted name, value) of every leaf."""
     for name, value in tree.items():
@@ -143,21 +191,33 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def numbers(tree: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """(dotted name, value) of every leaf that is a number."""
-    return ((name, value) for name, value in flattened(tree) if isinstance(value, int | float))
+def _benchmark() -> str:
+    """The name and the key of the run above those of the models: one per dataset, and one per experiment of DVC.
+
+    Every process knows it without asking another, whichever model is trained first.
+    """
+    experiment = os.environ.get("DVC_EXP_NAME", "").replace("'", "")
+    return f"{BENCHMARK} {experiment}".strip()
 
 
 def _header(dataset: str, *, name: str, key: str, name_file: Path | None) -> dict[str, Any]:
     """name_file: of a training; None for an evaluation, which joins the run of its training."""
-    tags = {"mlflow.source.name": "dvc repro", "mlflow.source.git.commit": git_commit()}
+    tags = {"mlflow.source.name": "dvc repro", "mlflow.source.git.commit": git_commit(), **_lock_digest()}
     for variable in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
         if variable in os.environ:
             tags[variable.lower()] = os.environ[variable]
     return {
-        "do": "begin", "time": now_ms(), "dataset": dataset, "name": name, "key": key, "tags": tags,
-        "name_file": str(name_file) if name_file else None,
+        "do": "begin", "time": now_ms(), "dataset": dataset, "name": name, "key": key, "parent": _benchmark(),
+        "tags": tags, "name_file": str(name_file) if name_file else None,
     }  # fmt: skip
+
+
+def _lock_digest() -> dict[str, str]:
+    """The MD5 of dvc.lock as the stage found it; nothing before the first stage has ended."""
+    try:
+        return {LOCK_TAG: hashlib.md5(Path("dvc.lock").read_bytes(), usedforsecurity=False).hexdigest()}
+    except OSError:
+        return {}
 
 
 @contextmanager
