@@ -84,6 +84,7 @@ ui: $(READY) ## browse the runs in MLflow; PORT=5001 for another port
 		echo "error: port $(PORT) of $(HOST) is taken or cannot be used; choose another: make ui PORT=5001"; exit 1; }
 	@$(IN_VENV) python -m pipeline.send_runs || true
 	@echo "When it has started, open http://$(HOST):$(PORT)/#/experiments?workflowType=machine_learning"
+	@echo "In an experiment, choose Views > Scores, best first; the second icon above the table shows charts"
 	$(IN_VENV) MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
 		mlflow ui --workers 1 --host "$(HOST)" --port "$(PORT)" \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
