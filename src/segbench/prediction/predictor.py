@@ -95,7 +95,11 @@ class Predictor:
         """(H, W, 3) uint8 RGB -> (H, W) label map of the most probable classes"""
         if self.tile_px is None and self.views == [View(1.0, False)]:  # the largest logit needs no probabilities
             return _largest(self._logits(image, self.views[0]))
-        return np.concatenate([_largest(strip) for strip in self._strips(image)])
+        label_map, first = np.empty(image.shape[:2], np.uint8), 0
+        for strip in self._strips(image):
+            label_map[first : first + strip.shape[1]] = _largest(strip)
+            first += strip.shape[1]
+        return label_map
 
     @torch.inference_mode()
     def _strips(self, image: RGBImage) -> Iterator[Tensor]:
