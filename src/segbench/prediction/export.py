@@ -79,8 +79,8 @@ def export_torch(network: nn.Module, *, path: Path) -> None:
 def _program(network: nn.Module, *, path: Path) -> torch.export.ExportedProgram:
     """The network as a graph of torch's operations, whose batch size, height and width are symbols."""
     sizes = {axis: torch.export.Dim(name, min=1) for axis, name in ((0, "batch"), (2, "height"), (3, "width"))}
-    # Otherwise the graph is only for sizes that differ from 1, and that are multiples of 32 if the example's are:
-    # torch's ONNX exporter has this set, too, when it makes the graph itself.
+    # Otherwise torch takes for granted what holds for the example: that no size is 1, and that images need a border.
+    # torch's own ONNX exporter sets this, too, when it makes the graph.
     any_size = torch.fx.experimental._config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     with any_size, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
