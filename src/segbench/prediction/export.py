@@ -224,7 +224,9 @@ def _session(path: Path) -> Any:
 
 
 class OnnxPredictor:
-    """Predicts as `Predictor` does, with a file of `export_onnx` in ONNX Runtime on the CPU.
+    """Predicts whole images, each seen once, as `Predictor` does: a file of `export_onnx` in ONNX Runtime on the CPU.
+
+    Tiles and several views are Predictor's alone.
 
     Predictor is the default, since it was measured to be faster with most networks (reports/benchmarks/inference.md).
     ONNX Runtime was faster with FCN-32s and DeepLab v1 and v3+ for single images, and with DeepLab v1 to v3 in batches,
