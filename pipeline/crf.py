@@ -13,8 +13,9 @@ from segbench import params
 from segbench.crf.energy import CRFParameters
 from segbench.crf.inference import refined_label_map
 from segbench.crf.memory import affordable_workers
-from segbench.crf.search import TuningImage, tune
+from segbench.crf.search import tune
 from segbench.crf.tiles import affordable_side_px, refined_by_tiles, tuning_window, uniform_strips
+from segbench.crf.tuning import TuningImage
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing, write_json, write_nothing
 from segbench.images import RGBImage, write_label_map

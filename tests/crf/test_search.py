@@ -10,7 +10,8 @@ import pytest
 from segbench import params
 from segbench.crf.energy import CRFParameters
 from segbench.crf.inference import refine, refine_after
-from segbench.crf.search import Search, TuningImage, tune
+from segbench.crf.search import Search, tune
+from segbench.crf.tuning import TuningImage
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 from tests.crf.test_inference import two_halves
 

@@ -9,8 +9,9 @@ import pytest
 from pipeline import crf
 from segbench import params
 from segbench.crf.inference import refined_label_map
-from segbench.crf.search import Search, TuningImage, tune
+from segbench.crf.search import Search, tune
 from segbench.crf.tiles import refined_by_tiles
+from segbench.crf.tuning import TuningImage
 from segbench.files import read_json
 from segbench.images import read_label_map
 from segbench.prediction.predictor import Predictor

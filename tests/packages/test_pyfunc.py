@@ -199,7 +199,7 @@ def test_a_model_is_of_the_run_that_trained_it_and_is_fetched_by_each_address(
     log(model, digest="first")
     experiment = project.get_experiment_by_name("streets")
     assert experiment is not None
-    (run,) = project.search_runs([experiment.experiment_id])
+    (run,) = project.search_runs([experiment.experiment_id], "tags.`segbench.training_key` = 'a key'")
     assert len(run.outputs.model_outputs) == 1
     for address in (
         "models:/segbench-streets@champion", "models:/segbench-streets/1", f"runs:/{run.info.run_id}/color_clusters",

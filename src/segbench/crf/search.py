@@ -11,7 +11,7 @@ from tqdm import tqdm
 from segbench import params
 from segbench.crf.energy import CRFParameters
 from segbench.crf.inference import refine_after
-from segbench.images import RGBImage
+from segbench.crf.tuning import TuningImage
 from segbench.labels import LabelMap
 from segbench.parallel import map_in_order
 from segbench.prediction.predictor import Probabilities
@@ -28,24 +28,6 @@ KEPT_SHARE = 1 / 3
 """A trial goes on if it is among the best third of all trials that came as far."""
 STARTUP_SHARE = 0.4
 """Share of the trials that are drawn at random before the sampler learns from them."""
-
-
-@dataclass(frozen=True)
-class TuningImage:
-    """A validation image: (H, W, 3) uint8 RGB, the network's (C, H, W) probabilities, the true (H, W) label map.
-
-    whole_px: (height, width) of the image of which this is a part; None: it is the whole image.
-    """
-
-    image: RGBImage
-    probabilities: Probabilities
-    truth: LabelMap
-    whole_px: tuple[int, int] | None = None
-
-    def fitted(self, parameters: CRFParameters) -> CRFParameters:
-        """The parameters of the whole image, for this part of it."""
-        height, width = self.truth.shape
-        return parameters.within((height, width), of=self.whole_px) if self.whole_px else parameters
 
 
 @dataclass(frozen=True)

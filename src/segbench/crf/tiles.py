@@ -21,7 +21,7 @@ import numpy as np
 from segbench.crf.energy import CRFParameters
 from segbench.crf.inference import refined_label_map
 from segbench.crf.memory import bytes_per_image
-from segbench.crf.search import TuningImage
+from segbench.crf.tuning import TuningImage
 from segbench.images import RGBImage
 from segbench.labels import LabelMap
 from segbench.parallel import map_in_order

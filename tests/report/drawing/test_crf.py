@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from segbench.crf.energy import CRFParameters
-from segbench.crf.search import Candidate, Search, TuningImage
+from segbench.crf.search import Candidate, Search
+from segbench.crf.tuning import TuningImage
 from segbench.labels import Classes
 from segbench.report.drawing import crf
 from segbench.report.drawing.crf import write_search, write_steps

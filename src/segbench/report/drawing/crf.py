@@ -7,7 +7,8 @@ import numpy as np
 
 from segbench.crf.energy import CRFParameters
 from segbench.crf.inference import refine_after
-from segbench.crf.search import Search, TuningImage
+from segbench.crf.search import Search
+from segbench.crf.tuning import TuningImage
 from segbench.files import replacing
 from segbench.images import RGBImage
 from segbench.labels import Classes, LabelMap
