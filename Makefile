@@ -14,7 +14,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(shell id -un >/dev/null 2>&1 ||
 	$(shell [ -w /var/tmp ] || echo 'DVC_SITE_CACHE_DIR="$(CURDIR)/.dvc/tmp/site"')
 # DVC asks for the user's name, which a container may not have, and writes to /var/tmp.
 
-.PHONY: help setup scm reproduce test mutants reliability bench protocol ui readme lock clean
+.PHONY: help setup scm reproduce test mutants reliability bench protocol ui readme screenshot lock clean
 
 # A folder that was moved or copied: its .venv would run the sources where they were.
 MADE_AT := $(shell cat $(READY) 2>/dev/null)
@@ -92,6 +92,9 @@ ui: $(READY) ## browse the runs in MLflow; PORT=5001 for another port
 readme: $(READY_TO_TEST) ## bring the README's table and picture up to date; needs a Chromium
 	$(IN_VENV) python -m pipeline.readme --dataset camvid --readme README.md
 	$(IN_VENV) python -m pipeline.screenshot camvid
+
+screenshot: $(READY_TO_TEST) ## after reproduce, pictures of the page and of MLflow's pages; needs a Chromium
+	$(IN_VENV) python -m pipeline.screenshot scenes
 
 lock: ## bring requirements*.lock up to date with pyproject.toml; needs uv, on the PATH, which only resolves
 	$(LOCK) pyproject.toml -o requirements.lock
