@@ -11,9 +11,10 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params, tracking
 from segbench.augment.transforms import Augmentation
+from segbench.checkpoints import remove_folders
 from segbench.datasets.catalog import classes_of, open_source, source_files
 from segbench.errors import InputError, raise_listed
-from segbench.files import folder_digest, project_root, replacing, write_json
+from segbench.files import folder_digest, project_root, read_json, replacing, write_json
 from segbench.params.backbone import weights_file
 from segbench.sources import source_digests
 
@@ -47,6 +48,7 @@ def main(*, out: Path) -> None:
         _check_batches(name, dataset, parameters)
     _check_backbones(parameters)
     check_machine(parameters)
+    remove_folders(_keys_in_place(parameters))
     tracking.check_store()
     with replacing(out) as folder:
         for name, modules in _modules(parameters):
@@ -57,6 +59,23 @@ def main(*, out: Path) -> None:
             digests = source_digests(*VARIANT, *FROM_PARAMS["train"], model.network_module)
             files = weights_file(parameters.backbone_for(name))
             write_json(folder / f"variant/{name}.json", {**digests, **files, "model": model.model_dump()})
+
+
+def _keys_in_place(parameters: params.Params) -> Iterator[str]:
+    """Keys of trainings whose weights and reports are there: what a killed repetition has left is of no use then.
+
+    It stays where DVC took the former results out of its cache instead of running the stage again.
+    """
+    for dataset, model in product(parameters.benchmark.datasets, _trained(parameters)):
+        report = Path("reports") / dataset / "models" / model / "training.json"
+        if report.exists():
+            for record in read_json(report)["trainings"]:
+                if (Path("data/weights") / dataset / model / f"seed_{record['seed']}.pt").exists():
+                    yield record["training_key"]
+
+
+def _trained(parameters: params.Params) -> tuple[str, ...]:
+    return (*parameters.benchmark.models, *parameters.benchmark.variants)
 
 
 def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
@@ -96,7 +115,7 @@ def _check_backbones(parameters: params.Params) -> None:
     """Build, without numbers, what has another backbone than the bundled one, which is known to fit all."""
     others = [
         (name, backbone)
-        for name in (*parameters.benchmark.models, *parameters.benchmark.variants)
+        for name in _trained(parameters)
         if isinstance(parameters.model(name), params.BackboneModel)
         and (backbone := parameters.backbone_for(name)).weights != "bundled"
     ]
@@ -118,9 +137,7 @@ def _check_backbones(parameters: params.Params) -> None:
 def check_machine(parameters: params.Params) -> None:
     """Raise InputError if a training asks for a device or a number format that this machine does not have."""
     asked = set()
-    for dataset, name in product(
-        parameters.benchmark.datasets, (*parameters.benchmark.models, *parameters.benchmark.variants)
-    ):
+    for dataset, name in product(parameters.benchmark.datasets, _trained(parameters)):
         train = parameters.train_for(dataset, name)
         if parameters.model(name).has_schedule:
             precisions = [candidate.get("precision", train.precision) for candidate in train.search.candidates]

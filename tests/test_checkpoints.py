@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from segbench.checkpoints import RECORD, WEIGHTS, checkpoint_folder, hold, remove_checkpoints, remove_finished
+from segbench.checkpoints import (
+    RECORD,
+    WEIGHTS,
+    checkpoint_folder,
+    hold,
+    remove_checkpoints,
+    remove_finished,
+    remove_folders,
+)
 from segbench.files import write_json
 from tests.parameters import PROJECT
 
@@ -79,3 +87,10 @@ def test_a_finished_training_keeps_what_it_is_known_by(finished: dict[str, Path]
     remove_checkpoints("a")
     assert sorted(path.name for path in finished["a"].iterdir()) == [RECORD, WEIGHTS]
     remove_checkpoints("a")
+
+
+def test_folders_of_what_is_done_go_but_not_where_a_process_is(finished: dict[str, Path]) -> None:
+    held = hold(["b"])
+    remove_folders(["b", "killed", "unknown"])
+    held.close()
+    assert [key for key, folder in finished.items() if folder.exists()] == ["a", "b", "other"]

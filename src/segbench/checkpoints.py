@@ -9,7 +9,7 @@ copy, which it does not have when the stage ends: a kill in the seconds between 
 import shutil
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -60,13 +60,18 @@ def remove_finished(dataset: str) -> None:
             is_of_dataset = read_json(record).get("dataset") == dataset
         except InputError:  # damaged: the training that needs it says so
             continue
-        lock = _lock(record.parent.name)
-        try:
-            with lock.acquire(timeout=0):
-                if is_of_dataset:
-                    shutil.rmtree(record.parent)
-        except Timeout:
+        if is_of_dataset:
+            remove_folders([record.parent.name])
+
+
+def remove_folders(keys: Iterable[str]) -> None:
+    """Remove the folders of trainings whose results are in place, but of those at which another process is."""
+    for key in keys:
+        folder = checkpoint_folder(key)
+        if not folder.exists():
             continue
+        with suppress(Timeout), _lock(key).acquire(timeout=0):
+            shutil.rmtree(folder)
 
 
 def _folders() -> Path:

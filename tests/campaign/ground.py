@@ -212,8 +212,8 @@ class Ground(Project):
             self.said(self.launch("python", "-m", "pipeline.mend"))
 
     def send_runs(self) -> None:
-        """Let MLflow know all runs, as the next `dvc repro` would."""
-        self.said(self.launch("python", "-m", "pipeline.send_runs"))
+        """Let MLflow know all runs, as the next `dvc repro` would, which also removes what is of no use any more."""
+        self.said(self.launch("dvc", "repro", "check"))
 
     def results(self) -> dict[str, str]:
         """The digest of each file without what was measured, by path; DVC's and MLflow's own files are left out."""

@@ -195,6 +195,27 @@ def test_a_kill_before_dvc_has_the_weights_costs_no_training(project: Project) -
     project.run("repro")
 
 
+def test_what_a_killed_repetition_has_left_goes_where_its_results_are_in_place(project: Project) -> None:
+    """DVC takes the results out of its cache then, and no stage would look at what was left."""
+    reports = project.root / "reports/scenes/models"
+    trainings = json.loads((reports / "fcn_8s/training.json").read_text())["trainings"]
+    done, other = (
+        project.root / "data/checkpoints" / trainings[0]["training_key"],
+        project.root / "data/checkpoints/other",
+    )
+    for folder in (done, other):
+        folder.mkdir(parents=True)
+        (folder / "last.ckpt").touch()
+    weights = project.root / "data/weights/scenes/fcn_8s/seed_0.pt"
+    weights.rename(weights.with_suffix(".aside"))
+    project.run("repro", "check")
+    assert done.exists(), "it may be needed"
+    weights.with_suffix(".aside").rename(weights)
+    project.run("repro", "check")
+    assert not done.exists() and other.exists()
+    shutil.rmtree(other)
+
+
 def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     """Few colours, which are quick to fit; a variant is its model's values with others, so both are read."""
     before = (project.root / "params.yaml").read_text()
