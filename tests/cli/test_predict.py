@@ -225,6 +225,13 @@ def test_views_are_averaged(work: Path) -> None:
         assert not np.allclose(stored["probabilities"], once, atol=1e-2)
 
 
+def test_results_are_not_labelled_in_their_turn(work: Path) -> None:
+    for more in ((), ("--overwrite",)):
+        done = segbench(work, "predict", "streets/colors", "photos", "--out", "photos/labelled", "--bits", "16", *more)
+        assert done.returncode == 0, done.stderr
+        assert len(rows_of(work / "photos/labelled")) == 6
+
+
 def test_patterns_reach_into_folders(work: Path) -> None:
     done = segbench(work, "predict", "streets/colors", "photos/**/gr*.png", "--out", "out")
     assert done.returncode == 0 and set(rows_of(work / "out")) == {"grey"}
@@ -251,7 +258,7 @@ def test_two_images_of_one_name_are_named(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg"):
         Image.fromarray(PIXELS).save(tmp_path / name)
     with pytest.raises(InputError, match=r"a\.png: it would get the name of .*a\.jpg"):
-        find_inputs([tmp_path])
+        find_inputs([tmp_path], out=tmp_path / "out")
 
 
 def write_clip(path: Path, *, num_frames: int) -> None:

@@ -92,7 +92,7 @@ def predict(
 
     paths = _named(inputs)
     videos = [path for path in paths if path.is_file() and is_video(path)]
-    images = find_inputs(path for path in paths if path not in videos)
+    images = find_inputs((path for path in paths if path not in videos), out=out)
     wanted = Wanted(crf=crf, overlays=overlays, probabilities=probabilities, bits=bits, overwrite=overwrite)
     targets = {path: out / "videos" / f"{path.stem}{SUFFIX}" for path in videos}
     there = [target for target in targets.values() if target.exists()]

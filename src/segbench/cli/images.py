@@ -115,8 +115,8 @@ def _label(model: PackagedModel, each: Input, image: RGBImage, out: Path, wanted
     return Row(str(each.path), width, height, round(latency_ms, 2), class_shares(label_map, classes))
 
 
-def find_inputs(named: Iterable[Path]) -> list[Input]:
-    """The images that people name: files, and all images in folders and their subfolders.
+def find_inputs(named: Iterable[Path], *, out: Path) -> list[Input]:
+    """The images that people name: files, and all images in folders and below, but not the results in `out`.
 
     Raises InputError for a path that is not there, a folder without images, and two images of one name.
     """
@@ -124,7 +124,8 @@ def find_inputs(named: Iterable[Path]) -> list[Input]:
     mistakes = []
     for path in named:
         if path.is_dir():
-            images = sorted(_images_in(path))
+            results = out.resolve()
+            images = [image for image in sorted(_images_in(path)) if not image.resolve().is_relative_to(results)]
             if not images:
                 mistakes.append(f"{path}: no image in this folder; it must hold PNG, JPEG, TIFF or other images")
             inputs = [Input(image, image.relative_to(path).with_suffix("").as_posix()) for image in images]
