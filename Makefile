@@ -14,7 +14,9 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(shell id -un >/dev/null 2>&1 ||
 	$(shell [ -w /var/tmp ] || echo 'DVC_SITE_CACHE_DIR="$(CURDIR)/.dvc/tmp/site"')
 # DVC asks for the user's name, which a container may not have, and writes to /var/tmp.
 
-.PHONY: help setup scm reproduce test mutants reliability bench protocol ui readme screenshot lock clean
+PYTEST = $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadscope
+
+.PHONY: help setup scm reproduce test test-slow test-all mutants reliability bench protocol ui readme screenshot lock clean
 
 # A folder that was moved or copied: its .venv would run the sources where they were.
 MADE_AT := $(shell cat $(READY) 2>/dev/null)
@@ -26,7 +28,7 @@ endif
 endif
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || { \
@@ -51,13 +53,18 @@ scm: $(READY) # sources without git, as from a ZIP file: DVC is told so
 reproduce: $(READY) scm ## run the pipeline, print the benchmark table; JOBS=2: so many models at a time
 	@$(IN_VENV) python -m pipeline.reproduce $(if $(JOBS),--jobs $(JOBS))
 
-test: $(READY_TO_TEST) ## lint, check types, run the tests
+test: $(READY_TO_TEST) ## lint, check types, run the tests but the slow ones
 	$(IN_VENV) ruff check
 	$(IN_VENV) ruff check --preview --select PLW1514 src pipeline benchmarks # files are opened with their encoding
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy
 	$(IN_VENV) lint-imports --no-cache
-	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadscope
+	$(PYTEST) -m "not slow"
+
+test-slow: $(READY_TO_TEST) ## run the slow tests: whole pipelines, kills, exports
+	$(PYTEST) -m slow
+
+test-all: test test-slow ## run all tests
 
 mutants: $(READY_TO_TEST) ## plant faults in the code, and see a test fail for each
 	$(IN_VENV) python -m tests.mutants

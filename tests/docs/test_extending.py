@@ -17,6 +17,8 @@ from PIL import Image
 from tests.parameters import PARAMS_FILE, PROJECT
 from tests.pipeline.stages import make_tiny
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = dict(
     re.findall(
         r"^## (.*?)\n.*?^```diff\n(.*?)^```", (PROJECT / "docs/extending.md").read_text(), re.DOTALL | re.MULTILINE

@@ -24,6 +24,8 @@ from segbench.training.samples import AugmentedSamples
 from segbench.training.training import Training
 from tests.pipeline.stages import PER_MODEL, PER_VARIANT, STAGES, run_stage, tiny_parameters
 
+pytestmark = pytest.mark.slow
+
 REPORTS = Path("reports/scenes")
 
 

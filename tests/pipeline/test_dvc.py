@@ -15,6 +15,8 @@ from mlflow import MlflowClient
 from tests.pipeline.project import Project
 from tests.pipeline.stages import commands, filled
 
+pytestmark = pytest.mark.slow
+
 MODEL_CHAIN = {f"{stage}@scenes-fcn_8s" for stage in ("train", "predict", "crf")}
 
 

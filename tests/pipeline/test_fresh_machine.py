@@ -13,6 +13,8 @@ import yaml
 from tests.parameters import PROJECT
 from tests.pipeline.stages import tiny_parameters
 
+pytestmark = pytest.mark.slow
+
 NOTES_CONNECTIONS = """
 import os
 import sys

@@ -19,6 +19,8 @@ from segbench.errors import InputError
 from tests.parameters import PARAMS_FILE, WHOLE_IMAGES
 from tests.pipeline.stages import run_stage
 
+pytestmark = pytest.mark.slow
+
 COLORS = [(0, 0, 0), (128, 64, 128), (70, 130, 180), (220, 20, 60)]
 ENTRY: dict[str, Any] = {
     "input": {"scale": 0.25, "crop_px": [128, 128], **WHOLE_IMAGES}, "copies": 2, "train": {"epochs": 2},

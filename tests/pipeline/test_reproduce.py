@@ -16,6 +16,8 @@ from segbench.parallel import THREAD_LIMITS
 from tests.pipeline.project import Project
 from tests.pipeline.stages import STAGES
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = (sys.executable, "-m", "pipeline.reproduce", "--jobs", "2")
 PATIENCE_S = 20
 

@@ -24,6 +24,8 @@ from segbench.tracking.journal import Journal
 from segbench.tracking.location import problem
 from tests.tracking.stores import UNDISTURBED, Project, live_at_once, log_epochs, nothing_waits, without_tags
 
+pytestmark = pytest.mark.slow
+
 NOBODY = 65534
 
 
