@@ -1,5 +1,6 @@
 """Weights, the CRF's parameters and scores -> one folder per model that carries all it needs to label images."""
 
+import sys
 import tempfile
 from collections import Counter
 from importlib.metadata import version
@@ -50,6 +51,10 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
             if failure_of(training):
                 continue
             seed = validated.get(model, training["trainings"][0])["seed"]
+            file = weights / model / weights_name(seed)
+            if not file.exists():  # in a clone that has reports of models, which were trained elsewhere
+                print(f"{model} is not packaged: {file} is not here; train the model, or dvc pull", file=sys.stderr)
+                continue
             (trained,) = (each for each in training["trainings"] if each["seed"] == seed)
             section, backbone = parameters.model_for(dataset, model), parameters.backbone_for(model)
             seen = parameters.dataset(dataset).input
@@ -71,9 +76,7 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
                     "versions": package_versions(),
                 },
             )  # fmt: skip
-            network = restore_network(
-                section, backbone=backbone, num_classes=len(data.classes), path=weights / model / weights_name(seed)
-            )
+            network = restore_network(section, backbone=backbone, num_classes=len(data.classes), path=file)
             package = Path(temporary) / model / "model"
             package.mkdir(parents=True)
             write_package(package, network, card)

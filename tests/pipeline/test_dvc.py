@@ -17,6 +17,8 @@ from tests.pipeline.stages import commands, filled
 
 pytestmark = pytest.mark.slow
 
+OF_ALL = {"latency@scenes", "package@scenes"}
+"""Stages that run the networks of all models."""
 MODEL_CHAIN = {f"{stage}@scenes-fcn_8s" for stage in ("train", "predict", "crf")}
 
 
@@ -60,7 +62,7 @@ def test_nothing_is_left_to_do(project: Project) -> None:
 def test_a_models_parameter_concerns_that_model_alone(project: Project) -> None:
     before = (project.root / "params.yaml").read_text()
     project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.001}))
-    assert set(project.status()) == {"check", "latency@scenes"} | MODEL_CHAIN
+    assert set(project.status()) == {"check"} | OF_ALL | MODEL_CHAIN
     (project.root / "params.yaml").write_text(before)
 
 
@@ -75,7 +77,7 @@ def test_an_edit_of_a_models_code_concerns_that_model_alone_and_says_why(project
     path, old, new = "src/segbench/models/fcn.py", "for skip in (16, 8)", "for skip in [16, 8]"
     project.edit_source(path, old, new)
     status = project.status()
-    assert set(status) == MODEL_CHAIN | {"latency@scenes"}
+    assert set(status) == MODEL_CHAIN | OF_ALL
     for stage, (changes,) in status.items():
         of_model = "/fcn_8s" if stage in MODEL_CHAIN else ""
         digests = f"data/sources/{stage.partition('@')[0]}{of_model}.json"
@@ -228,8 +230,9 @@ def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     project.edit(lambda parameters: parameters["variants"].update(few_colors=few_colors))
     project.edit(lambda parameters: parameters["benchmark"].update(variants=["few_colors"]))
     variant, judged = "variant@scenes-few_colors", {"latency@scenes", "claims@scenes", "compare@scenes"}
+    packaged = {"package@scenes"}
     counted = "evaluate_variant@scenes-few_colors"
-    assert stages_run(project.run("repro")) == {"check", variant, counted} | judged
+    assert stages_run(project.run("repro")) == {"check", variant, counted} | judged | packaged
     assert project.status() == {}
     folder = project.root / "reports/scenes/models/few_colors"
     told = json.loads((folder / "training.json").read_text())["settings"]
@@ -239,13 +242,11 @@ def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     project.edit(lambda parameters: parameters["models"]["color_clusters"].update(train={"epochs": 6}))
     project.run("repro", "check")
     chain = {f"{stage}@scenes-color_clusters" for stage in ("train", "predict", "crf")}
-    assert set(project.status()) == {variant, "latency@scenes"} | chain, (
-        "what a variant has from its model concerns it too"
-    )
+    assert set(project.status()) == {variant} | OF_ALL | chain, "what a variant has from its model concerns it too"
 
     (project.root / "params.yaml").write_text(before)
     shutil.rmtree(folder)
-    assert stages_run(project.run("repro")) == {"check"} | judged
+    assert stages_run(project.run("repro")) == {"check"} | judged | packaged
     assert project.status() == {}
 
 
@@ -262,3 +263,5 @@ def test_a_clone_compares_a_changed_model_with_what_git_has_of_the_others(projec
     table = (project.root / "reports/scenes/benchmark.md").read_text()
     assert "color_clusters" in table
     assert "fcn_8s" in table
+    assert "fcn_8s is not packaged: data/weights/scenes/fcn_8s/seed_0.pt is not here" in output
+    assert [path.name for path in (project.root / "data/packages/scenes").iterdir()] == ["color_clusters"]

@@ -98,10 +98,14 @@ def test_a_model_beside_others_has_the_weights_that_it_has_alone(project: Projec
 
 def test_chains_are_all_that_dvc_yaml_makes_of_a_model_or_a_variant() -> None:
     benchmark = params.Benchmark(datasets=["scenes", "mine"], models=["unet"], variants=["unet_no_skips"])
+    of_variants = ("variant", "evaluate_variant")
     assert chains_of(STAGES, benchmark) == [
         Chain(dataset, "unet", tuple(f"{stage}@{dataset}-unet" for stage in ("train", "predict", "crf", "evaluate")))
         for dataset in ("scenes", "mine")
-    ] + [Chain(dataset, "unet_no_skips", (f"variant@{dataset}-unet_no_skips",)) for dataset in ("scenes", "mine")]
+    ] + [
+        Chain(dataset, "unet_no_skips", tuple(f"{stage}@{dataset}-unet_no_skips" for stage in of_variants))
+        for dataset in ("scenes", "mine")
+    ]
 
 
 def test_the_longest_training_comes_first_and_an_unknown_one_before_it(
