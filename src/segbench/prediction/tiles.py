@@ -19,7 +19,8 @@ pixels with the whole image's class, and the processor time relative to the whol
     768, 1/4           99.99    100.00   99.97    99.90    99.54 %  2.0 to 2.3
 
 Larger tiles agree better than smaller ones that overlap more, for less time; so the overlap is a quarter. With tiles of
-512 px, DeepLab v1 has 99.83 %, v2 99.17 %, v3 99.56 %; the sliding window and the colour baseline have 100.00 %.
+512 px, DeepLab v1 has 99.83 %, v2 99.17 %, v3 99.56 %, and with tiles of 768 px 99.99 %, 99.93 % and 99.89 %; the
+sliding window and the colour baseline have 100.00 %.
 """
 
 import math
