@@ -126,7 +126,8 @@ class Ground(Project):
     def said(self, process: subprocess.Popen[bytes], log: str = "log") -> Said:
         """Wait for a launched program's end."""
         code = process.wait()
-        return Said(self._log(log).read_text(errors="replace"), code)
+        output = self._log(log).read_text(errors="replace")
+        return Said(output.replace(f"{self.root}/", ""), code)  # a report has no path of a machine
 
     def dvc(self, *arguments: str) -> Said:
         """Run DVC to its end."""
