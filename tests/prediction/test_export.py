@@ -20,12 +20,10 @@ from segbench.prediction.predictor import Predictor
 from tests.parameters import PARAMETERS
 from tests.prediction.test_folding import BACKBONE, as_trained
 
-pytestmark = pytest.mark.slow
-
 NUM_CLASSES = 5
 SIZES = ((33, 65), (64, 32))
 METADATA = {"classes": "road, sky", "scale": "0.5"}
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the exporters' own libraries
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of the exporters' own libraries
 
 
 @torch.no_grad()
