@@ -28,6 +28,8 @@ def register(dataset: str, *, packages: Path, chosen: Mapping[str, Any]) -> bool
         card = Card.read(folder / IN_MLFLOW)
         digest = file_digest(folder / IN_MLFLOW / CARD)
         models.append(ToLog(card.model, folder, digest, str(card.origin["training_key"])))
+    if champion and champion["model"] not in {model.model for model in models}:
+        print(f"{champion['model']} is the champion, but not packaged here: none is registered", file=sys.stderr)
     tags = {
         f"validation_{chosen['rule']['score']}": f"{champion.get('score', 0):.4f}",
         "crf": "on" if champion.get("crf") else "off",

@@ -6,10 +6,9 @@ row per image: the share of each class, and how long the prediction took.
 """
 
 import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import hypot
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from segbench.datasets.raw import read_photo
 from segbench.errors import InputError, raise_listed
-from segbench.files import replacing
+from segbench.files import replacing, write_json
 from segbench.images import RGBImage, write_label_map
 from segbench.labels import Classes, LabelMap, class_shares
 from segbench.packages.card import Card
@@ -28,6 +27,7 @@ from segbench.prediction.predictor import timed
 
 LABEL_MAPS, OVERLAYS, PROBABILITIES = "label_maps", "overlays", "probabilities"
 OPACITY = 0.55
+"""Of the classes' colours over an image."""
 TEXT_PX = 16
 MOST_TIMES_LARGER = 2.0
 """Beyond this ratio of diagonals to the training images, a note is printed."""
@@ -76,7 +76,7 @@ class Outcome:
 
 
 def label_images(model: PackagedModel, inputs: Sequence[Input], out: Path, wanted: Wanted) -> Outcome:
-    """Label images, and write the results and the summary. An image that cannot be read is named and left out.
+    """Label images, and write the results but the summary. An image that cannot be read is named and left out.
 
     Raises InputError before any work if results are there already, or cannot be written.
     """
@@ -97,7 +97,6 @@ def label_images(model: PackagedModel, inputs: Sequence[Input], out: Path, wante
             model.label_map(image, crf=wanted.crf)
             is_warm = True
         rows.append(_label(model, each, image, out, wanted))
-    write_summary(out, rows, model.card.classes)
     return Outcome(tuple(rows), tuple(failed))
 
 
@@ -166,12 +165,17 @@ def _check_out(out: Path, inputs: Sequence[Input], wanted: Wanted) -> None:
         raise InputError(f"{out}: cannot be written to ({error.strerror}); name another folder") from None
 
 
+def overlay(image: RGBImage, label_map: LabelMap, classes: Classes) -> Image.Image:
+    """The image under its label map's colours, made in bytes: large images in floats would take gigabytes."""
+    return Image.blend(Image.fromarray(image), Image.fromarray(classes.colorize(label_map)), OPACITY)
+
+
 def with_legend(image: RGBImage, label_map: LabelMap, classes: Classes) -> Image.Image:
     """The image under its label map's colours, and below it the name of each class that it shows."""
-    blended = ((1 - OPACITY) * image + OPACITY * classes.colorize(label_map)).astype(np.uint8)
+    blended = overlay(image, label_map, classes)
     shown = [index for index in np.unique(label_map) if index < len(classes)]
     font = ImageFont.load_default(TEXT_PX)
-    width = max(blended.shape[1], 160)
+    width = max(blended.width, 160)
     places, x, y = [], 6, 6
     for index in shown:
         name = classes.names[index]
@@ -180,11 +184,11 @@ def with_legend(image: RGBImage, label_map: LabelMap, classes: Classes) -> Image
             x, y = 6, y + TEXT_PX + 8
         places.append((x, y, index))
         x += taken
-    page = Image.new("RGB", (width, blended.shape[0] + y + TEXT_PX + 10), (255, 255, 255))
-    page.paste(Image.fromarray(blended), (0, 0))
+    page = Image.new("RGB", (width, blended.height + y + TEXT_PX + 10), (255, 255, 255))
+    page.paste(blended, (0, 0))
     draw = ImageDraw.Draw(page)
     for x, y, index in places:
-        top = blended.shape[0] + y
+        top = blended.height + y
         draw.rectangle((x, top, x + TEXT_PX, top + TEXT_PX), fill=classes.colors[index], outline=(120, 120, 120))
         draw.text((x + TEXT_PX + 5, top - 2), classes.names[index], fill=(30, 30, 30), font=font)
     return page
@@ -212,10 +216,4 @@ def write_summary(out: Path, rows: Sequence[Row], classes: Classes) -> None:
         for row in rows:
             of_classes = [f"{row.shares[name]:.6f}" for name in classes.names]
             writer.writerow([row.image, row.width_px, row.height_px, row.latency_ms, *of_classes])
-    content = [
-        {"image": row.image, "width_px": row.width_px, "height_px": row.height_px, "latency_ms": row.latency_ms,
-         "shares": row.shares}
-        for row in rows
-    ]  # fmt: skip
-    with replacing(out / "summary.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(out / "summary.json", [asdict(row) for row in rows])

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from segbench.cli.images import OPACITY, Row
+from segbench.cli.images import Row, overlay
 from segbench.errors import InputError
 from segbench.files import replacing
 from segbench.labels import class_shares
@@ -52,12 +52,12 @@ def _label_frames(model: PackagedModel, video: cv2.VideoCapture, path: Path, tar
                 is_there, frame = video.read()
                 if not is_there:
                     break
-                image = np.ascontiguousarray(frame[..., ::-1])
+                image = np.ascontiguousarray(frame[..., ::-1], np.uint8)
                 label_map, latency_ms = timed(lambda image=image: model.label_map(image, crf=crf))
                 latencies_ms.append(latency_ms)
                 for name, share in class_shares(label_map, classes).items():
                     sums[name] += share
-                blended = ((1 - OPACITY) * image + OPACITY * classes.colorize(label_map)).astype(np.uint8)
+                blended = np.asarray(overlay(image, label_map, classes))
                 if writer is None:
                     size = (image.shape[1], image.shape[0])
                     fourcc = cv2.VideoWriter.fourcc(*CODEC)

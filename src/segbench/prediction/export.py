@@ -116,7 +116,7 @@ def _require(purpose: str, *packages: str) -> None:
     if any(find_spec(package) is None for package in packages):
         *others, last = packages
         names = f"packages {', '.join(others)} and {last}" if others else f"package {last}"
-        raise InputError(f'{purpose} needs the {names}: pip install "segbench[export]"')
+        raise InputError(f"{purpose} needs the {names}: pip install {' '.join(packages)}")
 
 
 Engine = Callable[[Tensor], Tensor]
