@@ -75,7 +75,7 @@ reliability: $(READY_TO_TEST) ## kill stages and plant faults in a copy, see tha
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
 	$(LOCKED) requirements-peers.lock
 	mkdir -p reports/benchmarks
-	for report in crf.md inference.md loader.md memory.md prepare.md statistics.md training.md whole.md; do \
+	for report in crf.md inference.md loader.md memory.md prepare.md statistics.md training.md views.md whole.md; do \
 		$(IN_VENV) python -m benchmarks.$${report%.*} > reports/benchmarks/$$report || exit 1; \
 		cat reports/benchmarks/$$report; \
 	done
@@ -106,7 +106,7 @@ screenshot: $(READY_TO_TEST) ## after reproduce, pictures of the page and of MLf
 lock: ## bring requirements*.lock up to date with pyproject.toml; needs uv, on the PATH, which only resolves
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
-	echo pydensecrf2==1.1 | $(LOCK) --no-deps - -o requirements-peers.lock
+	printf '%s\n' openvino openvino-telemetry pydensecrf2==1.1 | $(LOCK) --no-deps - -o requirements-peers.lock
 
 clean: ## remove .venv and all that the pipeline and the tools made, but not reports and raw data
 	rm -rf $(VENV) mlflow.db* .mlflow.db.* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,9 +1,9 @@
 """Engines that compute predictions: how fast, and whether the label maps are the same. Run with `make bench`.
 
-For every network of params.yaml, on the test images of `scenes`: the time for one image, and per image in batches, from
-pixels to label map. Engines are timed in turn. Without the weights of `dvc repro`, networks are untrained, and whether
-label maps agree is not said. An engine that is not installed, or fails, is `-`:
-`pip install onnx onnxruntime openvino` adds two.
+For every network of params.yaml, on test images of `scenes` as they are and enlarged to the size of photos: the time
+for one image, and per image in batches, from pixels to label map. Engines are timed in turn. Without the weights of
+`dvc repro`, networks are untrained, and whether label maps agree is not said. An engine that is not installed, or
+fails, is `-`: `pip install openvino` adds one.
 
 eager: the network as trained. predictor: as the pipeline predicts, see segbench.prediction.predictor. frozen: traced
 and frozen by TorchScript, which PyTorch deprecates. compiled: by torch.compile with frozen weights; a compilation takes
@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +36,35 @@ from segbench.datasets.prepared import Prepared
 from segbench.machine import describe_machine
 from segbench.models.build import build_model
 from segbench.models.weights import restore_seeds
+from segbench.prediction.export import OnnxPredictor, export_onnx
 from segbench.prediction.predictor import Predictor
 
-DATASET, BATCH_SIZE, TIMED_IMAGES = "scenes", 16, 10
+DATASET, TIMED_IMAGES = "scenes", 10
 COMPILED = ("fcn_8s", "unet", "deeplab_v3_plus")
 MIN_AGREEMENT = 0.9999
 MIN_RATIO = 1.0
 """Of the predictor, against eager."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one size: so many of the test images at most, enlarged, and the engines that are left out there."""
+
+    times_larger: int
+    num_images: int
+    batch_size: int
+    without: tuple[str, ...]
+
+    def of(self, images: list[Tensor]) -> list[Tensor]:
+        """images: (1, 3, H, W) each"""
+        some = images[: self.num_images]
+        return [F.interpolate(one, scale_factor=self.times_larger, mode="bilinear") for one in some]
+
+
+SETS = (
+    ImageSet(times_larger=1, num_images=60, batch_size=16, without=()),
+    ImageSet(times_larger=4, num_images=8, batch_size=4, without=("frozen", "compiled")),
+)
 
 Engine = Callable[[Tensor], Tensor]
 """Images (N, 3, H, W) float RGB -> logits (N, C, H, W), for the N, H and W that it was made for."""
@@ -80,17 +103,16 @@ def compiled(network: nn.Module, images: Tensor) -> Engine:
 
 
 def onnx_runtime(network: nn.Module, images: Tensor) -> Engine:
-    """By ONNX Runtime, on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(exported(network, images), options, providers=["CPUExecutionProvider"])
+    """A file of `segbench export`, for images of every size, in ONNX Runtime on the CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        path.write_bytes(exported(network))
+        session = OnnxPredictor(path, scale=1.0).session
     return lambda images: torch.from_numpy(session.run(None, {"images": images.contiguous().numpy()})[0])
 
 
 def openvino(network: nn.Module, images: Tensor) -> Engine:
-    """By OpenVINO in float32, on the CPU."""
+    """The same file in OpenVINO in float32, for images of this shape, on the CPU."""
     import openvino
 
     core = openvino.Core()
@@ -99,16 +121,19 @@ def openvino(network: nn.Module, images: Tensor) -> Engine:
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",
     }
-    network_of_onnx = core.compile_model(core.read_model(exported(network, images)), "CPU", options)
-    return lambda images: torch.from_numpy(network_of_onnx({"images": images.contiguous().numpy()})[0])
+    model = core.read_model(exported(network))
+    model.reshape(list(images.shape))
+    of_openvino = core.compile_model(model, "CPU", options)
+    return lambda images: torch.from_numpy(of_openvino({"images": images.contiguous().numpy()})[0].copy())
 
 
-def exported(network: nn.Module, images: Tensor) -> bytes:
-    """The network for images of this shape, in ONNX."""
+@lru_cache(maxsize=1)
+def exported(network: nn.Module) -> bytes:
+    """The network as an ONNX file, made once for all engines and sizes."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.onnx"
-        torch.onnx.export(network, (images.contiguous(),), file, dynamo=False, input_names=["images"], opset_version=17)
-        return file.read_bytes()
+        path = Path(folder) / "network.onnx"
+        export_onnx(network, path=path, metadata={})
+        return path.read_bytes()
 
 
 ENGINES = {
@@ -166,18 +191,20 @@ def made(name: str, network: nn.Module, images: Tensor) -> Engine | None:
 
 
 def measure(
-    network: nn.Module, images: list[Tensor], *, names: list[str], is_trained: bool, rounds: int
+    network: nn.Module, images: list[Tensor], *, batch_size: int, names: list[str], is_trained: bool, rounds: int
 ) -> dict[str, Found]:
     """Time the engines of a network in turn. images: (1, 3, H, W) each."""
-    batch = torch.cat(images[:BATCH_SIZE]).contiguous(memory_format=torch.channels_last)
+    batch = torch.cat(images[:batch_size]).contiguous(memory_format=torch.channels_last)
     engines: dict[str, tuple[Engine, Engine]] = {}
     found: dict[str, Found] = {}
     for name in names:
         start = time.perf_counter()
-        of_one, of_batch = made(name, network, images[0]), made(name, network, batch)
+        of_one = made(name, network, images[0])
+        ready_s = time.perf_counter() - start
+        of_batch = made(name, network, batch)
         if of_one is not None and of_batch is not None:
             engines[name] = of_one, of_batch
-            found[name] = Found(ready_s=(time.perf_counter() - start) / 2)
+            found[name] = Found(ready_s)
     for _ in range(rounds):
         for name, (of_one, of_batch) in engines.items():
             found[name].image_ms.append(milliseconds(of_one, images[:TIMED_IMAGES]))
@@ -202,6 +229,17 @@ def print_times(title: str, found: Mapping[str, Mapping[str, Found]], times: Cal
     print_table(["ms per image", *ENGINES, "eager / predictor", ""], rows)
 
 
+def print_agreement(title: str, found: Mapping[str, Mapping[str, Found]]) -> None:
+    """A table of networks (rows) and engines (columns)."""
+    print(f"\n## {title}\n")
+    rows = []
+    for model, of_engine in found.items():
+        known = {name: one.agreement for name, one in of_engine.items() if one.agreement is not None}
+        cells = [f"{100 * known[name]:.4f}" if name in known else "-" for name in ENGINES]
+        rows.append([model, *cells, "DIFFERS" if known.get("predictor", 1.0) < MIN_AGREEMENT else ""])
+    print_table(["%", *ENGINES, ""], rows)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser()
@@ -216,7 +254,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         data = prepare(open_source(parameters.dataset(DATASET).source), Path(temporary) / "prepared")
         images = [pixels(data, index, device) for index in range(len(data.split("test")))]
-    found = {}
+    print(f"{describe_machine()}, {torch.get_num_threads()} threads. Medians of {arguments.rounds} rounds in turn.")
+    print(f"Limits: the predictor is no slower than eager, and has its class at {100 * MIN_AGREEMENT} % of the pixels.")
+    sets = {each: each.of(images) for each in SETS}
+    found: dict[ImageSet, dict[str, dict[str, Found]]] = {each: {} for each in SETS}
     for model in arguments.models or parameters.benchmark.models:
         section, backbone = parameters.model_for(DATASET, model), parameters.backbone_for(model)
         weights = arguments.data / "weights" / DATASET / model
@@ -225,24 +266,22 @@ def main() -> None:
         else:
             network = build_model(section, backbone=backbone, num_classes=len(data.classes))
         network = network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        wanted = {"eager", "predictor", *arguments.engines} - ({"compiled"} if model not in COMPILED else set())
-        names = [name for name in ENGINES if name in wanted]
-        found[model] = measure(network, images, names=names, is_trained=is_trained, rounds=arguments.rounds)
-    print(f"{describe_machine()}, {torch.get_num_threads()} threads. {len(images)} images of", end=" ")
-    print(f"{images[0].shape[-1]}x{images[0].shape[-2]} px. Medians of {arguments.rounds} rounds in turn.")
-    print_times("One image", found, lambda one: one.image_ms)
-    print_times(f"Batches of {BATCH_SIZE}", found, lambda one: one.batch_ms)
-    print("\n## Pixels with eager's class\n")
-    rows = []
-    for model, of_engine in found.items():
-        known = {name: one.agreement for name, one in of_engine.items() if one.agreement is not None}
-        cells = [f"{100 * known[name]:.4f}" if name in known else "-" for name in ENGINES]
-        rows.append([model, *cells, "DIFFERS" if known.get("predictor", 1.0) < MIN_AGREEMENT else ""])
-    print_table(["%", *ENGINES, ""], rows)
+        for each, some in sets.items():
+            wanted = {"eager", "predictor", *arguments.engines}.difference(each.without)
+            names = [name for name in ENGINES if name in wanted and (name != "compiled" or model in COMPILED)]
+            found[each][model] = measure(
+                network, some, batch_size=each.batch_size, names=names, is_trained=is_trained, rounds=arguments.rounds
+            )
+    for each, some in sets.items():
+        height, width = some[0].shape[-2:]
+        size = f"{width}x{height} px"
+        print_times(f"One image of {size}", found[each], lambda one: one.image_ms)
+        print_times(f"Batches of {each.batch_size} images of {size}", found[each], lambda one: one.batch_ms)
+        print_agreement(f"Pixels with eager's class, {len(some)} images of {size}", found[each])
     print("\nSeconds until an engine is ready, medians over networks:", end=" ")
-    ready = {name: [of[name].ready_s for of in found.values() if name in of] for name in ENGINES}
-    print(", ".join(f"{name} {statistics.median(seconds):.1f}" for name, seconds in ready.items() if seconds) + ".")
-    print(f"Limits: the predictor is no slower than eager, and has its class at {100 * MIN_AGREEMENT} % of the pixels.")
+    ready = {name: [of[name].ready_s for of in found[SETS[0]].values() if name in of] for name in ENGINES}
+    print(", ".join(f"{name} {statistics.median(seconds):.1f}" for name, seconds in ready.items() if seconds), end="")
+    print("; ONNX Runtime's time has the export in it, which OpenVINO shares.")
 
 
 def pixels(data: Prepared, index: int, device: torch.device) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from segbench.images import read_label_map
+from segbench.packages.card import Card
 from segbench.packages.model import PackagedModel
 from tests.cli.test_predict import segbench
 from tests.packages.packaged import package_at
@@ -42,7 +43,10 @@ def test_an_onnx_file_labels_images_as_its_package(work: Path) -> None:
 def test_a_program_of_torch_computes_the_networks_logits(work: Path) -> None:
     done = segbench(work, "export", "colors", "--to", "torch", "--out", "colors.pt2")
     assert done.returncode == 0, done.stderr
-    program = torch.export.load(work / "colors.pt2").module()
+    extra = {"segbench.card": ""}
+    program = torch.export.load(work / "colors.pt2", extra_files=extra).module()
+    card = PackagedModel.open(work / "colors").card
+    assert Card.parse(extra["segbench.card"], where=work) == card
     images = torch.rand(2, 3, 33, 50)
     with torch.inference_mode():
         assert torch.allclose(program(images), PackagedModel.open(work / "colors").predictor.model(images), atol=1e-4)  # type: ignore[union-attr]

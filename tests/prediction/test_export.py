@@ -57,7 +57,7 @@ def onnx_file(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.mark.parametrize("name", PARAMETERS.benchmark.models)
 def test_an_onnx_file_gives_the_networks_logits_and_classes(name: str, tmp_path: Path) -> None:
-    network, path = network_of(name), tmp_path / "network.onnx"
+    network, path = network_of(name).to(memory_format=torch.channels_last), tmp_path / "network.onnx"  # as predicted
     export_onnx(network, path=path, metadata={})
     assert [(one.batch, one.height, one.width) for one in check_parity(network, path, sizes=SIZES)] == [
         (1, 33, 65), (2, 33, 65), (1, 64, 32), (2, 64, 32)
@@ -67,7 +67,7 @@ def test_an_onnx_file_gives_the_networks_logits_and_classes(name: str, tmp_path:
 @pytest.mark.parametrize("name", ["color_clusters", "sliding_window", "pspnet"])
 def test_a_program_of_torch_gives_the_networks_logits_and_classes(name: str, tmp_path: Path) -> None:
     network, path = network_of(name), tmp_path / "network.pt2"
-    export_torch(network, path=path)
+    export_torch(network, path=path, metadata={})
     assert len(check_parity(network, path, sizes=((1, 1), *SIZES))) == 6
 
 
@@ -135,7 +135,7 @@ class Scaled(nn.Module):
 
 def test_other_classes_are_seen_where_logits_are_small(tmp_path: Path) -> None:
     path = tmp_path / "network.pt2"
-    export_torch(Scaled(1), path=path)
+    export_torch(Scaled(1), path=path, metadata={})
     assert len(check_parity(Scaled(1), path, sizes=SIZES)) == 4
     with pytest.raises(InputError, match=r"0.000 % of pixels have the same class; 99.9 % must"):
         check_parity(Scaled(-1), path, sizes=SIZES)
@@ -150,7 +150,7 @@ class Asking(nn.Module):
 
 def test_a_network_that_cannot_be_exported_is_told_in_one_line(tmp_path: Path) -> None:
     for export in (
-        lambda path: export_torch(Asking(), path=path),
+        lambda path: export_torch(Asking(), path=path, metadata={}),
         lambda path: export_onnx(Asking(), path=path, metadata={}),
     ):
         with pytest.raises(InputError, match=r"^[^\n]*network: the network cannot be exported \([^\n]+\)$"):

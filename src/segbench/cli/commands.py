@@ -29,6 +29,14 @@ class Format(StrEnum):
     torch = "torch"
 
 
+class Engine(StrEnum):
+    """What computes networks."""
+
+    auto = "auto"
+    torch = "torch"
+    onnx = "onnx"
+
+
 SUFFIX_OF = {Format.onnx: ".onnx", Format.torch: ".pt2"}
 SOME_FAILED = 3
 """The exit code if some images were left out."""
@@ -79,6 +87,13 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="what computes the network; auto: ONNX Runtime, if it is installed, is faster with this network on a "
+            "CPU, and saves more time on these images than its export takes; else PyTorch"
+        ),
+    ] = Engine.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace results that are there already")] = False,
 ) -> None:
     """Label images and videos.
@@ -86,8 +101,9 @@ def predict(
     Writes label maps (indexed PNG files), overlays with a legend, and summary.csv and summary.json with the share of
     each class per image. A file that cannot be read is named and left out; the exit code is then 3.
     """
+    from segbench.cli.engines import with_engine
     from segbench.cli.images import Wanted, find_inputs, label_images, write_summary
-    from segbench.cli.videos import SUFFIX, is_video, label_video
+    from segbench.cli.videos import SUFFIX, count_frames, is_video, label_video
     from segbench.packages.model import ONNX, PackagedModel
 
     paths = _named(inputs)
@@ -103,6 +119,8 @@ def predict(
         packaged = PackagedModel.open(where, tile_px=tile_px, flip=flip, scales=view_scale or ())
         if where.suffix == ONNX and (tile_px or flip or view_scale):
             raise InputError(f"{model}: an ONNX file sees whole images once; leave --tile-px and views to its package")
+        num_images = len(images) + sum(map(count_frames, videos))
+        packaged = with_engine(packaged, where, engine, num_images=num_images)
         outcome = label_images(packaged, images, out, wanted)
         rows, failed = list(outcome.rows), list(outcome.failed)
         for path, target in targets.items():
@@ -142,11 +160,11 @@ def export(
     """Export a network to a file that other programs run, for images of every size, and compare the two.
 
     Input: `images`, (N, 3, H, W) float32 RGB in 0..1, resized by the card's `scale` first; output: `logits`, of the
-    input's size. An ONNX file has the card in its metadata, and `segbench predict FILE.onnx` labels images with it.
+    input's size. The file has the card in its metadata, and `segbench predict FILE.onnx` labels images with it.
     """
     from segbench.packages.card import Card
-    from segbench.packages.model import CARD_PROPERTY, open_network, package_folder
-    from segbench.prediction.export import check_parity, export_onnx, export_torch
+    from segbench.packages.model import export_package, open_network, package_folder
+    from segbench.prediction.export import check_parity
 
     suffix = SUFFIX_OF[to]
     if out.suffix != suffix:
@@ -157,10 +175,7 @@ def export(
         package = package_folder(folder)
         card = Card.read(package)
         network = open_network(package, card)
-    if to is Format.onnx:
-        export_onnx(network, path=out, metadata={CARD_PROPERTY: card.model_dump_json()})
-    else:
-        export_torch(network, path=out)
+    export_package(network, card, path=out)
     for found in check_parity(network, out):
         print(found)
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")

@@ -23,6 +23,15 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+def count_frames(path: Path) -> int:
+    """As the video says; 0 if it does not, or cannot be read."""
+    video = cv2.VideoCapture(str(path))
+    try:
+        return max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        video.release()
+
+
 def label_video(model: PackagedModel, path: Path, target: Path, *, crf: bool) -> Row:
     """Write the video under its label maps' colours to a .webm file. The row has means over the frames.
 

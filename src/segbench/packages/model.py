@@ -17,7 +17,7 @@ from segbench.images import RGBImage
 from segbench.labels import LabelMap
 from segbench.models.build import build_model
 from segbench.packages.card import CARD, Card
-from segbench.prediction.export import OnnxPredictor
+from segbench.prediction.export import OnnxPredictor, export_onnx, export_torch
 from segbench.prediction.predictor import Predictor, Probabilities
 
 WEIGHTS = "weights.safetensors"
@@ -33,10 +33,14 @@ IN_MLFLOW = Path("data/model")
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A network that labels images, and its card."""
+    """A network that labels images, and its card.
+
+    whole: labels the images that need no tiles in the predictor's place.
+    """
 
     card: Card
     predictor: Predictor | OnnxPredictor
+    whole: OnnxPredictor | None = None
 
     @classmethod
     def open(
@@ -74,7 +78,9 @@ class PackagedModel:
 
     def _predictor_for(self, image: RGBImage) -> Predictor | OnnxPredictor:
         tile_px = self.tile_px(image)
-        return self.predictor.by_tiles(tile_px) if tile_px and isinstance(self.predictor, Predictor) else self.predictor
+        if tile_px and isinstance(self.predictor, Predictor):
+            return self.predictor.by_tiles(tile_px)
+        return self.whole or self.predictor
 
     def label_map(self, image: RGBImage, *, crf: bool) -> LabelMap:
         """(H, W, 3) uint8 RGB -> (H, W) label map. crf: refined, if a CRF was better on validation images."""
@@ -119,6 +125,15 @@ def write_package(folder: Path, network: nn.Module, card: Card) -> None:
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
     save_file(state, folder / WEIGHTS)
     card.model_copy(update={"weights_digest": _digest(folder / WEIGHTS)}).write(folder)
+
+
+def export_package(network: nn.Module, card: Card, *, path: Path) -> None:
+    """Write a package's network as a file for other programs, .onnx or .pt2, that has the card in it.
+
+    InputError if a package is missing or the network cannot be exported.
+    """
+    export = export_onnx if path.suffix == ONNX else export_torch
+    export(network, path=path, metadata={CARD_PROPERTY: card.model_dump_json()})
 
 
 def _digest(path: Path) -> str:

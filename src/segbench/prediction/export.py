@@ -28,6 +28,8 @@ from segbench.models.network import enlarge
 from segbench.prediction.exportable import exportable
 from segbench.prediction.predictor import Probabilities
 
+EXPORTERS = ("onnx", "onnxruntime", "onnxscript")
+"""Packages that an export to ONNX needs beside this project's own."""
 EXAMPLE_SHAPE = (2, 3, 65, 97)
 """Of the images with which a network is followed: no side divides evenly, so a size that is kept by mistake shows."""
 PARITY_SIZES_PX = ((96, 128), (161, 225))
@@ -41,7 +43,7 @@ def export_onnx(network: nn.Module, *, path: Path, metadata: Mapping[str, str]) 
 
     Raises InputError if a package is missing or the network cannot be exported.
     """
-    _require("exporting to ONNX", "onnx", "onnxruntime", "onnxscript")
+    _require("exporting to ONNX", *EXPORTERS)
     import onnx
 
     program = _program(network, path=path)
@@ -65,13 +67,14 @@ def export_onnx(network: nn.Module, *, path: Path, metadata: Mapping[str, str]) 
         temporary.write_bytes(model.SerializeToString())
 
 
-def export_torch(network: nn.Module, *, path: Path) -> None:
+def export_torch(network: nn.Module, *, path: Path, metadata: Mapping[str, str]) -> None:
     """Write a network, which stays as it is, as a program of torch.export with its weights.
 
-    `torch.export.load(path).module()` runs it without this project. Raises InputError if it cannot be exported.
+    `torch.export.load(path).module()` runs it without this project. metadata: becomes the file's extra_files. Raises
+    InputError if it cannot be exported.
     """
     content = io.BytesIO()  # written by its name, torch would complain of the temporary one
-    torch.export.save(_program(network, path=path), content)
+    torch.export.save(_program(network, path=path), content, extra_files=dict(metadata))
     with replacing(path) as temporary:
         temporary.write_bytes(content.getvalue())
 
@@ -227,10 +230,6 @@ class OnnxPredictor:
     """Predicts whole images, each seen once, as `Predictor` does: a file of `export_onnx` in ONNX Runtime on the CPU.
 
     Tiles and several views are Predictor's alone.
-
-    Predictor is the default, since it was measured to be faster with most networks (reports/benchmarks/inference.md).
-    ONNX Runtime was faster with FCN-32s and DeepLab v1 and v3+ for single images, and with DeepLab v1 to v3 in batches,
-    with files for one size; which engine is faster for files of `export_onnx` has not been measured.
 
     scale: as Predictor's. metadata: what the file says about its network.
     """

@@ -23,6 +23,7 @@ def exportable(network: nn.Module) -> nn.Module:
     network: as `build_model` or `restore_network` gives it; a Predictor's own network has layers of another form.
     """
     network = copy.deepcopy(network).cpu().eval()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # others put sizes into questions
     if isinstance(network, ColorClusters):
         return ColorDifferences(network)
     if isinstance(network, Network) and type(network).forward is Network.forward:

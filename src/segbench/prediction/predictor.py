@@ -71,6 +71,11 @@ class Predictor:
         tiled.tile_px = tile_px
         return tiled
 
+    @property
+    def sees_whole_images_once(self) -> bool:
+        """Neither by tiles nor in several views."""
+        return self.tile_px is None and self.views == [View(1.0, False)]
+
     def input(self, image: RGBImage) -> Tensor:
         """The model's input: (H, W, 3) uint8 RGB -> (1, 3, scaled H, scaled W) float RGB in 0..1, on the device"""
         return self._pixels(scale_image(image, scale=self.scale))
@@ -93,7 +98,7 @@ class Predictor:
     @torch.inference_mode()
     def label_map(self, image: RGBImage) -> LabelMap:
         """(H, W, 3) uint8 RGB -> (H, W) label map of the most probable classes"""
-        if self.tile_px is None and self.views == [View(1.0, False)]:  # the largest logit needs no probabilities
+        if self.sees_whole_images_once:  # the largest logit needs no probabilities
             return _largest(self._logits(image, self.views[0]))
         label_map, first = np.empty(image.shape[:2], np.uint8), 0
         for strip in self._strips(image):
