@@ -100,6 +100,6 @@ def describe_champion(candidates: Sequence[Candidate], rule: params.Champion, *,
     what = f"{champion.model} with its CRF" if champion.crf else champion.model
     return (
         f"Champion: {what}. It has the highest {SCORE_NAMES[rule.score]} on the validation images{within}, "
-        f"{100 * champion.score:.1f}\N{NO-BREAK SPACE}%; test scores had no say. MLflow has it as "
-        f"models:/segbench-{dataset}@champion."
+        f"{100 * champion.score:.1f}\N{NO-BREAK SPACE}%. Its scores on test images did not count in the choice. "
+        f"To use it: segbench predict models:/segbench-{dataset}@champion photos/ --out labelled"
     )
