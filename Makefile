@@ -16,7 +16,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(shell id -un >/dev/null 2>&1 ||
 
 PYTEST = $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadscope
 
-.PHONY: help setup scm reproduce test test-slow test-all mutants reliability bench protocol ui readme screenshot lock clean
+.PHONY: help setup scm reproduce test test-slow test-all test-gpu mutants reliability bench bench-gpu protocol ui readme screenshot lock clean
 
 # A folder that was moved or copied: its .venv would run the sources where they were.
 MADE_AT := $(shell cat $(READY) 2>/dev/null)
@@ -66,6 +66,9 @@ test-slow: $(READY_TO_TEST) ## run the slow tests: whole pipelines, kills, expor
 
 test-all: test test-slow ## run all tests
 
+test-gpu: $(READY_TO_TEST) ## run the tests that need a GPU: training, continuing, predictions, the CRF
+	$(IN_VENV) python -m pytest -m cuda
+
 mutants: $(READY_TO_TEST) ## plant faults in the code, and see a test fail for each
 	$(IN_VENV) python -m tests.mutants
 
@@ -79,6 +82,11 @@ bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into re
 		$(IN_VENV) python -m benchmarks.$${report%.*} > reports/benchmarks/$$report || exit 1; \
 		cat reports/benchmarks/$$report; \
 	done
+
+bench-gpu: $(READY_TO_TEST) ## measure all networks on a GPU within minutes, into reports/benchmarks/gpu.md
+	@mkdir -p reports/benchmarks
+	$(IN_VENV) python -m benchmarks.gpu > reports/benchmarks/gpu.md
+	@cat reports/benchmarks/gpu.md
 
 protocol: $(READY_TO_TEST) ## after reproduce, train with other choices of the protocol, and longer; an hour or two
 	for what in choices longer; do \

@@ -17,7 +17,8 @@ PARAMETERS = CRFParameters(
     appearance_weight=5, appearance_sigma_xy=0.2, appearance_sigma_rgb=10, smoothness_weight=1,
     smoothness_sigma_xy=0.02, steps=5,
 )  # fmt: skip
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
+NEEDS_CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")]
+DEVICES = ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)]
 
 
 def two_halves() -> tuple[RGBImage, Probabilities]:

@@ -12,10 +12,11 @@ from segbench.errors import InputError
 from segbench.packages.model import ONNX, PackagedModel, export_package, open_network, package_folder
 from segbench.prediction.export import EXPORTERS, PARITY_SIZES_PX, OnnxPredictor, check_parity
 
-FASTER_IN_ONNX = ("deeplab_v1", "deeplab_v2", "deeplab_v3")
-"""Architectures whose photos ONNX Runtime labels faster than PyTorch on a CPU; see reports/benchmarks/inference.md."""
+FASTER_IN_ONNX = ("pspnet", "deeplab_v1", "deeplab_v2", "deeplab_v3")
+"""Architectures with which ONNX Runtime labels photos 1.25 to 1.54 times as fast as PyTorch on a CPU; with the others it
+is no faster, or slower. See reports/benchmarks/inference.md."""
 PAYS_FROM_IMAGES = 400
-"""An export takes as long as ONNX Runtime saves on about so many photos."""
+"""An export takes as long as ONNX Runtime saves on about so many photos of 512x384 px."""
 
 
 def with_engine(model: PackagedModel, where: Path, engine: Engine, *, num_images: int) -> PackagedModel:
