@@ -13,8 +13,10 @@ from segbench.packages.model import ONNX, PackagedModel, export_package, open_ne
 from segbench.prediction.export import EXPORTERS, PARITY_SIZES_PX, OnnxPredictor, check_parity
 
 FASTER_IN_ONNX = ("pspnet", "deeplab_v1", "deeplab_v2", "deeplab_v3")
-"""Architectures with which ONNX Runtime labels photos 1.25 to 1.54 times as fast as PyTorch on a CPU; with the others it
-is no faster, or slower. See reports/benchmarks/inference.md."""
+"""Architectures with which ONNX Runtime labels photos 1.25 to 1.54 times as fast as PyTorch on a CPU.
+
+With the others it is no faster, or slower; see reports/benchmarks/inference.md.
+"""
 PAYS_FROM_IMAGES = 400
 """An export takes as long as ONNX Runtime saves on about so many photos of 512x384 px."""
 
