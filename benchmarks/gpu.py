@@ -10,9 +10,11 @@ When the minutes are over, what is left is `-`. Without a GPU it runs on the CPU
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -92,14 +94,16 @@ class Check:
         network = self._build(model, num_classes=len(self.data.classes))
         if not isinstance(network, Network) or self.is_over:
             return ["-", "-"]
-        schedule = self.parameters.train_for(DATASET, model)
+        shortened = {"epochs": self.epochs, "validate_every_epochs": self.epochs}
+        schedule = self.parameters.train_for(DATASET, model).model_copy(update=shortened)
+        validation = WholeImages(self.data, "val", scale=self.parameters.dataset(DATASET).input.scale)
         start = time.perf_counter()
-        curves = fit(
-            network, self.samples, WholeImages(self.data, "val", scale=self.parameters.dataset(DATASET).input.scale),
-            schedule=schedule.model_copy(update={"epochs": self.epochs, "validate_every_epochs": self.epochs}), seed=0,
-            precision=self.precision, class_weights=None, num_classes=len(self.data.classes),
-            checkpoints=self.folder / model, on_epoch=lambda row: None,
-        )  # fmt: skip
+        with redirect_stdout(sys.stderr):  # its progress
+            curves = fit(
+                network, self.samples, validation, schedule=schedule, seed=0, precision=self.precision,
+                class_weights=None, num_classes=len(self.data.classes), checkpoints=self.folder / model,
+                on_epoch=lambda row: None,
+            )  # fmt: skip
         score = curves[-1].val_mean_iou
         return [f"{time.perf_counter() - start:.1f}", "-" if score is None else f"{100 * score:.1f}"]
 
