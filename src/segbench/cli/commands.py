@@ -66,7 +66,7 @@ def predict(
         int | None,
         typer.Option(
             help="label by overlapping tiles of this side, a multiple of 32, in little memory; images of more than 4 "
-            "million pixels always are, by tiles of 1024",
+            "million pixels always are, by tiles of 768",
             show_default=False,
         ),
     ] = None,
