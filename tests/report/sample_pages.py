@@ -10,7 +10,7 @@ from segbench.images import RGBImage
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
 from segbench.report.table.claims import Finding
 from segbench.report.table.comparison import MEAN_IOU
-from segbench.report.table.content import Costs, Curve, Entry, Group, Page, ScoredImage
+from segbench.report.table.content import Answer, Costs, Curve, Entry, Group, Page, ScoredImage
 from segbench.scoring.intervals import Difference, Interval, Pair
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 
@@ -80,7 +80,10 @@ def a_page(
     return Page(
         dataset="streets",
         description="Streets of blocks.",
-        result=f"{models[0]} + CRF is the most accurate.",
+        answers=(
+            Answer("Which model is the most accurate?", f"{models[0]} has the highest mIoU."),
+            Answer("What could change these answers?", "Each model was trained once."),
+        ),
         classes=classes,
         entries=tuple(entries),
         num_images=num_images,

@@ -17,7 +17,7 @@ from playwright.sync_api import Page as Tab
 from segbench.labels import Classes
 from segbench.report.pages.page import MAX_BYTES, page_html
 from segbench.report.table.claims import Finding
-from segbench.report.table.content import Entry, Page, ScoredImage
+from segbench.report.table.content import Answer, Entry, Page, ScoredImage
 from segbench.report.table.numbers import percent
 from segbench.scoring.intervals import Interval
 from segbench.sources import source_digests
@@ -166,7 +166,7 @@ def test_names_are_text_wherever_they_stand() -> None:
         page,
         dataset=HOSTILE,
         description=HOSTILE,
-        result=HOSTILE,
+        answers=(Answer(HOSTILE, HOSTILE),),
         trainings=HOSTILE,
         protocol={HOSTILE: HOSTILE},
         notes=(HOSTILE,),
@@ -178,7 +178,7 @@ def test_names_are_text_wherever_they_stand() -> None:
     assert "img" not in found.tags
     assert not found.handlers
     assert json.loads(found.data["picture-data"])[0]["name"] == HOSTILE
-    assert json.loads(found.data["confusion-data"])[0]["label"] == f"{HOSTILE} + CRF"
+    assert json.loads(found.data["confusion-data"])[0]["label"] == HOSTILE
     assert found.text.count(HOSTILE) > 10
 
 
@@ -218,7 +218,7 @@ def test_parts_without_content_are_left_out() -> None:
     bare = Page(
         dataset="bare",
         description="",
-        result="",
+        answers=(),
         classes=some_classes(1),
         entries=(entry,),
         trainings="",
@@ -455,11 +455,14 @@ def test_the_keyboard_sorts(visit: Visit) -> None:
     visit.tab.keyboard.press("Tab")
     expect(head(visit, "mDice").get_by_role("button")).to_be_focused()
     head(visit, "Model").get_by_role("button").press("Enter")
-    assert orders(visit, "Model")[:2] == ["color_clusters", "color_clusters + CRF"]
+    assert orders(visit, "Model")[:2] == ["color_clusters", "deeplab_v1"]
 
 
 @in_browser
 def test_the_filter_leaves_crf_off_or_on(visit: Visit) -> None:
+    expect(visit.tab.get_by_role("radio", name="as published")).to_be_checked()
+    assert visit.rows().count() == 12
+    visit.tab.get_by_role("radio", name="both").check(force=True)
     assert visit.rows().count() == 23
     visit.tab.get_by_role("radio", name="on", exact=True).check(force=True)
     assert visit.rows().count() == 11
@@ -469,6 +472,38 @@ def test_the_filter_leaves_crf_off_or_on(visit: Visit) -> None:
     visit.tab.keyboard.press("ArrowLeft")
     expect(visit.tab.get_by_role("radio", name="off")).to_be_checked()
     assert visit.rows().count() == 12
+
+
+@in_browser
+def test_ranks_bold_scores_and_the_front_are_those_of_what_is_shown(visit: Visit) -> None:
+    ranks = visit.tab.locator("#benchmark tbody tr:visible td:nth-child(2) .value")
+    best = visit.tab.locator("#benchmark tbody tr:visible td.best:nth-child(3)")
+    front = visit.tab.locator(".point.on-front:visible")
+    for name, fastest in (("as published", 1), ("on", 1), ("both", 2)):
+        visit.tab.get_by_role("radio", name=name, exact=True).check(force=True)
+        found = [rank.split(" ")[0] for rank in ranks.all_inner_texts()]
+        assert found == [str(place) for place in range(1, visit.rows().count() + 1)], name
+        assert best.count() == 1 and best.evaluate("(cell) => cell.parentNode.matches('tr')"), name
+        assert visit.rows().first.locator("td.best").count() == 4, name
+        assert front.count() == fastest, name
+        assert visit.tab.locator("#front").get_attribute("points"), name
+
+
+@in_browser
+def test_marking_a_model_shows_its_confusion_matrix(visit: Visit) -> None:
+    visit.rows().locator(".mark", has_text="pspnet").first.click()
+    expect(visit.tab.locator("#confusion-label")).to_have_text("pspnet")
+    cells = visit.tab.locator("#matrix tbody td").all_inner_texts()
+    visit.rows().locator(".mark", has_text="unet").first.click()
+    expect(visit.tab.locator("#confusion-label")).to_have_text("unet")
+    assert visit.tab.locator("#matrix tbody td").all_inner_texts() != cells
+
+
+@in_browser
+def test_the_bars_of_all_rows_stand_below_each_other(visit: Visit) -> None:
+    """The best row's digits are bold, and wider."""
+    boxes = [bar.bounding_box() for bar in visit.tab.locator("#benchmark tbody tr:visible .bar").all()]
+    assert len({round(box["x"], 1) for box in boxes if box}) == 1
 
 
 @in_browser
@@ -500,10 +535,11 @@ def test_a_model_is_highlighted_in_every_chart(visit: Visit) -> None:
 
 @in_browser
 def test_a_chart_is_one_stop_of_the_tab_key(visit: Visit) -> None:
-    points = visit.tab.locator(".point")
+    points = visit.tab.locator(".point:visible")
     points.first.focus()
     visit.tab.keyboard.press("ArrowRight")
     expect(points.nth(1)).to_be_focused()
+    visit.tab.keyboard.press("ArrowLeft")
     expect(visit.tab.locator("#speed-readout")).to_contain_text("deeplab_v3_plus: mIoU 86.0 % (84.8")
     visit.tab.keyboard.press("Tab")
     assert visit.tab.locator(".point:focus").count() == 0
@@ -511,6 +547,7 @@ def test_a_chart_is_one_stop_of_the_tab_key(visit: Visit) -> None:
 
 @in_browser
 def test_labels_in_the_chart_do_not_cover_each_other(visit: Visit) -> None:
+    visit.tab.get_by_role("radio", name="both").check(force=True)
     expect(visit.tab.locator(".point:not([data-label])")).to_have_count(0)
     boxes = [box for box in (it.bounding_box() for it in visit.tab.locator(".point span:visible").all()) if box]
     assert len(boxes) >= 5
@@ -631,7 +668,7 @@ def test_all_text_has_contrast(browser: Browser, realistic: Path, scheme: str) -
 @in_browser
 def test_without_javascript_there_is_a_readable_table(browser: Browser, realistic: Path) -> None:
     visiting = Visit(browser, realistic, java_script_enabled=False)
-    expect(visiting.rows()).to_have_count(23)
+    expect(visiting.rows()).to_have_count(12)
     expect(visiting.rows().first.locator(".interval").first).to_have_css("position", "static")
     expect(visiting.tab.locator("#viewer")).to_be_hidden()
     expect(visiting.tab.get_by_text("The images need JavaScript")).to_be_visible()

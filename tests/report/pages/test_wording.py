@@ -20,7 +20,6 @@ from segbench.report.pages.wording import (
     describe_groups,
     describe_intervals,
     describe_test_images,
-    summarise,
 )
 from segbench.report.table.comparison import MEAN_IOU, Comparison
 from segbench.report.table.content import Entry
@@ -154,53 +153,6 @@ def a_comparison(
 ) -> Comparison:  # fmt: skip
     blocks = Blocks(list(range(num_blocks)), None, None, None)
     return Comparison(tuple(entries), differences or {}, 1, blocks, longer or {})
-
-
-def test_the_result_names_the_best_and_what_cannot_be_told_apart_from_it() -> None:
-    entries = [
-        an_entry_of("good", place=1, crf=True, as_in_paper=False), an_entry_of("good", place=2),
-        an_entry_of("near", place=3), an_entry_of("poor", place=9),
-    ]  # fmt: skip
-    leader = f"good has the highest mIoU, 86.0\N{NO-BREAK SPACE}% [84.8{MISSING}87.1]"
-    clear = compared(
-        ("good", "near", 0.01), ("poor", "good", 0.001), ("near", "poor", 0.3), ("good + CRF", "good", 0.9)
-    )
-    assert (
-        summarise(a_comparison(entries, clear))
-        == f"Each model as published: {leader}, significantly higher than that of any other."
-    )
-    alike = compared(("near", "good", 0.3), ("poor", "good", 0.001), ("near", "poor", 0.3))
-    assert summarise(a_comparison(entries, alike)) == (
-        f"Each model as published: {leader}; these results cannot tell it apart from near."
-    )
-    longer = compared(("near", "good", 0.3), ("poor", "good", 0.051), ("near", "poor", 0.3))
-    assert summarise(a_comparison(entries, alike, longer=longer)).endswith(
-        "from near. With blocks of test images twice as long, it cannot be told apart from poor either."
-    )
-    assert summarise(a_comparison(entries, clear, longer=alike)).endswith(
-        "any other. With blocks of test images twice as long, it cannot be told apart from near."
-    )
-
-
-def test_what_is_not_ranked_is_not_the_best() -> None:
-    entries = [
-        replace(an_entry_of("theirs", place=1), rank=None),
-        an_entry_of("good", place=2),
-        an_entry_of("c", place=3),
-    ]
-    assert summarise(a_comparison(entries)).startswith("Each model as published: good has the highest mIoU")
-
-
-def test_a_single_model_is_not_called_the_best_where_its_crf_makes_it_better() -> None:
-    entries = [an_entry_of("good", place=1, crf=True, as_in_paper=False), an_entry_of("good", place=2)]
-    score = f"86.0\N{NO-BREAK SPACE}% [84.8{MISSING}87.1]"
-    assert summarise(a_comparison(entries)) == f"As published, good has an mIoU of {score}."
-
-
-def test_of_many_that_are_alike_some_are_named() -> None:
-    entries = [an_entry_of(name, place=place) for place, name in enumerate("abcdefgh", 1)]
-    differences = compared(*(("a", name, 0.5) for name in "bcdefgh"))
-    assert summarise(a_comparison(entries, differences)).endswith("apart from b, c, d, e, f and 2 more.")
 
 
 def test_means_tell_how_many_classes_they_include() -> None:

@@ -13,7 +13,8 @@ def test_percent(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "text"), [(0.012, "+1.2"), (-0.2, "-20.0"), (-0.0001, "-0.0"), (-0.0, "+0.0"), (nan, MISSING)]
+    ("difference", "text"),
+    [(0.012, "+1.2"), (-0.2, "-20.0"), (-0.0001, "0.0"), (-0.0, "0.0"), (0.0006, "+0.1"), (nan, MISSING)],
 )
 def test_points(difference: float, text: str) -> None:
     assert points(difference) == text

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from segbench.datasets.prepared import Prepared
-from segbench.report.pages.limits import limits
+from segbench.report.pages.answer import answers
+from segbench.report.pages.limits import cautions, limits
 from segbench.report.pages.listing import describe_trainings
 from segbench.report.pages.protocol import protocol
 from segbench.report.pages.wording import (
@@ -16,7 +17,6 @@ from segbench.report.pages.wording import (
     describe_groups,
     describe_intervals,
     describe_test_images,
-    summarise,
 )
 from segbench.report.table.claims import Finding
 from segbench.report.table.comparison import (
@@ -54,7 +54,9 @@ def assemble_page(
     return Page(
         dataset=dataset,
         description=describe_dataset(dataset, data, left_out=left_out),
-        result=summarise(found),
+        answers=answers(
+            found, num_images=len(data.split("test")), cautions=cautions(data, curves, num_trainings=num_trainings)
+        ),
         trainings=describe_trainings(num_trainings),
         classes=data.classes,
         entries=entries,

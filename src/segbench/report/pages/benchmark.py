@@ -62,7 +62,8 @@ def benchmark_markdown(page: Page) -> str:
     rows = records(page)
     columns = columns_for("markdown", rows)
     cells = _cells(columns, rows, bold=lambda text: f"**{text}**")
-    lines = [f"# Benchmark on {page.dataset}", "", page.description, "", page.result, ""]
+    lines = [f"# Benchmark on {page.dataset}", "", page.description, ""]
+    lines += [line for answer in page.answers for line in (f"**{answer.question}** {answer.text}", "")]
     lines += [page.champion, ""] if page.champion else []
     lines += table([column.heading for column in columns], cells, left=1)
     lines += ["", *(f"- {column.title}: {column.explanation}" for column in columns if column.explanation)]

@@ -41,6 +41,24 @@ def limits(
     )
 
 
+def cautions(data: Prepared, curves: Sequence[Curve], *, num_trainings: Mapping[str, int]) -> list[str]:
+    """The limits that matter most to somebody who picks a model: sentences on what could change the order.
+
+    num_trainings: of each model, with different seeds.
+    """
+    texts = []
+    once = [model for model, number in num_trainings.items() if number == 1]
+    if once and len(num_trainings) > 1:
+        which = "Each model" if len(once) == len(num_trainings) else listed(once)
+        texts.append(f"{which} was trained once: trainings with other seeds may change the order of close models.")
+    if still := _still_learning(curves):
+        texts.append(
+            f"{listed(still)} gained more than {100 * STILL_LEARNING:g} points of validation mIoU in the last quarter "
+            "of training, and may score higher with more epochs."
+        )
+    return [*texts, *_limit_of_seen_groups(data)]
+
+
 def _limit_of_labels(suspects: Suspects | None) -> list[str]:
     if not suspects or not suspects.images:
         return []
@@ -56,17 +74,10 @@ def _limit_of_labels(suspects: Suspects | None) -> list[str]:
 
 
 def _limits_of_split(data: Prepared, blocks: Blocks, longer: float | None) -> list[str]:
-    train, val, test = ({row.group for row in data.split(split)} for split in SPLITS)
+    train, val, test = _groups_of_splits(data)
     val_images, test_images = data.split("val"), data.split("test")
     val_blocks, test_blocks = len({row.block for row in val_images}), blocks.number
-    seen = sum(row.group in train for row in test_images)
-    texts = []
-    if len(train | test) > 1 and seen:
-        come = "comes" if seen == 1 else "come"
-        texts.append(
-            f"Split: {seen} of {counted(len(test_images), 'test image')} {come} from groups, such as videos, that "
-            "training images also come from. Scores on new groups may be lower."
-        )
+    texts = [f"Split: {text}" for text in _limit_of_seen_groups(data)]
     if val_blocks < len(val_images) and len(val) < LEAST_BLOCKS:
         which = "which" if val <= train else f"{len(val & train)} of which"
         shared = f", {which} training images also come from" if val & train else ""
@@ -86,6 +97,23 @@ def _limits_of_split(data: Prepared, blocks: Blocks, longer: float | None) -> li
     if test_blocks == 1:
         texts.append("Test images: the split is one block, so how much scores could differ on others is not known.")
     return texts
+
+
+def _groups_of_splits(data: Prepared) -> list[set[str]]:
+    return [{row.group for row in data.split(split)} for split in SPLITS]
+
+
+def _limit_of_seen_groups(data: Prepared) -> list[str]:
+    train, _, test = _groups_of_splits(data)
+    images = data.split("test")
+    seen = sum(row.group in train for row in images)
+    if len(train | test) < 2 or not seen:
+        return []
+    come = "comes" if seen == 1 else "come"
+    return [
+        f"{seen} of {counted(len(images), 'test image')} {come} from groups, such as videos, that training images also "
+        "come from. Scores on new groups may be lower."
+    ]
 
 
 def _describe_length(blocks: Blocks, longer: float | None) -> str:
@@ -145,9 +173,8 @@ def _describe_progress(curves: Sequence[Curve], *, is_repeated: bool) -> Iterato
 
     is_repeated: some models have several seeds; the curves are the first one's.
     """
-    gains = {curve.model: _late_gain(curve) for curve in curves}
-    unknown = [model for model, gain in gains.items() if gain is None]
-    still = [model for model, gain in gains.items() if gain is not None and gain > STILL_LEARNING]
+    unknown = [curve.model for curve in curves if _late_gain(curve) is None]
+    still = _still_learning(curves)
     on = "On validation images, with the first seed," if is_repeated else "On validation images,"
     points = f"more than {100 * STILL_LEARNING:g} points in the last quarter of its epochs"
     if unknown:
@@ -158,6 +185,10 @@ def _describe_progress(curves: Sequence[Curve], *, is_repeated: bool) -> Iterato
         yield f"{on} {each}{listed(still)} still gained {points}: longer training may {effect}."
     elif len(unknown) < len(curves):
         yield f"{on} {'no other' if unknown else 'no'} network gained {points}."
+
+
+def _still_learning(curves: Sequence[Curve]) -> list[str]:
+    return [curve.model for curve in curves if (_late_gain(curve) or 0.0) > STILL_LEARNING]
 
 
 def _late_gain(curve: Curve) -> float | None:

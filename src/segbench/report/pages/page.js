@@ -3,6 +3,7 @@ document.documentElement.classList.add("scripted");
 
 document.addEventListener("DOMContentLoaded", () => {
   sortable(document.getElementById("benchmark"));
+  filterable(document.getElementById("benchmark"));
   markable();
   for (const group of document.querySelectorAll(".legend, #speed-chart .plot")) rove(group);
   scatter(document.querySelector("#speed-chart .plot"));
@@ -44,6 +45,67 @@ function sortable(table) {
   show();
 }
 
+// Ranks, bold scores and the Pareto front are those of the entries that are shown.
+function filterable(table) {
+  const heads = [...table.tHead.rows[0].cells];
+  const column = (key) => heads.findIndex((head) => head.dataset.key === key);
+  const [rank, score, latency, front] = ["rank", "mIoU", "latency_ms", "is_on_front"].map(column);
+  const scores = heads.flatMap((head, at) => (head.classList.contains("score") ? [at] : []));
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.classList.contains("failed"));
+  const value = (row, at) => (at < 0 || row.cells[at].dataset.order === "" ? NaN : Number(row.cells[at].dataset.order));
+  const text = (row, at) => row.cells[at].querySelector(".value");
+  const ranks = new Map(rows.map((row) => [row, rank < 0 ? "" : text(row, rank).textContent]));
+  const points = [...document.querySelectorAll("#speed-chart .point")];
+  const isShown = (element) => getComputedStyle(element).display !== "none";
+  const isBeaten = (place, places) =>
+    places.some((other) => other.score > place.score && other.latency < place.latency);
+
+  const showInTable = (isWhole) => {
+    const shown = rows.filter(isShown);
+    for (const at of scores) {
+      const best = Math.max(...shown.map((row) => value(row, at)).filter(Number.isFinite));
+      for (const row of shown) row.cells[at].classList.toggle("best", value(row, at) === best);
+    }
+    const places = shown.map((row) => ({ row, score: value(row, score), latency: value(row, latency) }));
+    for (const place of places) {
+      if (rank >= 0 && value(place.row, rank)) {
+        const better = places.filter((other) => other.score > place.score).length;
+        text(place.row, rank).textContent = isWhole ? ranks.get(place.row) : better + 1;
+      }
+      if (front >= 0 && Number.isFinite(place.latency)) {
+        const isOnFront = !isBeaten(place, places);
+        text(place.row, front).textContent = isOnFront ? "yes" : "";
+        place.row.cells[front].dataset.order = Number(isOnFront);
+      }
+    }
+  };
+
+  const showInChart = () => {
+    const places = points.filter(isShown).map((point) => {
+      const { score, latency } = point.dataset;
+      const [left, top] = [parseFloat(point.style.left), parseFloat(point.style.top)];
+      return { point, left, top, score: Number(score), latency: Number(latency) };
+    });
+    const corners = [];
+    for (const place of places.sort((a, b) => a.latency - b.latency)) {
+      const isOnFront = !isBeaten(place, places);
+      place.point.classList.toggle("on-front", isOnFront);
+      if (!isOnFront) continue;
+      if (corners.length) corners.push([place.left, corners.at(-1)[1]]);
+      corners.push([place.left, place.top]);
+    }
+    document.getElementById("front")?.setAttribute("points", corners.join(" "));
+  };
+
+  const filters = [...document.querySelectorAll("input[name=crf]")];
+  const update = () => {
+    showInTable(!filters.length || filters.find((filter) => filter.checked).value === "both");
+    showInChart();
+  };
+  for (const filter of filters) filter.addEventListener("change", update);
+  update();
+}
+
 // --- one model highlighted in all charts ---
 
 function markable() {
@@ -65,6 +127,12 @@ function markable() {
     mark.addEventListener("click", () => {
       chosen = mark.dataset.model;
       light(chosen);
+      const select = document.getElementById("confusion-entry");
+      const option = select?.querySelector(`[data-entry="${chosen}"]`);
+      if (option && select.selectedOptions[0].dataset.entry !== chosen) {
+        select.value = option.value;
+        select.dispatchEvent(new Event("change"));
+      }
       for (const other of marks) {
         if (other.matches("button.mark")) other.setAttribute("aria-pressed", String(other.dataset.model === chosen));
       }

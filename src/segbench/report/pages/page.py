@@ -88,7 +88,8 @@ def _context(page: Page) -> dict[str, Any]:
         "best": best_scores(rows),
         "scale": _scale([entry.mean_iou for entry in page.entries]),
         "model_index": {model: index for index, model in enumerate(page.models)},
-        "best_model": page.entries[0].model,
+        "best_model": page.best_as_published.model,
+        "published": {(entry.model, entry.crf): "yes" if entry.as_in_paper else "no" for entry in page.entries},
         "has_both": len({entry.crf for entry in page.entries}) == 2,
         "speed": _speed(page),
         "by_groups": _by_groups(page),
@@ -217,10 +218,10 @@ def _by_groups(page: Page) -> list[dict[str, Any]]:
 
 
 def _confusions(page: Page) -> list[dict[str, Any]]:
-    """Label and counts of the entries with a confusion matrix."""
+    """Label and counts of the entries with a confusion matrix, those as published first."""
     return [
-        {"label": entry.label, "counts": entry.confusion.tolist()}
-        for entry in page.entries
+        {"label": entry.label, "model": entry.model, "counts": entry.confusion.tolist()}
+        for entry in sorted(page.entries, key=lambda entry: not entry.as_in_paper)
         if entry.confusion is not None
     ]
 

@@ -9,10 +9,9 @@ from segbench.datasets.source import SPLITS
 from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
 from segbench.report.pages.listing import counted, describe_left_out, listed
 from segbench.report.table.comparison import Comparison, groups_of, sizes_of
-from segbench.report.table.content import SIGNIFICANT, Entry, best_as_published
-from segbench.report.table.numbers import MISSING, percent, percent_range, points
+from segbench.report.table.content import Entry, best_as_published
+from segbench.report.table.numbers import MISSING, percent, points
 from segbench.report.table.results import ModelResults
-from segbench.scoring.intervals import Difference, Pair
 from segbench.scoring.metrics import SHORT_NAMES
 
 NOTES = (
@@ -64,42 +63,6 @@ def describe_first_seeds(num_trainings: Mapping[str, int]) -> str:
         f"On the page, learning curves, label maps and scores of single images of {listed(repeated)} are those of the "
         "first seed. The CRF's parameters were chosen with that seed too."
     )
-
-
-def summarise(found: Comparison) -> str:
-    """The best of the models as published, and which others cannot be told apart from it.
-
-    A single set of predictions among means over several trainings is not ranked, and cannot be the best.
-    """
-    published = [entry for entry in found.entries if entry.as_in_paper and entry.rank]
-    best = best_as_published(published)
-    interval = percent_range(best.mean_iou.low, best.mean_iou.high)
-    score = f"{percent(best.mean_iou.value)}\N{NO-BREAK SPACE}% [{interval}]"
-    if len(published) == 1:
-        return f"As published, {best.label} has an mIoU of {score}."
-    leader = f"{best.label} has the highest mIoU, {score}"
-    near = _alike(best, published, found.differences)
-    with_longer_blocks = _alike(best, published, found.differences_with_longer_blocks)
-    depends = [name for name in with_longer_blocks if name not in near]
-    sentence = f"Each model as published: {leader}, significantly higher than that of any other."
-    if near:
-        sentence = f"Each model as published: {leader}; these results cannot tell it apart from {listed(near)}."
-    if depends:
-        either = " either" if near else ""
-        sentence += (
-            f" With blocks of test images twice as long, it cannot be told apart from {listed(depends)}{either}."
-        )
-    return sentence
-
-
-def _alike(best: Entry, others: Sequence[Entry], differences: Mapping[Pair, Difference]) -> list[str]:
-    """The labels of entries whose difference from the best is not significant."""
-    pairs = {
-        frozenset((pair.first, pair.second))
-        for pair, difference in differences.items()
-        if difference.adjusted_p_value >= SIGNIFICANT
-    }
-    return [entry.label for entry in others if frozenset((best.label, entry.label)) in pairs]
 
 
 def describe_averaging(entries: Sequence[Entry]) -> str:

@@ -136,12 +136,20 @@ class ScoredImage:
     mean_iou: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A reader's question, and what the numbers say."""
+
+    question: str
+    text: str
+
+
 @dataclass(frozen=True, eq=False)
 class Page:
     """All that the reports on a dataset show. A part whose field is empty is left out.
 
-    - description: what the dataset is; result: the outcome in one sentence; trainings: how often models were trained;
-      champion: the model to use, and by what rule it was chosen
+    - description: what the dataset is; answers: to a reader's questions, the most accurate model first; trainings: how
+      often models were trained; champion: the model to use, and by what rule it was chosen
     - entries: best first; failed: by name of a model without scores, why it has none, such as `diverged in epoch 3`
     - differences: of mIoU, by pairs of entries' labels; differences_with_longer_blocks: of test images, twice as long
     - num_compared: scores are means over so many trainings of each model; num_images: of the test split;
@@ -155,7 +163,7 @@ class Page:
 
     dataset: str
     description: str
-    result: str
+    answers: tuple[Answer, ...]
     trainings: str
     classes: Classes
     entries: tuple[Entry, ...]

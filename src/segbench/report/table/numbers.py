@@ -23,9 +23,12 @@ def percent_range(low: float, high: float) -> str:
 
 
 def points(difference: float | None) -> str:
-    """A difference of fractions in points of per cent, with its sign: -0.0 is a little below zero."""
+    """A difference of fractions in points of per cent, with its sign; what rounds to zero has none."""
     difference = finite(difference)
-    return MISSING if difference is None else f"{100 * difference + 0.0:+.1f}"
+    if difference is None:
+        return MISSING
+    rounded = round(100 * difference, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
 
 
 def points_range(low: float, high: float) -> str:
