@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segbench.datasets.prepared import Prepared
-from segbench.report.pages.limits import limits
+from segbench.report.pages.limits import cautions, limits
 from segbench.report.table.content import Curve
 from segbench.report.table.results import ModelResults
 from segbench.report.table.suspects import Suspect, Suspects
@@ -283,3 +283,27 @@ def test_values_that_a_search_found_for_each_network_are_not_a_difference_in_tre
 
     assert not limit("Settings", [found("unet", 0.1), found("fcn_8s", 0.2)])
     assert "lr 0.1 (unet), 0.01 (fcn_8s)" in limit("Settings", [found("unet", 0.1), a_model("fcn_8s")])
+
+
+@pytest.mark.parametrize(
+    ("num_trainings", "expected"),
+    [
+        ({"unet": 1}, []),
+        ({"unet": 1, "fcn_8s": 1}, ["Each model was trained once: trainings with other seeds may change the order of"]),
+        ({"unet": 3, "fcn_8s": 1}, ["fcn_8s was trained once: "]),
+        ({"unet": 3, "fcn_8s": 1, "pspnet": 1}, ["fcn_8s and pspnet were trained once: "]),
+        ({"unet": 3, "fcn_8s": 3}, []),
+    ],
+)
+def test_a_reader_is_warned_of_single_trainings(num_trainings: dict[str, int], expected: list[str]) -> None:
+    found = cautions(INDEPENDENT, [], num_trainings=num_trainings)
+    assert len(found) == len(expected) and all(map(str.startswith, found, expected))
+
+
+def test_a_reader_is_warned_of_unfinished_trainings_and_of_groups_in_two_splits() -> None:
+    curves = [Curve("unet", (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.5)), Curve("fcn_8s", (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.31))]
+    unfinished, seen = cautions(
+        data(seen=True, blocks=("clip", "clip")), curves, num_trainings={"unet": 3, "fcn_8s": 3}
+    )
+    assert unfinished.startswith("unet gained more than 2 points of validation mIoU in the last quarter of training")
+    assert seen.startswith("1 of 11 test images comes from groups")

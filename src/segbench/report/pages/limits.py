@@ -49,8 +49,9 @@ def cautions(data: Prepared, curves: Sequence[Curve], *, num_trainings: Mapping[
     texts = []
     once = [model for model, number in num_trainings.items() if number == 1]
     if once and len(num_trainings) > 1:
-        which = "Each model" if len(once) == len(num_trainings) else listed(once)
-        texts.append(f"{which} was trained once: trainings with other seeds may change the order of close models.")
+        which = "Each model was" if len(once) == len(num_trainings) else f"{listed(once)} were"
+        which = f"{once[0]} was" if len(once) == 1 else which
+        texts.append(f"{which} trained once: trainings with other seeds may change the order of close models.")
     if still := _still_learning(curves):
         texts.append(
             f"{listed(still)} gained more than {100 * STILL_LEARNING:g} points of validation mIoU in the last quarter "
