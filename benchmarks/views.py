@@ -41,7 +41,7 @@ from segbench.scoring.metrics import compute_scores, confusion_matrix
 SIDE_PX, CRF_SIDE_PX = 1024, 768
 TILES_PX = (256, 512, 768)
 """The networks'. The last must give nearly the whole image's label map."""
-CRF_TILES_PX = (256, 512)
+CRF_TILES_PX = (256, 512, 640)
 MIN_AGREEMENT = 0.995
 VIEWS: dict[str, tuple[bool, tuple[float, ...]]] = {
     "as it is": (False, (1.0,)),

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from pipeline import lock, summary
+from pipeline import index, lock, summary
 from pipeline.command import print_anything
 from segbench import params
 from segbench.errors import InputError
@@ -134,6 +134,7 @@ def main() -> None:
                 "that is done is done twice"
             )
     _dvc("repro")
+    index.main(reports=Path("reports"))
     summary.main()
 
 

@@ -204,8 +204,9 @@ def test_large_images_are_labelled_by_tiles(work: Path, monkeypatch: pytest.Monk
     whole = segbench(work, *arguments, "whole")
     assert "by tiles" not in whole.stderr
     monkeypatch.setattr("segbench.packages.model.MOST_PIXELS", 50_000)
-    monkeypatch.setattr("segbench.packages.model.LARGE_IMAGES_TILE_PX", 192)
-    assert "photos/rgb.png: labelled by tiles of 192 px" in segbench(work, *arguments, "large").stderr
+    monkeypatch.setattr("segbench.packages.model.LARGE_IMAGES_TILE_PX", 96)
+    monkeypatch.setattr("segbench.packages.model.LARGE_IMAGES_CRF_TILE_PX", 192)
+    assert "photos/rgb.png: labelled by tiles of 96 px" in segbench(work, *arguments, "large").stderr
     asked = segbench(work, *arguments, "asked", "--tile-px", "64")
     assert "photos/rgb.png: labelled by tiles of 64 px" in asked.stderr
     expected = read_label_map(work / "whole/label_maps/rgb.png")

@@ -25,8 +25,8 @@ WEIGHTS = "weights.safetensors"
 ONNX, CARD_PROPERTY = ".onnx", "segbench.card"
 """An exported network has the card in its metadata."""
 MOST_PIXELS = 4_000_000
-LARGE_IMAGES_TILE_PX = 768
-"""An image of more pixels, after scaling, is labelled by tiles of this side, and refined by none larger.
+LARGE_IMAGES_TILE_PX, LARGE_IMAGES_CRF_TILE_PX = 768, 640
+"""An image of more pixels, after scaling, is labelled and refined by tiles of these sides.
 
 U-Net takes a GiB per million pixels. By such tiles more than 99.5 % of the pixels have the whole image's class, and
 10,000x10,000 px with 20 classes need less than 3 GiB; see reports/benchmarks/views.md.
@@ -96,7 +96,7 @@ class PackagedModel:
         if isinstance(predictor, Predictor) and predictor.tile_px:
             side_px = affordable_side_px(num_classes=len(self.card.class_names))
             if not self.card.tile_px:  # with the side that images were evaluated with, else with less memory
-                side_px = min(side_px, LARGE_IMAGES_TILE_PX)
+                side_px = min(side_px, LARGE_IMAGES_CRF_TILE_PX)
             strips = predictor.strips(image)
             return refined_by_tiles(image, strips, parameters, tile_px=side_px, workers=1, device=device)
         return refined_label_map(image, predictor.probabilities(image), parameters, device=device)

@@ -10,7 +10,6 @@ from segbench.report.table.comparison import MEAN_IOU
 from segbench.report.table.content import Entry
 from segbench.report.table.numbers import MISSING
 from segbench.scoring.intervals import Difference, Interval, Pair
-from tests.report.pages.test_wording import a_comparison
 from tests.report.sample_pages import an_entry
 
 ACCURATE, CHEAP, COST, TIME, CRF, DOUBT = (
@@ -55,8 +54,8 @@ def told(
     entries: Sequence[Entry], *, least: float = 0.03, longer: Mapping[Pair, Difference] | None = None,
     cautions: Sequence[str] = (),
 ) -> dict[str, str]:  # fmt: skip
-    found = a_comparison(entries, differences(entries, least=least), longer=longer)
-    return {answer.question: answer.text for answer in answers(found, num_images=60, cautions=cautions)}
+    found = answers(entries, differences(entries, least=least), longer=longer or {}, num_images=60, cautions=cautions)
+    return {answer.question: answer.text for answer in found}
 
 
 def test_one_model_is_better_than_all_others() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from segbench.report.pages.listing import counted, listed
-from segbench.report.table.comparison import Comparison
 from segbench.report.table.content import SIGNIFICANT, Answer, Entry, best_as_published, label
 from segbench.report.table.numbers import duration, finite, percent, percent_range, points
 from segbench.scoring.intervals import Difference, Pair
@@ -18,27 +17,39 @@ LEAST_OF_BEST = 0.5
 SPACE = "\N{NO-BREAK SPACE}"
 
 
-def answers(found: Comparison, *, num_images: int, cautions: Sequence[str]) -> tuple[Answer, ...]:
+def answers(
+    entries: Sequence[Entry], differences: Mapping[Pair, Difference], *, longer: Mapping[Pair, Difference],
+    num_images: int, cautions: Sequence[str],
+) -> tuple[Answer, ...]:  # fmt: skip
     """A reader's questions and their answers, without the questions that the numbers do not answer.
 
-    A single set of predictions among means over several trainings is not ranked, and not recommended. num_images: of
-    the test split. cautions: sentences on what else could change the answers.
+    longer: differences with blocks of test images twice as long; empty where they are not known. num_images: of the
+    test split. cautions: sentences on what else could change the answers.
     """
-    published = [entry for entry in found.entries if entry.as_in_paper and entry.rank] or found.entries
-    best, differences = best_as_published(published), _Differences(found.differences)
-    equals = _equals(best, published, differences)
-    longer = _with_longer_blocks(best, published, equals, _Differences(found.differences_with_longer_blocks))
+    published = as_published(entries)
+    best, found = best_as_published(published), Differences(differences)
+    equals = found.equals(best, published)
     texts = {
         "Which model is the most accurate?": _most_accurate(equals, published, num_images=num_images),
         "What does it cost?" if len(equals) == 1 else "Which of these costs least?": _cheapest(equals),
-        "Which one if time per image matters?": _when_time_matters(published, best, differences),
-        "Is the CRF worth its time?": _worth_of_crf(found.entries, differences),
-        "What could change these answers?": " ".join([*longer, *cautions]),
+        "Which one if time per image matters?": _when_time_matters(published, best, found),
+        "Is the CRF worth its time?": _worth_of_crf(entries, found),
+        "What could change these answers?": " ".join(
+            [*_with_longer_blocks(best, published, equals, Differences(longer)), *cautions]
+        ),
     }
     return tuple(Answer(question, text) for question, text in texts.items() if text)
 
 
-class _Differences:
+def as_published(entries: Sequence[Entry]) -> list[Entry]:
+    """Ranked entries that are as their papers have them; all if there is none.
+
+    A single set of predictions among means over several trainings is not ranked.
+    """
+    return [entry for entry in entries if entry.as_in_paper and entry.rank] or list(entries)
+
+
+class Differences:
     """Differences of mIoU by the entries' labels."""
 
     def __init__(self, differences: Mapping[Pair, Difference]) -> None:
@@ -54,14 +65,13 @@ class _Differences:
         is_higher = first.mean_iou.value > second.mean_iou.value
         return is_higher and found is not None and found.adjusted_p_value < SIGNIFICANT
 
+    def equals(self, best: Entry, others: Sequence[Entry]) -> list[Entry]:
+        """The best, and those of the others that are not significantly worse."""
+        return [best, *(entry for entry in others if entry is not best and not self.is_better(best, entry))]
+
     def of_crf(self, model: str) -> Difference | None:
         """mIoU with the CRF minus that without."""
         return self._found.get((label(model, crf=True), model))
-
-
-def _equals(best: Entry, others: Sequence[Entry], differences: _Differences) -> list[Entry]:
-    """The best, and those that are not significantly worse."""
-    return [best, *(entry for entry in others if entry is not best and not differences.is_better(best, entry))]
 
 
 def _most_accurate(equals: Sequence[Entry], published: Sequence[Entry], *, num_images: int) -> str:
@@ -77,10 +87,10 @@ def _most_accurate(equals: Sequence[Entry], published: Sequence[Entry], *, num_i
 
 
 def _with_longer_blocks(
-    best: Entry, published: Sequence[Entry], equals: Sequence[Entry], longer: _Differences
+    best: Entry, published: Sequence[Entry], equals: Sequence[Entry], longer: Differences
 ) -> list[str]:
     """Which further models cannot be told apart from the best if more neighbouring frames are taken as one."""
-    names = [entry.label for entry in _equals(best, published, longer) if entry not in equals] if longer else []
+    names = [entry.label for entry in longer.equals(best, published) if entry not in equals] if longer else []
     if not names:
         return []
     return [f"With blocks of test images twice as long, {best.label} cannot be told apart from {listed(names)} either."]
@@ -101,7 +111,7 @@ def _cheapest(equals: Sequence[Entry]) -> str:
     return f"{to_train} takes the least time to train ({training}), {to_label} to label an image ({labelling})."
 
 
-def _when_time_matters(published: Sequence[Entry], best: Entry, differences: _Differences) -> str:
+def _when_time_matters(published: Sequence[Entry], best: Entry, differences: Differences) -> str:
     """The models that are significantly more accurate than everything faster."""
     times = {entry.label: ms for entry in published if (ms := _ms(entry))}
     timed = sorted((entry for entry in published if entry.label in times), key=lambda entry: times[entry.label])
@@ -119,7 +129,7 @@ def _when_time_matters(published: Sequence[Entry], best: Entry, differences: _Di
     return f"{shown}. Each of these is significantly more accurate than every faster model; no other model is."
 
 
-def _worth_of_crf(entries: Sequence[Entry], differences: _Differences) -> str:
+def _worth_of_crf(entries: Sequence[Entry], differences: Differences) -> str:
     """How much mIoU the CRF adds to the models, and how much time."""
     without_ms = {entry.model: _ms(entry) for entry in entries if not entry.crf}
     found = {entry.model: gain for entry in entries if entry.crf and (gain := differences.of_crf(entry.model))}

@@ -55,7 +55,11 @@ def assemble_page(
         dataset=dataset,
         description=describe_dataset(dataset, data, left_out=left_out),
         answers=answers(
-            found, num_images=len(data.split("test")), cautions=cautions(data, curves, num_trainings=num_trainings)
+            entries,
+            found.differences,
+            longer=found.differences_with_longer_blocks,
+            num_images=len(data.split("test")),
+            cautions=cautions(data, curves, num_trainings=num_trainings),
         ),
         trainings=describe_trainings(num_trainings),
         classes=data.classes,
