@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from segbench.errors import InputError
-from segbench.report.pages.brief import brief_table, put_between
+from segbench.report.pages.brief import brief_answers, brief_table, put_between
+from segbench.report.pages.overview import DatasetReport
 from segbench.report.table.numbers import MISSING
 from tests.parameters import PROJECT
 
@@ -51,5 +52,14 @@ def test_a_page_without_a_place_is_refused() -> None:
 
 def test_the_readmes_table_is_that_of_the_report() -> None:
     readme = (PROJECT / "README.md").read_text()
-    table = brief_table(pd.read_csv(PROJECT / "reports/camvid/benchmark.csv"))
-    assert put_between(readme, table, name="camvid") == readme
+    reports = PROJECT / "reports/camvid"
+    lines = [*brief_answers(DatasetReport.read(reports)), *brief_table(pd.read_csv(reports / "benchmark.csv"))]
+    assert put_between(readme, lines, name="camvid") == readme
+
+
+def test_many_models_are_cut_to_the_best() -> None:
+    rows = pd.DataFrame(
+        [{"model": f"m{n}", "crf": "off", "as_in_paper": True, "mIoU": n / 10, **ROW} for n in range(9)]
+    )
+    _, _, *lines = brief_table(rows)
+    assert [line.split("|")[1].strip() for line in lines] == ["m8", "m7", "m6", "m5", "m4", "m3"]

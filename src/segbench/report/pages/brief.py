@@ -1,4 +1,4 @@
-"""The results table in short, for a project's first page."""
+"""The results in short, for a project's first page."""
 
 import re
 from collections.abc import Sequence
@@ -8,18 +8,26 @@ import pandas as pd
 
 from segbench.errors import InputError
 from segbench.report.pages.markdown import table
+from segbench.report.pages.overview import DatasetReport
 from segbench.report.table.columns import Record, columns_for, latency_conditions
+
+MOST_ROWS = 6
+
+
+def brief_answers(report: DatasetReport) -> list[str]:
+    """Markdown lines: a reader's questions and their answers."""
+    return [line for answer in report.answers for line in (f"**{answer.question}** {answer.text}", "")]
 
 
 def brief_table(results: pd.DataFrame) -> list[str]:
-    """Markdown lines: each model as published, best first, failed ones last; no predictions of other programs.
+    """Markdown lines: the best MOST_ROWS models as published, failed ones last; no predictions of other programs.
 
     results: benchmark.csv.
     """
     has_failed = results["failure"].notna() if "failure" in results else False
     is_shown = results["as_in_paper"] & (results["parameters"].notna() | has_failed)
     best_first = results[is_shown].sort_values("mIoU", ascending=False)
-    rows = cast(list[Record], best_first.to_dict("records"))
+    rows = cast(list[Record], best_first.head(MOST_ROWS).to_dict("records"))
     columns = columns_for("readme", rows)
     lines = table([column.heading for column in columns], [[c.text(row) for c in columns] for row in rows], left=1)
     conditions = latency_conditions(rows)
