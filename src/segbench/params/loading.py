@@ -1,5 +1,6 @@
 """The whole of params.yaml, and the only reader of that file."""
 
+import re
 from collections.abc import Iterator
 from itertools import product
 from math import isfinite
@@ -27,6 +28,7 @@ from segbench.params.variants import Variant, with_whole_variants
 from segbench.params.wording import validated
 
 PARAMS_FILE = Path("params.yaml")
+EXPONENT = re.compile(r"[-+]?\d[\d_]*(\.[\d_]*)?[eE][-+]?\d+")
 
 Entry = TypeVar("Entry")
 
@@ -143,11 +145,17 @@ class Params(Section):
         )
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the fast one
+    """The YAML of PyYAML, but 1e-05 is a number, as it is for DVC, which writes it; 1.0e-05 is a number for both."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+0123456789"))
+
+
 def load(path: Path = PARAMS_FILE) -> Params:
     """Read and validate params.yaml; InputError has one line per mistake: path, value, what is allowed."""
     try:
-        parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one, since every stage reads the file
-        tree = yaml.load(path.read_text(encoding="utf-8"), parser)
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the project's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
