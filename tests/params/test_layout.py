@@ -1,6 +1,5 @@
 """`dvc exp run -S` changes one value of params.yaml and nothing else in it: DVC reads, edits and writes the file."""
 
-import difflib
 import re
 import subprocess
 from pathlib import Path
@@ -24,9 +23,14 @@ def written(folder: Path, text: str, *overrides: str) -> str:
 
 
 def changed(before: str, after: str) -> list[str]:
-    """The lines that only one of the texts has, as `-old` and `+new`."""
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
-    return [line for line in lines[2:] if not line.startswith("@@")]
+    """The lines from the first to the last that differ, as `-old` and `+new`."""
+    old, new = before.splitlines(), after.splitlines()
+    for _ in range(2):  # what both start with, then what both end with
+        while old and new and old[0] == new[0]:
+            del old[0], new[0]
+        old.reverse()
+        new.reverse()
+    return [f"-{line}" for line in old] + [f"+{line}" for line in new]
 
 
 CASES = [
