@@ -233,6 +233,14 @@ def test_parts_without_content_are_left_out() -> None:
     assert "1 entry" in re.sub(r"\s+", " ", found.text)
 
 
+@pytest.mark.parametrize(("num_classes", "has_matrices"), [(40, True), (41, False)])
+def test_confusion_matrices_of_many_classes_are_left_out(num_classes: int, has_matrices: bool) -> None:
+    page = a_page(models=("unet",), classes=some_classes(num_classes), num_images=1, height_px=16, width_px=24)
+    found = Structure(page_html(page))
+    assert ("confusion" in found.ids) == ("confusion-data" in found.data) == has_matrices
+    assert "classes" in found.ids
+
+
 def text_of(page: Page) -> str:
     return re.sub(r"\s+", " ", Structure(page_html(page)).text)
 

@@ -1,10 +1,13 @@
 """The tables of DVC's plots."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from segbench.files import write_csv
+from segbench.report.drawing.confusion import MOST_CLASSES
 from segbench.report.pages.plots import confusion_table, curves_table
 from segbench.report.table.results import ModelResults
 from tests.report.sample_pages import a_page, some_classes
@@ -49,3 +52,18 @@ def test_confusions_are_shares_of_the_true_class() -> None:
     row = table[(table["entry"] == "unet") & (table["true"] == "class 1") & (table["predicted"] == "class 2")]
     assert row["share"].tolist() == [round(counts[1, 2] / counts[1].sum(), 4)]
     assert abs(table.groupby(["entry", "true"])["share"].sum() - 1).max() < 2e-4
+
+
+def test_of_many_classes_only_pairs_that_matter_are_in_the_table() -> None:
+    classes = some_classes(MOST_CLASSES + 1)
+    page = a_page(models=("unet",), classes=classes, num_images=1, height_px=16, width_px=24)
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    counts[0, :4] = 1, 994, 5, 0  # itself, and shares of 0.994 and 0.005
+    counts[1, :4] = 0, 996, 4, 0
+    table = confusion_table([replace(page.entries[0], confusion=counts)], classes)
+    assert table[["true", "predicted", "share"]].to_numpy().tolist() == [
+        ["class 0", "class 0", 0.001],
+        ["class 0", "class 1", 0.994],
+        ["class 0", "class 2", 0.005],
+        ["class 1", "class 1", 0.996],
+    ]

@@ -19,6 +19,7 @@ from segbench.report.pages.wording import (
     describe_first_seeds,
     describe_groups,
     describe_intervals,
+    describe_matrices,
     describe_test_images,
 )
 from segbench.report.table.comparison import MEAN_IOU, Comparison
@@ -267,3 +268,11 @@ FURTHER = "; the further ones tell how much trainings differ."
 )
 def test_trainings_are_counted_by_model(num_trainings: dict[str, int], expected: str) -> None:
     assert describe_trainings(num_trainings) == expected
+
+
+def test_a_reader_is_told_where_large_confusion_matrices_are() -> None:
+    assert describe_matrices(40) == ""
+    assert describe_matrices(41) == (
+        "Confusion matrices of 41 classes are too large for the page. confusion.csv has, for each true class, the "
+        "predicted classes that got at least 0.5 % of its pixels."
+    )

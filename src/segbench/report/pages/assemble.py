@@ -16,6 +16,7 @@ from segbench.report.pages.wording import (
     describe_first_seeds,
     describe_groups,
     describe_intervals,
+    describe_matrices,
     describe_test_images,
 )
 from segbench.report.table.claims import Finding
@@ -48,7 +49,7 @@ def assemble_page(
     num_trainings = {model.name: len(model.seeds) for model in models}
     notes = [
         describe_intervals(found, num_images=len(data.split("test"))), *NOTES, describe_averaging(entries),
-        describe_first_seeds(num_trainings),
+        describe_first_seeds(num_trainings), describe_matrices(len(data.classes)),
     ]  # fmt: skip
     others = [contender.model for contender in contenders if contender.model not in num_trainings]
     return Page(

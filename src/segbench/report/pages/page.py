@@ -22,6 +22,7 @@ from segbench.report.drawing.charts import (
     whole_axis,
     width_axis,
 )
+from segbench.report.drawing.confusion import MOST_CLASSES
 from segbench.report.drawing.pictures import photo_url, sheet_url
 from segbench.report.pages.claims import describe_verdicts
 from segbench.report.table.claims import Verdict
@@ -218,11 +219,11 @@ def _by_groups(page: Page) -> list[dict[str, Any]]:
 
 
 def _confusions(page: Page) -> list[dict[str, Any]]:
-    """Label and counts of the entries with a confusion matrix, those as published first."""
+    """Label and counts of the entries with a confusion matrix, those as published first; none of too many classes."""
     return [
         {"label": entry.label, "model": entry.model, "counts": entry.confusion.tolist()}
         for entry in sorted(page.entries, key=lambda entry: not entry.as_in_paper)
-        if entry.confusion is not None
+        if entry.confusion is not None and len(page.classes) <= MOST_CLASSES
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from segbench.labels import Classes
+from segbench.report.drawing.confusion import LEAST_SHARE, MOST_CLASSES
 from segbench.report.table.content import Entry
 from segbench.report.table.results import ModelResults
 
@@ -18,7 +19,12 @@ def curves_table(models: Sequence[ModelResults]) -> pd.DataFrame:
 
 
 def confusion_table(entries: Sequence[Entry], classes: Classes) -> pd.DataFrame:
-    """The confusion matrices of all entries: one row per pair of classes, with its share of the true class's pixels."""
+    """The confusion matrices of all entries: one row per pair of classes, with its share of the true class's pixels.
+
+    Of more than MOST_CLASSES, only pairs with at least LEAST_SHARE, and each class with itself: all of 182 classes and
+    22 entries would be 700,000 rows.
+    """
+    least = LEAST_SHARE if len(classes) > MOST_CLASSES else 0.0
     rows = [
         (entry.label, true, predicted, round(float(count / counts.sum()), 4))
         for entry in entries
@@ -26,5 +32,6 @@ def confusion_table(entries: Sequence[Entry], classes: Classes) -> pd.DataFrame:
         for true, counts in zip(classes.names, entry.confusion, strict=True)
         if counts.any()
         for predicted, count in zip(classes.names, counts, strict=True)
+        if count >= least * counts.sum() or predicted == true
     ]
     return pd.DataFrame(rows, columns=["entry", "true", "predicted", "share"])

@@ -6,6 +6,7 @@ import numpy as np
 
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
+from segbench.report.drawing.confusion import LEAST_SHARE, MOST_CLASSES
 from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
 from segbench.report.pages.listing import counted, describe_left_out, listed
 from segbench.report.table.comparison import Comparison, groups_of, sizes_of
@@ -62,6 +63,16 @@ def describe_first_seeds(num_trainings: Mapping[str, int]) -> str:
     return (
         f"On the page, learning curves, label maps and scores of single images of {listed(repeated)} are those of the "
         "first seed. The CRF's parameters were chosen with that seed too."
+    )
+
+
+def describe_matrices(num_classes: int) -> str:
+    """Where the confusion matrices are if they are too large for the page; empty if they are on it."""
+    if num_classes <= MOST_CLASSES:
+        return ""
+    return (
+        f"Confusion matrices of {num_classes} classes are too large for the page. confusion.csv has, for each true "
+        f"class, the predicted classes that got at least {100 * LEAST_SHARE:.1f} % of its pixels."
     )
 
 
