@@ -160,8 +160,8 @@ def _check_batches(name: str, dataset: params.Dataset, parameters: params.Params
     mistakes = []
     for model_name in (*parameters.benchmark.models, *parameters.benchmark.variants):
         model = parameters.model(model_name)
-        batch_size = parameters.train_for(name, model_name).batch_size
-        if num_images is None or min(batch_size, num_images) > 1:
+        train = parameters.train_for(name, model_name)
+        if num_images is None or min(train.batch_size, num_images) >= 2 * train.known_processes:
             continue
         stride = getattr(model, "output_stride", LARGEST_STRIDE)
         if model.pools_the_image:
@@ -170,7 +170,9 @@ def _check_batches(name: str, dataset: params.Dataset, parameters: params.Params
             why = f"{model_name} needs two, or input.crop_px above {stride}, or its batch norm would see one value"
         else:
             continue
-        mistakes.append(f"{name}: {num_images} training images and batch_size {batch_size} make batches of one; {why}")
+        batches = f"{num_images} training images and batch_size {train.batch_size} make batches of one"
+        on_each = f" on each of {train.known_processes} devices" if train.known_processes > 1 else ""
+        mistakes.append(f"{name}: {batches}{on_each}; {why}")
     raise_listed(mistakes)
 
 

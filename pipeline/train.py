@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from segbench.machine import describe_machine, package_versions
 from segbench.models.weights import DIVERGED, weights_name
 from segbench.training.curves import Epoch
 from segbench.training.divergence import likely_causes
-from segbench.training.fit import is_first_process
+from segbench.training.processes import is_first_process
 from segbench.training.samples import AugmentedSamples
 from segbench.training.search import outcome, trials_of
 from segbench.training.training import Training, has_diverged, summary, validation_mean_iou, write_curves
@@ -81,9 +80,8 @@ def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:
     if training.has_ended and not tracking.has_begun(training.folder):
         return
     if not is_first_process():
-        training.run(lambda row: None)
-        while not training.has_ended:
-            time.sleep(0.1)  # the first process writes what the search needs
+        if not training.has_ended:
+            training.run(lambda row: None)
         return
     with tracking.training_run(
         dataset=training.dataset, name=name, key=training.key, checkpoints=training.folder

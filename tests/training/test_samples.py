@@ -175,7 +175,7 @@ def test_processes_share_an_epoch(rare_share: float, monkeypatch: pytest.MonkeyP
     sampler = EpochSampler(COMMON, seed=3, epochs=8, rare_share=rare_share)
     sampler.set_epoch(2)
     for rank in range(3):
-        monkeypatch.setattr(samples, "_processes", lambda rank=rank: (rank, 3))
+        monkeypatch.setattr(samples, "place_of_process", lambda rank=rank: (rank, 3))
         assert list(sampler) == alone[rank::3][: len(sampler)]
         assert len(sampler) == 16
 

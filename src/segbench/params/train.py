@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from segbench.params.fields import Count, CountOrZero, NotNegative, Number, Positive, Section, Seed, Share, distinct
@@ -23,7 +23,9 @@ class Search(Section):
     candidates: list[dict[str, Any]]
 
 
-NOT_SEARCHED = {"epochs", "seeds", "search", "checkpoint", "accelerator", "devices", "loader_workers"}
+NOT_SEARCHED = {
+    "epochs", "seeds", "search", "checkpoint", "accelerator", "devices", "nodes", "strategy", "loader_workers",
+}  # fmt: skip
 """Fields of `train` that a candidate may not change: the budget itself, and what is the same for all."""
 
 
@@ -51,3 +53,19 @@ class Train(Section):
     loader_workers: CountOrZero
     accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"]
     devices: Annotated[int | str, BeforeValidator(_devices)]
+    nodes: Count
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
+
+    @property
+    def known_processes(self) -> int:
+        """How many share a batch, as far as the file alone tells: `auto` counts as one device."""
+        return self.nodes * (self.devices if isinstance(self.devices, int) else 1)
+
+    @model_validator(mode="after")
+    def _batch_can_be_divided(self) -> "Train":
+        if self.batch_size % self.known_processes:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; it is divided among {self.known_processes} devices, so it must be a "
+                f"multiple of {self.known_processes}"
+            )
+        return self

@@ -1,7 +1,6 @@
 """The training loop: one schedule for all networks, on Lightning."""
 
 import logging
-import os
 import pickle
 import sys
 import warnings
@@ -24,6 +23,13 @@ from segbench.training.curves import Curves, Epoch
 from segbench.training.depthwise import compile_depthwise
 from segbench.training.divergence import DivergenceError, StopWhenDiverged
 from segbench.training.precision import LIGHTNING_PRECISION, Precision, device_type
+from segbench.training.processes import (
+    DividedImages,
+    SynchronisedBatchNorm,
+    check_processes,
+    cluster_environment,
+    share_of_batch,
+)
 from segbench.training.resume import MovableCheckpoint, WholeCheckpoints, checkpoint_to_continue
 from segbench.training.samples import AugmentedSamples, EpochSampler, WholeImages
 from segbench.training.task import Task
@@ -35,11 +41,6 @@ warnings.filterwarnings("ignore", module="lightning.*")  # few workers and an ol
 def seed_everything(seed: int) -> None:
     """Seed all random numbers, so that the same seed builds and trains the same network."""
     L.seed_everything(seed, workers=True, verbose=False)
-
-
-def is_first_process() -> bool:
-    """Whether this process writes the results: with several devices, Lightning starts the stage once per device."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def fit(
@@ -59,8 +60,8 @@ def fit(
 
     The same seed gives the same weights on the same machine with the same number of threads, also after a restart. On
     CUDA, the last bits of the weights may differ, since bilinear upsampling and the losses sum in no fixed order there.
-    class_weights: (num_classes,) for the loss, None for equal ones. Raises InputError if there are fewer samples than
-    devices, and DivergenceError, with the rows so far, at the first loss that is not finite.
+    class_weights: (num_classes,) for the loss, None for equal ones. Raises InputError if a batch cannot be divided
+    among the devices, and DivergenceError, with the rows so far, at the first loss that is not finite.
     """
     task = Task(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -80,18 +81,22 @@ def fit(
     shows_progress = sys.stderr.isatty()
     if shows_progress:
         callbacks.append(TQDMProgressBar(leave=False))
-    is_on_cpu = device_type(schedule.accelerator) == "cpu"
+    device = device_type(schedule.accelerator)
+    is_on_cpu = device == "cpu"
+    environment = cluster_environment()
     if is_on_cpu:
         compile_depthwise(model, in_bfloat16=precision == "bfloat16")
     trainer = L.Trainer(
         accelerator=schedule.accelerator,
         devices=schedule.devices,
+        num_nodes=schedule.nodes,
+        strategy=schedule.strategy,
         precision=LIGHTNING_PRECISION[precision],
         max_epochs=schedule.epochs,
         gradient_clip_val=schedule.gradient_clip_norm,
         check_val_every_n_epoch=schedule.validate_every_epochs,
         callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), environment, SynchronisedBatchNorm(is_on_cuda=device == "cuda")],
         default_root_dir=checkpoints,
         deterministic="warn" if is_on_cpu else None,  # deterministic upsampling is slow on CUDA
         num_sanity_val_steps=0,
@@ -100,15 +105,10 @@ def fit(
         enable_model_summary=False,
         use_distributed_sampler=False,  # EpochSampler divides the samples between processes itself
     )
-    samples_per_device = len(samples) // trainer.world_size
-    if not samples_per_device:
-        raise InputError(
-            f"params.yaml: train.devices are {trainer.world_size}, but the training split has {len(samples)} images; "
-            "it must have one per device"
-        )
+    check_processes(schedule, environment, num_processes=trainer.world_size)
     loader = DataLoader(
         samples,
-        batch_size=min(schedule.batch_size, samples_per_device),
+        batch_size=share_of_batch(schedule, num_samples=len(samples), num_processes=trainer.world_size),
         sampler=EpochSampler(
             samples.class_pixels, seed=seed, epochs=schedule.epochs, rare_share=schedule.rare_class_sampling
         ),
@@ -117,7 +117,9 @@ def fit(
         persistent_workers=schedule.loader_workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
-    validation_loader = DataLoader(validation, batch_size=1, num_workers=schedule.loader_workers)
+    validation_loader = DataLoader(
+        validation, batch_size=1, sampler=DividedImages(len(validation)), num_workers=schedule.loader_workers
+    )
     try:
         trainer.fit(task, loader, validation_loader, ckpt_path=last, weights_only=True)
     except DivergenceError as diverged:

@@ -16,6 +16,7 @@ from segbench.datasets.prepared import Prepared
 from segbench.errors import InputError
 from segbench.images import RGBImage, scale_image
 from segbench.labels import LabelMap
+from segbench.training.processes import place_of_process
 
 MOST_PIXEL_IMAGES = 500
 RARITY_TEMPERATURE = 0.01
@@ -114,7 +115,7 @@ class EpochSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.num_images // _processes()[1]
+        return self.num_images // place_of_process()[1]
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -123,15 +124,8 @@ class EpochSampler(Sampler[int]):
         images = rng.choice(self.num_images, self.num_images, p=self.probabilities)
         versions = rng.integers(self.epochs, size=self.num_images)
         positions = np.where(is_rare, versions * self.num_images + images, order)
-        rank, num_processes = _processes()
+        rank, num_processes = place_of_process()
         return iter(positions[rank::num_processes][: len(self)].tolist())
-
-
-def _processes() -> tuple[int, int]:
-    """The rank of this training process, and how many there are."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
 
 
 class WholeImages(Dataset[tuple[Tensor, Tensor]]):

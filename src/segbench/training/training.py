@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from segbench import params
 from segbench.checkpoints import RECORD, WEIGHTS, checkpoint_folder
@@ -26,9 +27,10 @@ from segbench.params.backbone import weights_file
 from segbench.sources import source_digests
 from segbench.training.curves import Epoch
 from segbench.training.divergence import DivergenceError
-from segbench.training.fit import fit, is_first_process, seed_everything
+from segbench.training.fit import fit, seed_everything
 from segbench.training.losses import loss_class_weights
 from segbench.training.precision import Precision, choose_precision, device_type
+from segbench.training.processes import is_first_process, wait_for_all
 from segbench.training.resume import training_key
 from segbench.training.samples import AugmentedSamples, WholeImages
 
@@ -50,7 +52,9 @@ class Training:
     @property
     def settings(self) -> dict[str, Any]:
         """All parameters and data that decide the result, for reports and for `key`."""
-        schedule = self.schedule.model_dump(exclude={"search"})
+        schedule = self.schedule.model_dump(exclude={"search", "strategy"})
+        if schedule["nodes"] == 1:
+            del schedule["nodes"]  # keys of trainings on one machine are as they were before there were nodes
         return {
             "dataset": self.dataset,
             "dataset_fingerprint": self.data.fingerprint,
@@ -121,11 +125,15 @@ class Training:
                 )
             except DivergenceError as diverged:
                 rows, diverged_in = diverged.rows, diverged.epoch
-        if not is_first_process():
-            return
+        if is_first_process():
+            seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
+            self._leave(network, rows, seconds=seconds, diverged_in=diverged_in)
+        wait_for_all()  # the others may need the record
+
+    def _leave(self, network: nn.Module, rows: Sequence[Epoch], *, seconds: float, diverged_in: int | None) -> None:
+        """Write weights, unless the training diverged, and then the record."""
         if diverged_in is None:
             save_weights(network, self.folder / WEIGHTS)
-        seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
         record = {
             "dataset": self.dataset,
             "seed": self.seed,

@@ -43,8 +43,11 @@ SCHEDULE = "40 epochs, batch 8, sgd, lr 0.01"
         ({"train": {"backbone_lr_factor": 1.0}}, "backbone's lr", "0.5 of lr; last: 1 of lr"),
         ({"weights": "none"}, "backbone", "resnet18, weights bundled; last: resnet18, weights none"),
         ({"train": {"batch_size": 64}}, "schedule", f"{SCHEDULE}; last: 40 epochs, batch 16, sgd, lr 0.01"),
-        ({"train": {"devices": 4}}, "schedule", f"{SCHEDULE}; last: 40 epochs, batch 4 per device, sgd, lr 0.01"),
-        ({"train": {"devices": "auto"}}, "schedule", f"{SCHEDULE}; last: 40 epochs, batch 8 per device, sgd, lr 0.01"),
+        ({"train": {"devices": 4}}, "schedule", f"{SCHEDULE}; last: 40 epochs, batch 8 on 4 devices, sgd, lr 0.01"),
+        (
+            {"train": {"devices": "auto"}}, "schedule",
+            f"{SCHEDULE}; last: 40 epochs, batch 8 on all devices, sgd, lr 0.01",
+        ),
         ({"epochs": 1}, "schedule", f"{SCHEDULE}; last: 1 epoch, batch 8, sgd, lr 0.01"),
         ({"train": {"loss": {"dice": 1.0, "focal": 0.5}}}, "loss", "1 dice; last: 1 dice + 0.5 focal"),
         (

@@ -92,10 +92,11 @@ def _backbone(model: ModelResults) -> str:
 
 
 def _schedule(train: dict[str, Any], *, num_train: int) -> str:
-    """num_train: of images. A device's batch is no larger than its share of them."""
-    devices = train["devices"]
-    size = train["batch_size"] if devices == "auto" else min(train["batch_size"], num_train // devices)
-    batch = f"batch {size}{' per device' if devices != 1 else ''}"
+    """num_train: of images. A batch, which the devices share, is no larger than all of them."""
+    devices, nodes = train["devices"], train.get("nodes", 1)
+    batch = f"batch {min(train['batch_size'], num_train)}"
+    if (devices, nodes) != (1, 1):
+        batch += f" on {'all' if devices == 'auto' else devices * nodes} devices"
     return f"{counted(train['epochs'], 'epoch')}, {batch}, {train['optimizer']}, lr {train['lr']:g}"
 
 
