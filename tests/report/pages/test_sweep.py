@@ -23,8 +23,27 @@ def experiment(**changed: Any) -> dict[str, Any]:
 
 
 def lines(*rows: dict[str, Any]) -> list[list[str]]:
+    """The table's cells, where each experiment's name is replaced by what the page says of it below."""
     page = sweep_markdown([COMMIT, *rows], dataset="street", sections=["train"])
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    below = dict(line.removeprefix("- ").split(": ", 1) for line in page.splitlines() if line.startswith("- "))
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")
+    ]
+    assert len(below) == len(cells) - 2
+    return [*cells[:2], *([below[name], *scores] for name, *scores in cells[2:])]
+
+
+def test_an_experiment_has_dvcs_name_in_the_table_and_its_changes_below() -> None:
+    """A change may be a list of transforms, which no table has room for."""
+    long = {"train.loss.dice": str([{"RandomScale": {"scale_limit": [-0.25, 0.5], "p": 1.0}}] * 5)}
+    rows = [
+        experiment(**{"val.street.unet": 0.4, "Experiment": "urban-sign", **long}),
+        experiment(**{"val.street.unet": 0.5, "Experiment": None, "train.lr": 0.001}),
+    ]
+    page = page_of(*rows)
+    table = [line for line in page.splitlines() if line.startswith("|")]
+    assert [line.split()[1] for line in table[2:]] == ["2", "urban-sign"] and max(map(len, table)) < 40
+    assert "\n- 2: train.lr 0.004 → 0.001\n- urban-sign: train.loss.dice " in page
 
 
 def test_there_is_one_line_per_experiment_best_first() -> None:
@@ -33,7 +52,7 @@ def test_there_is_one_line_per_experiment_best_first() -> None:
         experiment(**{"val.street.unet": 0.42, "val.street.fcn_8s": 0.5, "train.lr": 0.002, "train.loss.dice": 1.0}),
         experiment(**{"val.street.unet": 0.2, "val.street.fcn_8s": 0.1}),
     )
-    assert header == ["Changed", "unet", "fcn_8s", "Mean"]
+    assert header == ["Experiment", "unet", "fcn_8s", "Mean"]
     assert body == [
         [f"train.lr 0.004 → 0.002, train.loss.dice {MISSING} → 1", "42.0", "50.0", "46.0"],
         ["train.lr 0.004 → 0.001", "41.0", "40.0", "40.5"],

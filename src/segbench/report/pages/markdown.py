@@ -17,3 +17,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) ->
 
     rule = ["-" * (width + 2) if index < left else "-" * (width + 1) + ":" for index, width in enumerate(widths)]
     return [line(header), f"|{'|'.join(rule)}|", *(line(row) for row in rows)]
+
+
+def named_values(entries: Iterable[tuple[str, str]]) -> list[str]:
+    """Markdown lines for what is too long for a table's cells: one item per (name in the table, words)."""
+    return [f"- {name}: {words}" for name, words in entries]

@@ -1,4 +1,4 @@
-"""What experiments changed in params.yaml, and the scores that each reached on the validation split."""
+"""The scores that experiments reached on the validation split, and below, what each changed in params.yaml."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from segbench.errors import InputError
-from segbench.report.pages.markdown import table
+from segbench.report.pages.markdown import named_values, table
 from segbench.report.table.numbers import MISSING, percent
 
 FINISHED = (None, "Success")
@@ -18,6 +18,8 @@ NO_CHANGE, NO_OTHER_CHANGE = "(nothing)", "(nothing else)"
 def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Sequence[str]) -> str:
     """The page: one line per experiment, best first by the mean over the models that all of them trained.
 
+    The table goes by DVC's names of the experiments, since a change may be as long as a list of transforms.
+
     rows: as `dvc.api.exp_show` has them: each commit and then its experiments, with metrics and parameters by their
     dotted names; sections: of params.yaml, whose changes are named. A score that equals the commit's was not made by
     the experiment and is left out. Raises InputError if no experiment trained a model on the dataset.
@@ -25,6 +27,7 @@ def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Se
     scores: list[dict[str, float]] = []
     changes: list[list[str]] = []
     settings: list[list[str]] = []
+    names: list[str] = []
     commit: dict[str, Any] = {}
     for row in rows:
         if row["typ"] == "baseline":
@@ -34,6 +37,7 @@ def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Se
             own = {model: score for model, score in _scores(row, dataset).items() if score != known.get(model)}
             if own:
                 scores.append(own)
+                names.append(_name(row, place=len(scores)))
                 changes.append(_changes(row, commit, sections))
                 settings.append(_setting(row, commit, dataset))
     if not scores:
@@ -45,20 +49,28 @@ def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Se
     common = _in_all(changes) if len(changes) > 1 else []
     unchanged = NO_OTHER_CHANGE if common else NO_CHANGE
     changed = [", ".join(change for change in of_row if change not in common) or unchanged for of_row in changes]
-    results = trained_by_all.assign(Mean=trained_by_all.mean(axis="columns"), Changed=changed)
-    results = results.set_index("Changed").sort_values("Mean", ascending=False, kind="stable")
+    results = trained_by_all.assign(Mean=trained_by_all.mean(axis="columns"))
+    results = results.sort_values("Mean", ascending=False, kind="stable")
     in_all = [*_in_all(settings), *common]
-    cells = [[name, *map(percent, values)] for name, *values in results.itertuples()]
+    cells = [[names[place], *map(percent, values)] for place, *values in results.itertuples()]
     return "\n".join([
         f"# Sweep of {dataset}",
         "",
-        "Changes in params.yaml, and mIoU (%) on the validation split after training. The best mean comes first.",
+        "mIoU (%) on the validation split after training, the best mean first; below, what each experiment changed in "
+        "params.yaml.",
         *([f"{'All experiments' if len(scores) > 1 else 'The experiment'}: {', '.join(in_all)}."] if in_all else []),
         *([f"Left out, since not every experiment trained them: {', '.join(left_out)}."] if left_out else []),
         "",
-        *table(["Changed", *results], cells, left=1),
+        *table(["Experiment", *results], cells, left=1),
+        "",
+        *named_values((names[place], changed[place]) for place in results.index),
         "",
     ])  # fmt: skip
+
+
+def _name(row: dict[str, Any], *, place: int) -> str:
+    """DVC's name, such as urban-sign, by which it applies and removes an experiment; its place if it has none."""
+    return str(row.get("Experiment") or place)
 
 
 def _in_all(texts: Sequence[list[str]]) -> list[str]:
