@@ -1,4 +1,4 @@
-"""The program `segbench`: labels images with a packaged model, exports it, tells what it is."""
+"""The program `segbench`: labels images with a packaged model, exports it, tells what it is; searches parameters."""
 
 import sys
 
@@ -7,7 +7,8 @@ import typer
 from segbench.errors import InputError
 
 app = typer.Typer(
-    help="Use a model that segbench has trained: label images and videos, export it, see where it comes from.",
+    help="Use a model that segbench has trained: label images and videos, export it, see where it comes from; or search "
+    "for parameters to train it with.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",

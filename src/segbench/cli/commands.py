@@ -181,6 +181,58 @@ def export(
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
 
 
+class Pruner(StrEnum):
+    """How a search stops trials that are behind the others."""
+
+    median = "median"
+    hyperband = "hyperband"
+    none = "none"
+
+
+@app.command()
+def search(
+    target: Annotated[str, typer.Argument(metavar="DATASET/MODEL", help="such as scenes/unet", show_default=False)],
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="what to change in params.yaml: train.lr=0.001:0.1:log, a range, or "
+            "models.unet.skips=true,false, choices; repeat it for more",
+            show_default=False,
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="how many in all, those of earlier calls counted in")] = 20,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="of each trial; without it, as params.yaml says", show_default=False)
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="trials at a time, in processes of their own")] = 1,
+    name: Annotated[str, typer.Option(help="of the search; DATASET-MODEL without it", show_default=False)] = "",
+    storage: Annotated[
+        str,
+        typer.Option(
+            help="a database that several machines reach, such as postgresql://USER@HOST/DB; without it, "
+            "data/search/NAME.db",
+            show_default=False,
+        ),
+    ] = "",
+    pruner: Annotated[Pruner, typer.Option(help="stops trials whose validation scores are behind")] = Pruner.median,
+    seed: Annotated[int, typer.Option(min=0, help="of the values that are drawn")] = 0,
+) -> None:
+    """Search for a model's best parameters on the validation images.
+
+    Run it in the project's folder. It trains on the samples that `dvc repro` has made, and looks at no test image. The
+    same command continues a search that was stopped; with the same --name and --storage, several processes and
+    machines join one. Ends with lines for params.yaml, and a page, data/search/NAME.md.
+    """
+    from segbench.search.report import write_report
+    from segbench.search.trials import Search, run_side_by_side
+
+    wanted = Search.checked(
+        target, param or [], name=name, epochs=epochs, pruner=pruner.value, seed=seed, storage=storage
+    )
+    run_side_by_side(wanted, most=trials, jobs=jobs)
+    print(write_report(wanted))
+
+
 def _check_views(tile_px: int | None, scales: list[float]) -> None:
     if tile_px is not None and (tile_px < 64 or tile_px % 32):
         raise InputError(f"--tile-px is {tile_px}; it must be a multiple of 32, and at least 64")

@@ -19,6 +19,7 @@ from segbench.params.fields import Section as Section
 from segbench.params.loading import PARAMS_FILE as PARAMS_FILE
 from segbench.params.loading import Params as Params
 from segbench.params.loading import load as load
+from segbench.params.loading import value_at as value_at
 from segbench.params.models import AnyModel as AnyModel
 from segbench.params.models import BackboneModel as BackboneModel
 from segbench.params.models import UNetModel as UNetModel
@@ -30,6 +31,7 @@ from segbench.params.sources import FoldersSplit as FoldersSplit
 from segbench.params.sources import ListsSplit as ListsSplit
 from segbench.params.sources import RatioSplit as RatioSplit
 from segbench.params.sources import ScenesSource as ScenesSource
+from segbench.params.train import NOT_SEARCHED as NOT_SEARCHED
 from segbench.params.train import LossName as LossName
 from segbench.params.train import Train as Train
 from segbench.params.variants import Variant as Variant

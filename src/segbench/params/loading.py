@@ -1,7 +1,7 @@
 """The whole of params.yaml, and the only reader of that file."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from math import isfinite
 from pathlib import Path
@@ -152,16 +152,14 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+0123456789"))
 
 
-def load(path: Path = PARAMS_FILE) -> Params:
-    """Read and validate params.yaml; InputError has one line per mistake: path, value, what is allowed."""
-    try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run from the project's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: it must hold sections such as train: and models:")
+def load(path: Path = PARAMS_FILE, *, changes: Mapping[str, Any] | None = None) -> Params:
+    """Read and validate params.yaml; InputError has one line per mistake: path, value, what is allowed.
+
+    changes: values by dotted path that take the place of the file's.
+    """
+    tree = _read(path)
+    for where, value in (changes or {}).items():
+        _change(tree, where, value, path=path)
     raise_listed(
         [
             f"{path}: {where} is {value}; it must be a finite number"
@@ -171,14 +169,47 @@ def load(path: Path = PARAMS_FILE) -> Params:
     )
     params = validated(Params, tree, where="", path=path)
     for dataset, (name, model) in product(params.datasets, params.models.items()):
-        batch_size = params.train_for(dataset, name, path).batch_size
+        train = params.train_for(dataset, name, path)
         is_selected = dataset in params.benchmark.datasets and name in params.benchmark.models
-        if is_selected and model.pools_the_image and batch_size < 2:
+        if is_selected and model.pools_the_image and train.batch_size < 2 * train.known_processes:
             raise InputError(
-                f"{path}: batch_size is {batch_size} for models.{name} on datasets.{dataset}; it must be at least 2, "
-                "since its batch norm would see one value"
+                f"{path}: batch_size is {train.batch_size} for models.{name} on datasets.{dataset}; it must be at "
+                f"least {2 * train.known_processes}, since its batch norm would see one value"
             )
     return params
+
+
+def value_at(where: str, path: Path = PARAMS_FILE) -> Any:
+    """What params.yaml has at a dotted path; None if it is not there."""
+    node: Any = _read(path)
+    for key in where.split("."):
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the project's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: it must hold sections such as train: and models:")
+    return tree
+
+
+def _change(tree: dict[str, Any], where: str, value: Any, *, path: Path) -> None:
+    """Put a value at a dotted path, in sections of its own: YAML's aliases share theirs with other paths."""
+    node = tree
+    *parents, name = where.split(".")
+    for parent in parents:
+        section = node.get(parent) or {}
+        if not isinstance(section, dict):
+            raise InputError(f"{path}: {where}: {parent} is {section}, which has no parameters")
+        node[parent] = dict(section)
+        node = node[parent]
+    node[name] = value
 
 
 def _numbers(node: Any, where: str = "") -> Iterator[tuple[str, float]]:

@@ -10,6 +10,7 @@ stays in data/tracking, and the next stage that sends takes it along.
 """
 
 from segbench.tracking.load import machine_load as machine_load
+from segbench.tracking.names import CURVES as CURVES
 from segbench.tracking.names import SCORES as SCORES
 from segbench.tracking.names import TOTAL_MINUTES as TOTAL_MINUTES
 from segbench.tracking.names import resources as resources
@@ -20,6 +21,7 @@ from segbench.tracking.runs import evaluation_run as evaluation_run
 from segbench.tracking.runs import flattened as flattened
 from segbench.tracking.runs import has_begun as has_begun
 from segbench.tracking.runs import known_run as known_run
+from segbench.tracking.runs import search_run as search_run
 from segbench.tracking.runs import training_run as training_run
 from segbench.tracking.waiting import check_store as check_store
 from segbench.tracking.waiting import send_waiting as send_waiting

@@ -117,15 +117,17 @@ class Run:
 
 
 @contextmanager
-def training_run(*, dataset: str, name: str, key: str, checkpoints: Path) -> Iterator[Run]:
+def training_run(*, dataset: str, name: str, key: str, checkpoints: Path, above: str = "") -> Iterator[Run]:
     """The run of a training, whose learning curves are sent while it runs.
 
-    A training that was killed continues its run, whose name lies beside its checkpoints.
+    A training that was killed continues its run, whose name lies beside its checkpoints. above: the key of the run that
+    it is below, if that is not the benchmark's.
     """
     name_file = checkpoints / NAME_FILE
     journal = _former(name_file)
     if journal is None:
-        journal = Journal.begin(_header(dataset, name=name, key=key, name_file=name_file))
+        header = _header(dataset, name=name, key=key, name_file=name_file)
+        journal = Journal.begin({**header, "parent": above or header["parent"]})
         with suppress(OSError):  # the training cannot write there either, and says so
             checkpoints.mkdir(parents=True, exist_ok=True)
             name_file.write_text(journal.name, encoding="utf-8")
@@ -179,6 +181,14 @@ def known_run(*, dataset: str, key: str) -> Iterator[Run]:
 def benchmark_run(*, dataset: str) -> Iterator[Run]:
     """The run above those of the dataset's models, which the first of these that is sent makes if there is none."""
     with _closing(Journal.begin(_header(dataset, name=_benchmark(), key=_benchmark(), name_file=None))) as run:
+        yield run
+
+
+@contextmanager
+def search_run(*, dataset: str, key: str) -> Iterator[Run]:
+    """The run above those of a search's trials."""
+    header = {**_header(dataset, name=key, key=key, name_file=None), "parent": key}
+    with _closing(Journal.begin(header)) as run:
         yield run
 
 
