@@ -7,8 +7,8 @@ import typer
 from segbench.errors import InputError
 
 app = typer.Typer(
-    help="Use a model that segbench has trained: label images and videos, export it, see where it comes from; or search "
-    "for parameters to train it with.",
+    help="Use a model that segbench has trained: label images and videos, export it, see where it comes from. Or "
+    "search for the parameters to train it with.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
