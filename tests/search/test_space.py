@@ -25,6 +25,7 @@ def test_ranges_and_choices_are_read_as_params_yaml_has_them() -> None:
     assert stored_values is not None
     assert drawn(space, optuna.trial.FixedTrial(stored_values)) == choice
     assert stored(space, {**choice, "train.lr": 0.2}) is None
+    assert stored(space, {**choice, "train.batch_size": 4.5}) is None
     assert stored(space, {**choice, "models.unet.skips": None}) is None
 
 

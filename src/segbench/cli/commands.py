@@ -195,8 +195,8 @@ def search(
     param: Annotated[
         list[str] | None,
         typer.Option(
-            help="what to change in params.yaml: train.lr=0.001:0.1:log, a range, or "
-            "models.unet.skips=true,false, choices; repeat it for more",
+            help="what to change in params.yaml: train.lr=0.001:0.1:log, a range, of whole numbers if both ends are; "
+            "or models.unet.skips=true,false, choices; repeat it for more",
             show_default=False,
         ),
     ] = None,

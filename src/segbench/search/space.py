@@ -25,16 +25,21 @@ class Interval:
     high: float
     is_log: bool
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole numbers are drawn."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
     def drawn(self, trial: optuna.trial.BaseTrial, path: str) -> Any:
         """The trial's value, to DIGITS significant digits."""
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return trial.suggest_int(path, self.low, self.high, log=self.is_log)
+        if self.is_whole:
+            return trial.suggest_int(path, int(self.low), int(self.high), log=self.is_log)
         value = float(f"{trial.suggest_float(path, self.low, self.high, log=self.is_log):.{DIGITS}g}")
         return min(max(value, self.low), self.high)
 
     def stored(self, value: Any) -> Any:
         """The value as Optuna stores it; None if it lies outside."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, int if self.is_whole else int | float) and not isinstance(value, bool)
         return value if is_number and self.low <= value <= self.high else None
 
     def examples(self) -> list[Any]:
