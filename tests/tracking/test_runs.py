@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from segbench import tracking
 from segbench.machine import git_commit
@@ -128,6 +129,33 @@ def test_processes_that_begin_together_share_one_new_store(project: Project) -> 
     assert [process.returncode for process in processes] == [0] * 3
     assert sorted(run["name"] for run in project.shows()) == ["m0", "m1", "m2"]
     assert nothing_waits()
+
+
+@pytest.mark.parametrize("other_time", [1, 2**41], ids=["the other is older", "the other is younger"])
+def test_machines_that_begin_together_share_one_experiment_and_one_benchmark(
+    project: Project, monkeypatch: pytest.MonkeyPatch, other_time: int
+) -> None:
+    """Another machine, which no lock here holds up, makes each of them between our look and our own try."""
+    make_experiment, make_run = MlflowClient.create_experiment, MlflowClient.create_run
+    others: list[str] = []
+
+    def create_experiment(client: MlflowClient, name: str, artifact_location: str, tags: dict[str, str]) -> str:
+        if client.get_experiment_by_name(name) is None:
+            make_experiment(client, name, artifact_location, tags)
+        return str(make_experiment(client, name, artifact_location, tags))
+
+    def create_run(client: MlflowClient, experiment: str, time: int, tags: dict[str, str], name: str) -> Run:
+        if name == "benchmark" and not others:
+            others.append(make_run(client, experiment, other_time, tags, name).info.run_id)
+            make_run(client, experiment, other_time, {"mlflow.parentRunId": others[0]}, "of the other")
+        return make_run(client, experiment, time, tags, name)
+
+    monkeypatch.setattr(MlflowClient, "create_experiment", create_experiment)
+    monkeypatch.setattr(MlflowClient, "create_run", create_run)
+    project.train(epochs=[1])
+    assert tracking.send_waiting() and nothing_waits()
+    assert sorted(run["name"] for run in project.shows()) == ["m", "of the other"]
+    assert (project.client.get_run(others[0]).info.lifecycle_stage == "active") == (other_time == 1)
 
 
 def test_another_store_can_be_named(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_TYPE
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
@@ -120,17 +120,15 @@ class Store:
         if "parent" not in header or _is_benchmark(header):  # the former: of an earlier version
             return
         run = self._client.get_run(run_id)
-        if not self._is_active(run.data.tags.get(MLFLOW_PARENT_RUN_ID, "")):
+        parent_id = run.data.tags.get(MLFLOW_PARENT_RUN_ID, "")
+        while not self._is_active(parent_id):  # again if another machine meanwhile removes it as one of two
             with _one_at_a_time():
                 parent_id = self._benchmark(run.info.experiment_id, header)
             self._client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, parent_id)
 
     def _benchmark(self, experiment_id: str, header: Entry) -> str:
         """The id of the run above those of the models. A deleted one is restored, or another one made if that fails."""
-        found = self._client.search_runs(
-            [experiment_id], f"tags.`{KEY_TAG}` = '{header['parent']}'", ViewType.ALL,
-            order_by=["attributes.start_time ASC"],
-        )  # fmt: skip
+        found = self._tagged(experiment_id, KEY_TAG, header["parent"], ViewType.ALL)
         for run in sorted(found, key=lambda run: run.info.lifecycle_stage != "active"):
             try:
                 if run.info.lifecycle_stage != "active":
@@ -142,10 +140,34 @@ class Store:
             break
         else:
             tags = {**header["tags"], KEY_TAG: header["parent"]}
-            run = self._client.create_run(experiment_id, header["time"], tags, header["parent"])
+            self._client.create_run(experiment_id, header["time"], tags, header["parent"])
+            run = self._only_one(experiment_id, header["parent"])
         if run.info.status == "RUNNING":  # no stage would end it if one fails
             self._client.set_terminated(run.info.run_id, end_time=header["time"])
         return str(run.info.run_id)
+
+    def _only_one(self, experiment_id: str, key: str) -> Run:
+        """The oldest of the benchmark's runs, where machines have made one each at the same time; the rest is removed.
+
+        Whoever makes the last one sees all of them. What is below one that is removed moves to the oldest.
+        """
+        kept, *others = self._tagged(experiment_id, KEY_TAG, key, ViewType.ACTIVE_ONLY)
+        for other in others:
+            try:
+                self._client.delete_run(other.info.run_id)
+            except MlflowException as error:  # the other machine does the same
+                if error.error_code not in REFUSALS:
+                    raise
+            for child in self._tagged(experiment_id, MLFLOW_PARENT_RUN_ID, other.info.run_id, ViewType.ALL):
+                self._client.set_tag(child.info.run_id, MLFLOW_PARENT_RUN_ID, kept.info.run_id)
+        return kept
+
+    def _tagged(self, experiment_id: str, tag: str, value: str, view: int) -> list[Run]:
+        """Runs with a tag of that value, the oldest first."""
+        found = self._client.search_runs(
+            [experiment_id], f"tags.`{tag}` = '{value}'", view, order_by=["attributes.start_time ASC"]
+        )
+        return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
     def _experiment(self, dataset: str) -> str:
         """The id of the dataset's experiment. A deleted one is restored, or another one made if that fails."""
@@ -155,7 +177,12 @@ class Store:
             if experiment is None:
                 is_own = self.uri == f"sqlite:///{project_root() / 'mlflow.db'}"
                 location = (project_root() / "mlartifacts" / name).as_uri() if is_own else None
-                return str(self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
+                try:
+                    return str(self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                        raise
+                    continue  # another machine has made it meanwhile
             if experiment.lifecycle_stage == "active":
                 for name, value in EXPERIMENT_TAGS.items() - experiment.tags.items():  # made by an earlier version
                     self._client.set_experiment_tag(experiment.experiment_id, name, value)
