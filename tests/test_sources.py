@@ -10,6 +10,7 @@ import pytest
 from segbench import sources
 from segbench.sources import code_digest, source_digests
 from tests.parameters import PARAMETERS, PROJECT
+from tests.pipeline.stages import body
 
 CODE = '''"""What the module is for."""
 
@@ -138,3 +139,10 @@ def test_a_stage_with_networks_starts_without_what_it_does_not_use(stage: str, h
     code = f"import sys, pipeline.{stage}; print(*({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize("stage", ["train", "predict", "crf", "variant"])
+def test_what_takes_long_is_found_on_other_machines(stage: str) -> None:
+    """DVC pushes no output that it does not cache, and takes results out of its cache only if it has all of them."""
+    outputs = [output for kind in ("outs", "metrics", "plots") for output in body(stage).get(kind, [])]
+    assert outputs and all(isinstance(output, str) for output in outputs), "with an option, such as cache: false"

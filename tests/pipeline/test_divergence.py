@@ -84,7 +84,7 @@ def test_the_training_report_has_the_seed_and_the_epoch_and_no_costs_of_the_fail
     report = read_json(REPORTS / "models/fcn_8s/training.json")
     assert report["trainings"] == [] and report["training_seconds"] is None
     assert [(failed["seed"], failed["epoch"]) for failed in report["failed"]] == [(0, 1)]
-    assert read_json(REPORTS / "models/fcn_8s/validation.json") == {"val": {"scenes": {}}}
+    assert read_json(Path("data/records/scenes/fcn_8s/validation.json")) == {"val": {"scenes": {}}}
     report = read_json(REPORTS / "models/fcn_32s/training.json")
     assert [training["seed"] for training in report["trainings"]] == [0]
     assert report["failed"] == [{"seed": 3, "epoch": 2, "commit": "c0ffee"}]
