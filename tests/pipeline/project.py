@@ -14,6 +14,13 @@ from tests.parameters import PROJECT
 from tests.pipeline.stages import tiny_parameters
 
 
+def undisturbed_environment() -> dict[str, str]:
+    """Of a shell in which nothing is set for DVC and MLflow, and whose programs are those of this Python."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    return {**kept, "PATH": path, "CI": "true"}
+
+
 class Project:
     """A copy of the project, without git, in which little is to be done."""
 
@@ -23,9 +30,7 @@ class Project:
             shutil.copytree(PROJECT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(PROJECT / "dvc.yaml", root)
         self.write(tiny_parameters())
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
-        self.environment = {**kept, "PATH": path, "CI": "true"}
+        self.environment = undisturbed_environment()
         self.run("init", "--no-scm", "--quiet")
         shutil.copy(PROJECT / ".dvcignore", root)
         for option in ("core.analytics", "core.check_update"):
