@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.error import HTTPError
@@ -54,8 +54,8 @@ def postgresql() -> Iterator[str]:
             cwd=folder, user=user, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         assert made.returncode == 0, made.stdout
-        command = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
-        ready = [programs / "pg_isready", "--host", "127.0.0.1", "--port", str(port), "--quiet"]
+        command = [str(programs / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
+        ready = [str(programs / "pg_isready"), "--host", "127.0.0.1", "--port", str(port), "--quiet"]
         with _running(command, cwd=folder, user=user, ready=lambda: subprocess.run(ready, check=False).returncode == 0):
             yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
     finally:
@@ -90,7 +90,7 @@ def _programs_of_postgresql() -> Path:
 
 @contextmanager
 def _running(
-    command: list[str | Path],
+    command: Sequence[str],
     *,
     ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
