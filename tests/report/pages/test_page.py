@@ -289,6 +289,15 @@ def test_the_key_of_the_crf_stands_where_there_is_one() -> None:
     assert "CRF off," not in text_of(no_crf)
 
 
+def test_claims_that_were_not_tested_fill_no_rows() -> None:
+    html = page_html(replace(small_page(), test_images=()))
+    table = html.partition('<table class="claims">')[2].partition("</table>")[0]
+    assert "Rates help" in table and "Pooling helps" not in table
+    assert "Not tested here: 1" in html and "<li>Pooling helps: b is not in the benchmark</li>" in html
+    untested = tuple(finding for finding in small_page().findings if finding.verdict == "not run")
+    assert '<table class="claims">' not in page_html(replace(small_page(), test_images=(), findings=untested))
+
+
 def test_verdicts_are_explained_as_they_were_reached() -> None:
     page = small_page()
     assert "In brackets: the 95 % interval" in text_of(page) and "A claim about scores holds if" in text_of(
