@@ -78,7 +78,7 @@ reliability: $(READY_TO_TEST) ## kill stages and plant faults in a copy, see tha
 bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into reports/benchmarks
 	$(LOCKED) requirements-peers.lock
 	mkdir -p reports/benchmarks
-	for report in crf.md inference.md large.md loader.md memory.md prepare.md statistics.md training.md views.md whole.md; do \
+	for report in crf.md inference.md large.md large_image.md loader.md memory.md prepare.md statistics.md training.md views.md whole.md; do \
 		$(IN_VENV) python -m benchmarks.$${report%.*} > reports/benchmarks/$$report || exit 1; \
 		cat reports/benchmarks/$$report; \
 	done

@@ -1,27 +1,22 @@
-"""What tiles and several views do to predictions, and a very large image from the command line. Run with `make bench`.
+"""What tiles and several views do to predictions. Run with `make bench`.
 
 With the packages of `scenes` that `dvc repro` leaves:
 
 - an image of 1024x1024 px, put together from test and validation images, by tiles and whole: the share of the pixels
   with the same class, and the processor time;
 - a part of it refined by the CRF, by tiles and whole, for the networks that have a CRF;
-- validation images seen once, also mirrored, and mirrored at three scales: mean IoU, and the processor time;
-- `segbench predict` for 10,000x10,000 px and 20 classes, with an untrained network: the process's memory, and the time.
+- validation images seen once, also mirrored, and mirrored at three scales: mean IoU, and the processor time.
 """
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.markdown import print_table
 from segbench import params
@@ -30,11 +25,9 @@ from segbench.crf.tiles import refined_by_tiles
 from segbench.datasets.catalog import open_source
 from segbench.datasets.preparation import prepare
 from segbench.datasets.prepared import Prepared
-from segbench.images import RGBImage, read_label_map
+from segbench.images import RGBImage
 from segbench.machine import describe_machine
-from segbench.models.build import build_model
-from segbench.packages.card import Card
-from segbench.packages.model import PackagedModel, package_folder, write_package
+from segbench.packages.model import PackagedModel
 from segbench.prediction.predictor import Predictor
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 
@@ -48,8 +41,6 @@ VIEWS: dict[str, tuple[bool, tuple[float, ...]]] = {
     "also mirrored": (True, (1.0,)),
     "both at 3 scales": (True, (0.75, 1.0, 1.25)),
 }
-LARGE_PX, LARGE_CLASSES, LARGE_MODEL = 10_000, 20, "fcn_8s"
-MAX_LARGE_MIB = 3 * 1024
 
 
 def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
@@ -122,30 +113,6 @@ def compare_views(folder: Path, data: Prepared) -> list[str]:
     return cells
 
 
-def large_package(folder: Path, card: Card, parameters: params.Params) -> None:
-    """A package of an untrained network with many classes, and with the CRF of another's card."""
-    names = tuple(f"class {index}" for index in range(LARGE_CLASSES))
-    colors = tuple((40 * (index % 6), 60 * (index // 6), 12 * index) for index in range(LARGE_CLASSES))
-    backbone = parameters.backbone.model_copy(update={"weights": "none"})
-    section = parameters.models[LARGE_MODEL]
-    folder.mkdir()
-    untrained = build_model(section, backbone=backbone, num_classes=LARGE_CLASSES)
-    known = {"class_names": names, "class_colors": colors, "architecture": section, "backbone": backbone.name}
-    write_package(folder, untrained, card.model_copy(update=known))
-
-
-def predict_large(folder: Path, image: Path, *, options: Sequence[str]) -> tuple[float, float]:
-    """Peak MiB and seconds of `segbench predict`."""
-    out = folder.parent / "out"
-    command = ["-c", "from segbench.cli import main; main()", "predict", folder, image, "--out", out, "--overwrite"]
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *map(str, command), *options], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0
-    assert read_label_map(out / "label_maps" / f"{image.stem}.png").shape == (LARGE_PX, LARGE_PX)
-    return usage.ru_maxrss / (2**10 if sys.platform == "linux" else 2**20), time.perf_counter() - start
-
-
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser()
@@ -154,11 +121,10 @@ def main() -> None:
     arguments = parser.parse_args()
     parameters = params.load(root / "params.yaml")
     folders = [arguments.packages / model for model in parameters.benchmark.models]
-    Image.MAX_IMAGE_PIXELS = None
     with tempfile.TemporaryDirectory() as temporary:
         data = prepare(open_source(parameters.dataset("scenes").source), Path(temporary) / "prepared")
         image = mosaic(data)
-        print(f"# Tiles, views and very large images\n\n{describe_machine()}. `x` is times the processor time.")
+        print(f"# Tiles and views\n\n{describe_machine()}. `x` is times the processor time.")
         print(f"\n## {SIDE_PX}x{SIDE_PX} px by tiles: % of the pixels with the whole image's class\n")
         columns = [cell for tile_px in TILES_PX for cell in (f"{tile_px} px", "x")]
         print_table(["network", *columns, ""], [[each.name, *compare_tiles(each, image)] for each in folders])
@@ -171,23 +137,9 @@ def main() -> None:
         print("\n## Validation images in several views: mean IoU in %\n")
         columns = [cell for view in VIEWS for cell in (view, "x")]
         print_table(["network", *columns], [[each.name, *compare_views(each, data)] for each in folders])
-        print(f"\n## `segbench predict` for {LARGE_PX:,}x{LARGE_PX:,} px and {LARGE_CLASSES} classes, {LARGE_MODEL}\n")
-        large, package = Path(temporary) / "large.png", Path(temporary) / "package"
-        times = -(-LARGE_PX // SIDE_PX)
-        Image.fromarray(np.tile(image, (times, times, 1))[:LARGE_PX, :LARGE_PX]).save(large, compress_level=1)
-        (with_crf, *_) = (each for each in folders if Card.read(package_folder(each)).crf)
-        large_package(package, Card.read(package_folder(with_crf)), parameters)
-        rows = []
-        for name, options in (("network alone, label map", ["--no-crf", "--no-overlays"]), ("CRF and overlay", [])):
-            peak_mib, seconds = predict_large(package, large, options=options)
-            verdict = "" if peak_mib < MAX_LARGE_MIB else "TOO MUCH"
-            rows.append([name, f"{peak_mib:.0f}", f"{seconds / 60:.1f}", verdict])
-        print_table(["", "peak MiB", "minutes", ""], rows)
     print(
-        f"\nLimits: by tiles of {TILES_PX[-1]} px more than {100 * MIN_AGREEMENT} % of the pixels have the same class;",
-        end=" ",
+        f"\nLimit: by tiles of {TILES_PX[-1]} px more than {100 * MIN_AGREEMENT} % of the pixels have the same class."
     )
-    print(f"less than {MAX_LARGE_MIB} MiB.")
 
 
 if __name__ == "__main__":

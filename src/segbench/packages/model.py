@@ -25,11 +25,11 @@ WEIGHTS = "weights.safetensors"
 ONNX, CARD_PROPERTY = ".onnx", "segbench.card"
 """An exported network has the card in its metadata."""
 MOST_PIXELS = 4_000_000
-LARGE_IMAGES_TILE_PX, LARGE_IMAGES_CRF_TILE_PX = 768, 640
+LARGE_IMAGES_TILE_PX, LARGE_IMAGES_CRF_TILE_PX = 768, 512
 """An image of more pixels, after scaling, is labelled and refined by tiles of these sides.
 
 U-Net takes a GiB per million pixels. By such tiles more than 99.5 % of the pixels have the whole image's class, and
-10,000x10,000 px with 20 classes need less than 3 GiB; see reports/benchmarks/views.md.
+10,000x10,000 px with 20 classes need less than 3 GiB; see reports/benchmarks/views.md and large_image.md.
 """
 IN_MLFLOW = Path("data/model")
 """Where an MLflow model that `segbench.tracking` wrote has the package."""
