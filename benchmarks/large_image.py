@@ -1,6 +1,7 @@
 """`segbench predict` for 10,000x10,000 px and 20 classes: memory and time. Run with `make bench`.
 
-It needs the packages that `make reproduce` leaves. The network is an untrained FCN-8s, and the CRF that of a package of `scenes`, so that each tile is refined.
+It needs the packages that `make reproduce` leaves. The network is an untrained FCN-8s, and the CRF that of a package of
+`scenes`, so that each tile is refined.
 """
 
 import argparse

@@ -89,7 +89,7 @@ def compare_crf_tiles(folder: Path, image: RGBImage) -> list[str] | None:
         return None
     probabilities = model.probabilities(image)
     whole, whole_s = timed(refined_label_map, image, probabilities, parameters)
-    cells = [f"{parameters.appearance_sigma_xy * np.hypot(*model.card.image_px):.0f}"]
+    cells = [f"{parameters.appearance_sigma_xy * np.hypot(*image.shape[:2]):.0f}"]
     for tile_px in CRF_TILES_PX:
         by_tiles = partial(refined_by_tiles, tile_px=tile_px, workers=1)
         tiled, tiled_s = timed(by_tiles, image, iter([(0, probabilities)]), parameters)
