@@ -4,6 +4,7 @@ DVC deletes a stage's outputs when the stage starts, so that a mistake must be f
 digests of what it imports, for its own model and dataset, as dependencies in dvc.yaml: `dvc status` names the source.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -59,6 +60,25 @@ def main(*, out: Path) -> None:
             digests = source_digests(*VARIANT, *FROM_PARAMS["train"], model.network_module)
             files = weights_file(parameters.backbone_for(name))
             write_json(folder / f"variant/{name}.json", {**digests, **files, "model": model.model_dump()})
+        for of, name in product(parameters.benchmark.datasets, _trained(parameters)):
+            write_json(folder / f"failed/{of}/{name}.json", {"failed": _failure(of, name)})
+
+
+def failure_log(dataset: str, model: str) -> Path:
+    """What a model's stages printed on a cluster before they failed. While it is there, the model counts as failed."""
+    return Path("reports") / dataset / "models" / model / "failed.log"
+
+
+def reason_of(log: str) -> str:
+    """The last line that tells of an error; else the last one."""
+    lines = log.strip().splitlines()
+    return next((line for line in reversed(lines) if re.match(r"error: |[\w.]+(Error|Exception): ", line)), lines[-1])
+
+
+def _failure(dataset: str, model: str) -> str:
+    """Why a model's stages failed on a cluster, and where their log is; empty if they did not."""
+    log = failure_log(dataset, model)
+    return f"{reason_of(log.read_text(encoding='utf-8'))} (see {log.as_posix()})" if log.exists() else ""
 
 
 def _keys_in_place(parameters: params.Params) -> Iterator[str]:

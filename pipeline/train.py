@@ -2,16 +2,17 @@
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.command import refuse_changes, run
 from segbench import params, tracking
 from segbench.checkpoints import WEIGHTS, hold, remove_checkpoints
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
-from segbench.files import replacing, write_json
+from segbench.files import read_json, replacing, write_json
 from segbench.machine import describe_machine, package_versions
 from segbench.models.weights import DIVERGED, weights_name
 from segbench.training.curves import Epoch
@@ -19,17 +20,24 @@ from segbench.training.divergence import likely_causes
 from segbench.training.processes import is_first_process
 from segbench.training.samples import AugmentedSamples
 from segbench.training.search import outcome, trials_of
-from segbench.training.training import Training, has_diverged, summary, validation_mean_iou, write_curves
+from segbench.training.training import (
+    Training,
+    has_diverged,
+    summary,
+    summary_of_failed,
+    validation_mean_iou,
+    write_curves,
+)
 
 
 def main(
     *, dataset: str, model: str, prepared: Path, augmented: Path, weights: Path, training: Path, curves: Path,
-    validation: Path,
+    validation: Path, failure: Path,
 ) -> None:  # fmt: skip
     """Search for the model's schedule, then train it with each seed; what was killed continues where it was.
 
     A training that diverges ends early and is reported; it does not end the stage, so that DVC goes on with the other
-    models and does not train this one again.
+    models and does not train this one again. So is one that failed on a cluster, as the file `failure` says.
     """
     parameters = params.load()
     data = Prepared.open(prepared)
@@ -38,6 +46,16 @@ def main(
     tags = {"machine": machine, "dataset_fingerprint": data.fingerprint, **versions}
     schedule = parameters.train_for(dataset, model)
     trainings = [Training(dataset, model, seed, parameters, data, samples) for seed in schedule.seeds]
+    provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(dataset, model)}
+    if what := read_json(failure)["failed"]:
+        with replacing(weights) as folder:
+            folder.mkdir()
+            write_json(folder / DIVERGED, {f"seed_{seed}": None for seed in schedule.seeds})
+        write_curves(curves, [])
+        write_json(validation, {"val": {dataset: {}}})
+        told = {"search": None, "settings": _settings(trainings)}
+        write_json(training, {**summary_of_failed(schedule.seeds, what), **provenance, **told})
+        return
     trials = trials_of(trainings[0])
     held = hold({each.key for each in trials or trainings} if is_first_process() else ())
     for place, trial in enumerate(trials, start=1):
@@ -63,13 +81,18 @@ def main(
     write_curves(curves, records)
     score = validation_mean_iou(records, checkpoint=schedule.checkpoint)
     write_json(validation, {"val": {dataset: {} if score is None else {model: score}}})
-    settings = trainings[0].settings
-    settings["train"]["seeds"] = schedule.seeds
-    provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(dataset, model)}
-    write_json(training, {**summary(records), **provenance, "search": search, "settings": settings})
+    told = {"search": search, "settings": _settings(trainings)}
+    write_json(training, {**summary(records), **provenance, **told})
     for each in (*trials, *trainings):
         remove_checkpoints(each.key)
     held.close()
+
+
+def _settings(trainings: Sequence[Training]) -> dict[str, Any]:
+    """What all of them were told: the same, but for the seed."""
+    settings = trainings[0].settings
+    settings["train"]["seeds"] = [training.seed for training in trainings]
+    return settings
 
 
 def _run(training: Training, *, name: str, tags: Mapping[str, str]) -> None:

@@ -202,6 +202,15 @@ def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def summary_of_failed(seeds: Sequence[int], what: str) -> dict[str, Any]:
+    """As `summary`, of a model whose stages failed on a cluster, by the words that say why."""
+    return {
+        **dict.fromkeys(("parameters", "backbone_parameters", *MEDIANS)),
+        "trainings": [],
+        "failed": [{"seed": seed, "epoch": None, "commit": git_commit(), "why": what} for seed in seeds],
+    }
+
+
 def validation_mean_iou(records: Sequence[dict[str, Any]], *, checkpoint: str) -> float | None:
     """Mean IoU of the kept weights on the validation split, averaged over the seeds; None without epochs.
 

@@ -127,6 +127,8 @@ def test_why_a_model_has_no_scores() -> None:
     both = "seed 0 diverged in epoch 3, seed 2 diverged in epoch 1"
     assert failure_of({"trainings": [], "failed": [one, other]}) == both
     assert failure_of({"trainings": [{"seed": 1}], "failed": [one]}) == ""
+    on_cluster = {"seed": 0, "epoch": None, "why": "OSError: no room (see failed.log)"}
+    assert failure_of({"trainings": [], "failed": [on_cluster]}) == "failed: OSError: no room (see failed.log)"
     assert deviation_of({"trainings": [], "failed": [one]}) == ""
 
 

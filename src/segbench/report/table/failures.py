@@ -1,4 +1,4 @@
-"""What reports say of trainings that diverged: their loss was not finite, so they have no weights and no scores."""
+"""What reports say of trainings that diverged or failed on a cluster, so that they have no weights and no scores."""
 
 from typing import Any
 
@@ -20,6 +20,8 @@ def deviation_of(training: dict[str, Any]) -> str:
 def _described(training: dict[str, Any]) -> str:
     """In which epoch each failed training diverged, with its seed unless it is the only training."""
     failed = training["failed"]
+    if "why" in failed[0]:
+        return f"failed: {failed[0]['why']}"
     if len(failed) == 1 and not training["trainings"]:
         return f"diverged in epoch {failed[0]['epoch']}"
     return ", ".join(f"seed {each['seed']} diverged in epoch {each['epoch']}" for each in failed)
