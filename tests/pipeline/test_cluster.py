@@ -152,7 +152,7 @@ def test_the_runs_of_the_machines_are_in_one_store(outcome: Outcome) -> None:
 
 def test_uncommitted_changes_are_refused_in_one_line(outcome: Outcome) -> None:
     outcome.clone.git("checkout", "--quiet", ".")
-    outcome.clone.git("clean", "--quiet", "--force")
+    outcome.clone.git("clean", "--quiet", "--force", "-d")
     outcome.clone.edit(lambda parameters: parameters["train"].update(lr=0.001))
     told = outcome.clone.run("--shared", "/nowhere", program=PROGRAM, fails=True)
     assert told == "error: params.yaml: not committed; workers clone the last commit\n"
