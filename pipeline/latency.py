@@ -1,5 +1,6 @@
 """All models of a dataset -> how long each takes for an image, measured in turn in one process."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,14 +19,23 @@ TIMED_IMAGES = 10
 
 
 def main(*, dataset: str, prepared: Path, out: Path) -> None:
-    """Time the networks on a few test images. Their weights do not matter, so untrained ones serve."""
+    """Time the networks on a few test images. Their weights do not matter, so untrained ones serve.
+
+    A network that cannot be built has no training either: it is named and left out, and the others are timed.
+    """
     parameters = params.load()
     data = Prepared.open(prepared)
     seen = parameters.dataset(dataset).input
     predictors = {}
     for name in (*parameters.benchmark.models, *parameters.benchmark.variants):
         untrained = parameters.backbone_for(name).model_copy(update={"weights": "none"})
-        network = build_model(parameters.model_for(dataset, name), backbone=untrained, num_classes=len(data.classes))
+        try:
+            network = build_model(
+                parameters.model_for(dataset, name), backbone=untrained, num_classes=len(data.classes)
+            )
+        except Exception as error:  # of a network's own code
+            print(f"warning: {name} is not timed: {type(error).__name__}: {error}", file=sys.stderr)
+            continue
         predictors[name] = Predictor.seeing(network, seen)
     images = [data.image(row) for row in data.sample("test", TIMED_IMAGES)]
     first = next(iter(predictors.values()))
