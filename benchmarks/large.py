@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from benchmarks.markdown import print_table
+from benchmarks.markdown import print_limits
 from benchmarks.statistics import LIMIT_MIB, LIMIT_S, NUM_CLASSES, NUM_IMAGES, NUM_MODELS, random_counts
 from segbench import params
 from segbench.datasets.prepared import Prepared, Row, write_manifest
@@ -143,13 +143,7 @@ def main() -> None:
     )
     rows = [("seconds of CPU time", seconds, LIMIT_S), ("MiB of the process at most", peak_mib, LIMIT_MIB)]
     rows += [(f"MB of {name}", size_mb, LIMIT_FILE_MB) for name, size_mb in sizes_mb.items()]
-    print_table(
-        ["what", "measured", "limit", ""],
-        [
-            [name, f"{measured:.2f}", f"{limit:.2f}", "" if measured <= limit else "TOO MUCH"]
-            for name, measured, limit in rows
-        ],
-    )
+    print_limits(rows)
 
 
 if __name__ == "__main__":

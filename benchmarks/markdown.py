@@ -12,3 +12,11 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         first, *others = zip(line, widths, strict=True)
         cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
         print(f"| {' | '.join(cells)} |")
+
+
+def print_limits(rows: Iterable[tuple[str, float, float]]) -> None:
+    """Print a table of what was measured, how much, and the most that it may be."""
+    print_table(
+        ["what", "measured", "limit", ""],
+        [[what, f"{found:.2f}", f"{limit:.2f}", "" if found <= limit else "TOO MUCH"] for what, found, limit in rows],
+    )

@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmarks.markdown import print_table
+from benchmarks.markdown import print_limits
 from segbench.machine import describe_machine
 from segbench.scoring.bootstrap import NUM_RESAMPLES
 from segbench.scoring.intervals import Measure, Pair, analyse
@@ -57,13 +57,7 @@ def main() -> None:
         f"{NUM_RESAMPLES} resamples: {len(analysis.estimates)} estimates and ranks, "
         f"{len(analysis.differences)} differences.\n"
     )
-    print_table(
-        ["what", "measured", "limit", ""],
-        [
-            [name, f"{measured:.2f}", f"{limit:.2f}", "" if measured <= limit else "TOO MUCH"]
-            for name, measured, limit in rows
-        ],
-    )
+    print_limits(rows)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ from typing import Any
 
 import yaml
 
-from pipeline import lock, summary
+from pipeline import lock
 from pipeline.check import failure_log, reason_of
 from pipeline.command import print_anything
-from pipeline.reproduce import Chain, chains_of, out_of_date
+from pipeline.reproduce import Chain, chains_of, dvc, out_of_date, print_tables
 from segbench import params
 from segbench.errors import InputError
 from segbench.files import read_json, replacing
@@ -117,26 +117,26 @@ def main() -> None:
     _refuse_without_shared_stores()
     for line in lock.mend():
         print(line)
-    _dvc("repro", "--pull", "augment")
-    _dvc("push")
+    dvc("repro", "--pull", "augment")
+    dvc("push")
     _refuse_uncommitted("what all models share was made anew, and workers clone the last commit")
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     all_chains = chains_of(stages, params.load().benchmark)
     for chain in all_chains:  # what failed is tried again
         failure_log(chain.dataset, chain.model).unlink(missing_ok=True)
-    _dvc("repro", "check")
+    dvc("repro", "check")
     failed = _on_cluster(out_of_date(all_chains), options)
     for chain, log in failed.items():
         with replacing(failure_log(chain.dataset, chain.model)) as file:
             file.write_text(log, encoding="utf-8")
     if failed:
         print(f"{len(failed)} failed; each log is in reports/DATASET/models/MODEL/failed.log", flush=True)
-    _dvc("repro", "--pull")
+    dvc("repro", "--pull")
     for chain in all_chains:  # what finished trainings have left is in DVC's cache now
         report = Path("reports") / chain.dataset / "models" / chain.model / "training.json"
         for record in read_json(report)["trainings"]:
             shutil.rmtree(options.shared / "checkpoints" / record["training_key"], ignore_errors=True)
-    summary.main()
+    print_tables()
 
 
 def _on_cluster(chains: Sequence[Chain], options: argparse.Namespace) -> dict[Chain, str]:
@@ -212,13 +212,6 @@ def _clone() -> bytes:
         with tarfile.open(fileobj=archived, mode="w") as archive:
             archive.add(folder, arcname=".")
         return archived.getvalue()
-
-
-def _dvc(*arguments: str) -> None:
-    """Run DVC; if it fails, end with its exit code. It has said why."""
-    code = subprocess.run(["dvc", *arguments], check=False).returncode
-    if code:
-        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     for line in lock.mend():
         print(line)
-    _dvc("repro", "augment")
+    dvc("repro", "augment")
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     chains = out_of_date(chains_of(stages, params.load().benchmark))
     if len(chains) > 1 and (number := jobs or default_jobs()) > 1:
@@ -133,12 +133,17 @@ def main() -> None:
                 f"error: {names}: failed, as said above; the others are done. Run again when that is mended: nothing "
                 "that is done is done twice"
             )
-    _dvc("repro")
+    dvc("repro")
+    print_tables()
+
+
+def print_tables() -> None:
+    """Bring the page over all datasets up to date, and print each dataset's table."""
     index.main(reports=Path("reports"))
     summary.main()
 
 
-def _dvc(*arguments: str) -> None:
+def dvc(*arguments: str) -> None:
     """Run DVC; if it fails, end with its exit code. It has said why."""
     code = subprocess.run(["dvc", *arguments], check=False).returncode
     if code:

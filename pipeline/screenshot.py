@@ -36,12 +36,9 @@ def main(*datasets: str) -> None:
             report = Path("reports") / dataset
             _photograph(chromium, (report / "index.html").resolve().as_uri(), report / "index.png")
         if Path("mlflow.db").exists():
-            with _mlflow() as address:
-                experiment = _experiment_id(datasets[0])
+            with mlflow_ui() as address:
                 for name, view in VIEWS.items():
-                    page = f"{address}/#/experiments/{experiment}/runs?workflowType=machine_learning"
-                    page += f"&viewStateShareKey={view}"
-                    page += "&compareRunsMode=CHART" if view != "scores" else ""
+                    page = view_address(address, datasets[0], view)
                     _photograph(chromium, page, Path("reports") / datasets[0] / f"{name}.png", wait_ms=SETTLES_IN_MS)
         chromium.close()
 
@@ -59,8 +56,14 @@ def _photograph(browser: Browser, address: str, path: Path, *, wait_ms: int = 0)
         temporary.write_bytes(tab.screenshot(type="png"))
 
 
+def view_address(address: str, dataset: str, view: str) -> str:
+    """Of an experiment's view in MLflow's pages."""
+    page = f"{address}/#/experiments/{_experiment_id(dataset)}/runs?workflowType=machine_learning"
+    return f"{page}&viewStateShareKey={view}" + ("&compareRunsMode=CHART" if view != "scores" else "")
+
+
 @contextmanager
-def _mlflow() -> Iterator[str]:
+def mlflow_ui() -> Iterator[str]:
     """The address of MLflow's pages on mlflow.db."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from mlflow.entities import Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
+from playwright.sync_api import expect, sync_playwright
 
+from pipeline.screenshot import mlflow_ui, view_address
 from segbench import tracking
 from segbench.tracking import waiting
 from segbench.tracking.names import CURVES, RESOURCES, SCORES, VIEW_TAGS
+from tests.report.pages.test_page import CHROMIUM
 from tests.tracking.stores import Project, nothing_waits
 
 EPOCH: dict[str, float | None] = {
@@ -234,6 +237,26 @@ def test_an_experiment_has_views_of_its_metrics(project: Project) -> None:
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`mIoU/test`", False)
     axis = json.loads(views["images_seen"]["state"])["globalLineChartConfig"]
     assert (axis["xAxisKey"], axis["selectedXAxisMetricKey"]) == ("metric", "training/images_seen")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_shows_the_scores_of_each_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_all(project)
+    monkeypatch.chdir(project.root)
+    with mlflow_ui() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
+        tab.goto(view_address(address, "d", "scores"))
+        heads = tab.get_by_role("columnheader")
+        expect(heads.filter(has_text="mIoU/test").first).to_be_visible(timeout=60_000)
+        shown = [text.strip() for text in heads.all_inner_texts()]
+        places = [
+            next(at for at, text in enumerate(shown) if text.endswith(name)) for name in list(SCORES.values())[:3]
+        ]
+        assert places == sorted(places), "the scores stand in the table, in the order of SCORES"
+        expect(tab.get_by_role("link", name="m", exact=True).first).to_be_visible()
+        browser.close()
 
 
 def test_an_experiment_of_an_earlier_version_gets_the_views(project: Project) -> None:

@@ -1,0 +1,1 @@
+"""segbench: the classic segmentation architectures, fairly compared."""

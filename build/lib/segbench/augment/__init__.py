@@ -1,0 +1,1 @@
+"""Random transforms of training images, and the stream of samples that every network sees."""

@@ -1,0 +1,1 @@
+"""Sources of images, one file each, and the prepared form that all of them are brought into."""

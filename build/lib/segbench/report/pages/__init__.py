@@ -1,0 +1,1 @@
+"""What people and plots read: the results as a web page, Markdown, LaTeX and tables."""

@@ -1,0 +1,184 @@
+"""One page over all datasets' reports: which model is best on each, and what holds on all of them.
+
+It is made from what the reports hold in files: benchmark.csv, differences.csv and the description in benchmark.md.
+"""
+
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from segbench.errors import InputError
+from segbench.files import read_csv
+from segbench.report.pages.answer import Differences, answers, as_published
+from segbench.report.pages.listing import listed
+from segbench.report.table.comparison import MEAN_IOU
+from segbench.report.table.content import Answer, Costs, Entry, best_as_published
+from segbench.report.table.numbers import finite, percent
+from segbench.scoring.intervals import Difference, Interval, Pair
+
+FOLDER = Path(__file__).parent
+LINKS = {
+    "the page": "index.html", "as Markdown": "benchmark.md", "CSV": "benchmark.csv", "LaTeX": "benchmark.tex",
+    "the lecture's claims": "claims.md", "the audit of the images": "audit.md",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What a dataset's reports hold. entries: as `Entry`, with mIoU, latency and training time alone."""
+
+    name: str
+    description: str
+    num_images: int
+    entries: tuple[Entry, ...]
+    differences: Mapping[Pair, Difference]
+    links: Mapping[str, str]
+
+    @classmethod
+    def read(cls, folder: Path) -> "DatasetReport":
+        """From a folder of reports. InputError if a file is missing or has another form."""
+        text = (folder / "benchmark.md").read_text(encoding="utf-8")
+        told = re.search(r"^\S+: .*?(\d+) test images?\b.*$", text, re.MULTILINE)
+        if not told:
+            raise InputError(f"{folder / 'benchmark.md'}: has no line on the dataset's images; run dvc repro again")
+        table = read_csv(folder / "benchmark.csv")
+        scored = table[table["mIoU"].notna()]
+        pairs = read_csv(folder / "differences.csv").to_dict("records") if len(scored) > 1 else []
+        return cls(
+            name=folder.name,
+            description=told[0],
+            num_images=int(told[1]),
+            entries=tuple(map(_entry, scored.to_dict("records"))),
+            differences={Pair(row["first"], row["second"], MEAN_IOU): _difference(row) for row in pairs},
+            links={name: f"{folder.name}/{file}" for name, file in LINKS.items() if (folder / file).exists()},
+        )
+
+    @cached_property
+    def answers(self) -> tuple[Answer, ...]:
+        """To a reader's questions."""
+        return answers(self.entries, self.differences, longer={}, num_images=self.num_images, cautions=())
+
+    @cached_property
+    def published(self) -> dict[str, Entry]:
+        """By model, the entry as its paper has it, if it has a rank."""
+        return {entry.model: entry for entry in as_published(self.entries)}
+
+    @cached_property
+    def best(self) -> set[str]:
+        """The most accurate model, and those that cannot be told apart from it."""
+        entries = list(self.published.values())
+        found = Differences(self.differences).equals(best_as_published(entries), entries)
+        return {entry.model for entry in found}
+
+    def is_better(self, first: str, second: str) -> bool:
+        """Whether the first model is significantly more accurate than the second."""
+        entries = self.published
+        return Differences(self.differences).is_better(entries[first], entries[second])
+
+
+class ModelRow(NamedTuple):
+    """A model's mIoU as published on each dataset, None where it was not run, and where it is among the best."""
+
+    model: str
+    scores: tuple[str | None, ...]
+    is_best: tuple[bool, ...]
+
+
+def overview_html(reports: Sequence[DatasetReport]) -> str:
+    """The page, in one file beside the datasets' folders."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("overview.html.jinja").render(
+        reports=reports,
+        rows=model_rows(reports),
+        everywhere=what_holds_everywhere(reports),
+        style=Markup((FOLDER / "page.css").read_text("utf-8")),
+    )
+
+
+def model_rows(reports: Sequence[DatasetReport]) -> list[ModelRow]:
+    """The models that are closest to the best ones come first."""
+    gaps: dict[str, list[float]] = {}
+    for report in reports:
+        highest = max(entry.mean_iou.value for entry in report.published.values())
+        for model, entry in report.published.items():
+            gaps.setdefault(model, []).append(highest - entry.mean_iou.value)
+    return [
+        ModelRow(
+            model,
+            tuple(_score(report.published.get(model)) for report in reports),
+            tuple(model in report.best for report in reports),
+        )
+        for model in sorted(gaps, key=lambda model: sum(gaps[model]) / len(gaps[model]))
+    ]
+
+
+def what_holds_everywhere(reports: Sequence[DatasetReport]) -> list[str]:
+    """Sentences on models that were run on at least two datasets; none with a single dataset."""
+    run_on: dict[str, list[DatasetReport]] = {}
+    for row in model_rows(reports):
+        run_on[row.model] = [report for report in reports if row.model in report.published]
+    several = {model: of_model for model, of_model in run_on.items() if len(of_model) > 1}
+    texts = []
+    if always := [model for model, of_model in several.items() if all(model in report.best for report in of_model)]:
+        texts.append(
+            f"{listed(always)}: on every dataset that {'they were' if len(always) > 1 else 'it was'} run on, no model "
+            "is significantly more accurate."
+        )
+    winners: dict[tuple[str, ...], list[str]] = {}
+    for first in several:
+        beaten = tuple(second for second in several if _is_better_everywhere(first, second, several))
+        winners.setdefault(beaten, []).append(first)
+    for beaten, models in winners.items():
+        if beaten:
+            who = f"Each of {_all_of(models)}" if len(models) > 1 else models[0]
+            texts.append(f"{who} is significantly more accurate than {_all_of(beaten)}, on every dataset with both.")
+    return texts
+
+
+def _is_better_everywhere(first: str, second: str, run_on: Mapping[str, Sequence[DatasetReport]]) -> bool:
+    """Whether the first model is significantly more accurate wherever both were run, which is at least twice."""
+    both = [report for report in run_on[first] if second in report.published]
+    return first != second and len(both) > 1 and all(report.is_better(first, second) for report in both)
+
+
+def _all_of(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _score(entry: Entry | None) -> str | None:
+    return percent(entry.mean_iou.value) if entry else None
+
+
+def _entry(row: Mapping[Hashable, Any]) -> Entry:
+    """Of a row of benchmark.csv."""
+    rank = finite(row["rank"])
+    costs = Costs(
+        parameters=None, multiply_adds=None, latency_ms=finite(row["latency_ms"]), peak_memory_mib=None,
+        training_images_per_second=None, training_seconds=finite(row["training_seconds"]),
+    )  # fmt: skip
+    return Entry(
+        model=row["model"],
+        crf=row["crf"] == "on",
+        rank=None if rank is None else Interval(rank, row["rank_best"], row["rank_worst"]),
+        scores={"mIoU": Interval(row["mIoU"], row["mIoU_low"], row["mIoU_high"])},
+        class_iou=(),
+        costs=costs,
+        as_in_paper=row["as_in_paper"],
+    )
+
+
+def _difference(row: Mapping[Hashable, Any]) -> Difference:
+    alone, simultaneous = (
+        Interval(row["difference"], row[f"{kind}_low"], row[f"{kind}_high"]) for kind in ("difference", "simultaneous")
+    )
+    return Difference(alone, simultaneous, row["adjusted_p_value"])

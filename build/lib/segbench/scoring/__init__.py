@@ -1,0 +1,1 @@
+"""From label maps to counts, from counts to metrics, and confidence intervals of them."""
