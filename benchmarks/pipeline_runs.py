@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parent.parent
+AVX2_ONLY = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+"""By these variables torch computes as on a processor that has nothing newer."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,24 @@ class Process:
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone of the project's last commit, with nothing in DVC's cache, and its own tracking store."""
+    """A clone of the project's last commit, with nothing in DVC's cache, and its own tracking store.
+
+    avx2_only: its stages compute as on a processor without bfloat16.
+    """
 
     folder: Path
+    avx2_only: bool = False
 
     @classmethod
-    def make(cls, folder: Path) -> "Clone":
+    def make(cls, folder: Path, *, avx2_only: bool = False) -> "Clone":
         """Clone, and put a `python` beside it that runs `timed`."""
         subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
-        clone = cls(folder)
+        clone = cls(folder, avx2_only=avx2_only)
+        if avx2_only:  # `precision: auto` asks the processor, which still knows bfloat16
+            params = folder / "params.yaml"
+            text = params.read_text(encoding="utf-8")
+            assert text.count("precision: auto") == 1
+            params.write_text(text.replace("precision: auto", "precision: float32"), encoding="utf-8")
         clone._bin.mkdir()
         launcher = clone._bin / "python"
         timed = folder / "benchmarks" / "timed.py"
@@ -64,7 +75,8 @@ class Clone:
         """The clone's own sources, DVC of this environment, and the measured python."""
         path = os.pathsep.join([str(self._bin), str(Path(sys.executable).parent), os.environ["PATH"]])
         kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-        return {**kept, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
+        limits = AVX2_ONLY if self.avx2_only else {}
+        return {**kept, **limits, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
 
     def run(self, *command: str) -> float:
         """Seconds of a command that must succeed, in the clone. Its output goes to stderr."""
