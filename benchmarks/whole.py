@@ -88,8 +88,8 @@ def main() -> None:
             results.append((f"start of {stage}", start_s, LIMIT_START_S))
     print("# The whole pipeline\n")
     limited = ", computing as one with AVX2 alone, in float32" if arguments.avx2_only else ""
-    print(f"{describe_machine()}{limited}. `make reproduce` in a fresh clone, then `dvc repro` with nothing to do;", end=" ")
-    print(f"medians of {REPEATS}.\n")
+    print(f"{describe_machine()}{limited}. `make reproduce` in a fresh clone, then `dvc repro` with", end=" ")
+    print(f"nothing to do; medians of {REPEATS}.\n")
     print_table(
         ["what", "seconds", "limit", ""],
         [

@@ -66,7 +66,7 @@ def test_words_of_reports_and_parameters_concern_no_network(stage: str) -> None:
     """Values of parameters are dependencies of their own."""
     used = source_digests(f"pipeline.{stage}")
     assert f"pipeline/{stage}.py" in used
-    assert not [path for path in used if "report/pages/page" in path or "/params/" in path or "tracking" in path]
+    assert not [path for path in used if "report/pages/web" in path or "/params/" in path or "tracking" in path]
 
 
 def test_an_edit_of_drawings_concerns_the_stages_that_draw_files() -> None:
@@ -82,7 +82,7 @@ def test_an_edit_of_drawings_concerns_the_stages_that_draw_files() -> None:
 
 def test_the_page_depends_on_its_template_style_and_script() -> None:
     used = source_digests("pipeline.compare")
-    suffixes = {Path(path).suffix for path in used if path.startswith("src/segbench/report/pages/page.")}
+    suffixes = {Path(path).suffix for path in used if path.startswith("src/segbench/report/pages/web/")}
     assert suffixes == {".py", ".jinja", ".css", ".js"}
     assert not [path for path in source_digests("pipeline.evaluate") if path.endswith(".css")]
 

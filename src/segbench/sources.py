@@ -37,8 +37,9 @@ def source_digests(*modules: str) -> dict[str, str]:
 
 
 def _files(module: Path) -> list[Path]:
-    """A module's file, and files beside it that have its name, as a page's template, style and script."""
-    return [module, *(path for path in module.parent.glob(f"{module.stem}.*") if path.suffix != ".py")]
+    """A module's file; with a package, also those beside it that are not Python: templates, styles and scripts."""
+    beside = module.parent.glob("*.*") if module.name == "__init__.py" else []
+    return [module, *(path for path in beside if path.suffix != ".py")]
 
 
 def _digest(path: Path) -> str:

@@ -124,7 +124,7 @@ def test_nothing_is_referred_to_outside_the_page(realistic: Path, structure: Str
 def test_the_page_depends_on_its_template_style_and_script() -> None:
     digests = source_digests("segbench.report.pages.page")
     for kind in ("html.jinja", "css", "js"):
-        assert f"src/segbench/report/pages/page.{kind}" in digests
+        assert f"src/segbench/report/pages/web/page.{kind}" in digests
 
 
 def test_the_realistic_page_is_small(realistic: Path) -> None:

@@ -10,11 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from segbench.errors import InputError
 from segbench.files import read_csv
+from segbench.report.pages import web
 from segbench.report.pages.answer import Differences, answers, as_published
 from segbench.report.pages.listing import listed
 from segbench.report.table.comparison import MEAN_IOU
@@ -22,7 +20,6 @@ from segbench.report.table.content import Answer, Costs, Entry, best_as_publishe
 from segbench.report.table.numbers import finite, percent
 from segbench.scoring.intervals import Difference, Interval, Pair
 
-FOLDER = Path(__file__).parent
 LINKS = {
     "the page": "index.html", "as Markdown": "benchmark.md", "CSV": "benchmark.csv", "LaTeX": "benchmark.tex",
     "the lecture's claims": "claims.md", "the audit of the images": "audit.md",
@@ -92,15 +89,11 @@ class ModelRow(NamedTuple):
 
 def overview_html(reports: Sequence[DatasetReport]) -> str:
     """The page, in one file beside the datasets' folders."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("overview.html.jinja").render(
+    return web.template("overview").render(
         reports=reports,
         rows=model_rows(reports),
         everywhere=what_holds_everywhere(reports),
-        style=Markup((FOLDER / "page.css").read_text("utf-8")),
+        style=web.style("page", "table"),
     )
 
 

@@ -1,12 +1,8 @@
 """The results as one web page in one file: tables, charts and test images, which need no network."""
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
@@ -24,6 +20,7 @@ from segbench.report.drawing.charts import (
 )
 from segbench.report.drawing.confusion import MOST_CLASSES
 from segbench.report.drawing.pictures import photo_url, sheet_url
+from segbench.report.pages import web
 from segbench.report.pages.claims import describe_verdicts
 from segbench.report.table.claims import Verdict
 from segbench.report.table.columns import (
@@ -41,23 +38,14 @@ from segbench.scoring.intervals import Difference, Interval
 MAX_BYTES = 1_500_000
 SLACK_BYTES = 100
 """For the number of images, which is known last."""
-FOLDER = Path(__file__).parent
 
 
 def page_html(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
     """The page, with as many of its test images as fit into max_bytes."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "finite": finite, "percent": percent, "percent_range": percent_range, "points": points,
-        "points_range": points_range, "probability": probability, "step": step,
-    }  # fmt: skip
-    template = environment.get_template("page.html.jinja")
+    template = web.template(
+        "page", finite=finite, percent=percent, percent_range=percent_range, points=points,
+        points_range=points_range, probability=probability, step=step,
+    )  # fmt: skip
     context = _context(page)
     frame = template.render(context, shows_images=True, pictures=[])
     room = max_bytes - len(frame.encode()) - SLACK_BYTES
@@ -72,14 +60,13 @@ def page_html(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
 
 
 def _context(page: Page) -> dict[str, Any]:
-    script, style = (Markup((FOLDER / f"page.{kind}").read_text("utf-8")) for kind in ("js", "css"))
-    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    script = web.script(*web.SCRIPTS)
     rows = records(page)
     return {
         "page": page,
         "script": script,
-        "script_digest": digest,
-        "style": style,
+        "script_digest": web.script_digest(script),
+        "style": web.style(*web.STYLES),
         "rows": list(zip(page.entries, rows[: len(page.entries)], strict=True)),
         "failed_rows": rows[len(page.entries) :],
         "columns": columns_for("page", rows),
