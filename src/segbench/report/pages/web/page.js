@@ -15,3 +15,16 @@ document.addEventListener("DOMContentLoaded", () => {
 function dataOf(id) {
   return JSON.parse(document.getElementById(id).textContent);
 }
+
+// What a reader chose stands in the address, so that a link shows it again. An empty value: nothing chosen.
+function remember(key, value) {
+  const query = new URLSearchParams(location.search);
+  query.set(key, value);
+  if (value === "") query.delete(key);
+  const search = query.toString();
+  history.replaceState(null, "", `${location.pathname}${search && `?${search}`}${location.hash}`);
+}
+
+function remembered(key) {
+  return new URLSearchParams(location.search).get(key) ?? "";
+}
