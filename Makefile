@@ -89,7 +89,7 @@ bench-gpu: $(READY_TO_TEST) ## measure all networks on a GPU within minutes, int
 	@cat reports/benchmarks/gpu.md
 
 protocol: $(READY_TO_TEST) ## after reproduce, train with other choices of the protocol, and longer; an hour or two
-	for what in choices longer; do \
+	for what in choices longer search; do \
 		$(IN_VENV) python -m benchmarks.protocol $$what > reports/benchmarks/$$what.md || exit 1; \
 	done
 

@@ -2,17 +2,22 @@
 
 On augmented samples that `dvc repro` has made. Every training takes the values of params.yaml, without search, and the
 changes that its row names. What was killed continues: finished trainings lie in data/checkpoints until the end.
+`search` tries the candidates of the dataset's search with every network, two at a time, and ends with lines for
+params.yaml, so that a first run need not try them again.
 """
 
 import argparse
 import math
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,7 @@ from segbench.training.samples import AugmentedSamples
 from segbench.training.training import Training
 
 PROJECT = Path(__file__).parent.parent
+TRIALS_AT_ONCE = 2
 LONGER = 3
 """Times the epochs, to see whether networks are finished and in their final order."""
 
@@ -91,6 +97,11 @@ class Trainer:
         data = Prepared.open(PROJECT / "data" / "prepared" / dataset)
         return cls(dataset, data, AugmentedSamples(PROJECT / "data" / "augmented" / dataset, data), epochs)
 
+    @property
+    def candidates(self) -> list[dict[str, Any]]:
+        """Of the dataset's search."""
+        return params.load(PROJECT / "params.yaml").train_for(self.dataset, "unet").search.candidates
+
     def record(self, choice: Choice, *, seed: int, times_epochs: int = 1) -> dict[str, Any]:
         """What the training cost and its curve, after it was run if need be."""
         training = self.training(choice, seed=seed, times_epochs=times_epochs)
@@ -112,7 +123,8 @@ class Trainer:
         schedule |= {"seeds": [seed], "search": {"epochs": 1, "candidates": []}}
         tree["datasets"][self.dataset]["train"] = schedule
         tree["models"][choice.model] |= choice.network
-        tree["models"][choice.model].pop("train_on", None)
+        for own in ("train_on", "found"):
+            tree["models"][choice.model].pop(own, None)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "params.yaml"
             file.write_text(yaml.safe_dump(tree), encoding="utf-8")
@@ -141,6 +153,36 @@ def rows_of_choices(trainer: Trainer, choices: Sequence[Choice], seeds: Sequence
                 f"{statistics.fmean(scores):.1f}",
                 "" if scores is usual else difference(scores, usual),
             ]
+
+
+def rows_of_search(trainer: Trainer, models: Sequence[str], *, seed: int) -> Iterator[list[str]]:
+    """Each network's score with every candidate of the dataset's search, and its line for params.yaml."""
+    candidates = trainer.candidates
+    tasks = [(model, place) for model in models for place in range(len(candidates))]
+    cores = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # as `make reproduce` trains two models at a time
+    os.environ.update(cores)
+    with ProcessPoolExecutor(TRIALS_AT_ONCE, mp_context=get_context("spawn")) as processes:
+        trials = [
+            processes.submit(_trial, trainer.dataset, Choice(model, train=candidates[place]), seed, trainer.epochs)
+            for model, place in tasks
+        ]
+        scores = {}
+        for task, trial in zip(tasks, trials, strict=True):
+            scores[task], folder = trial.result()
+            trainer.folders.add(folder)
+    for model in models:
+        of_model = [scores[model, place] for place in range(len(candidates))]
+        best = candidates[of_model.index(max(of_model))]
+        values = ", ".join(f"{name}: {value}" for name, value in best.items())
+        yield [model, *(f"{100 * score:.1f}" for score in of_model), f"`{trainer.dataset}: {{{values}}}`"]
+
+
+def _trial(dataset: str, choice: Choice, seed: int, epochs: int | None) -> tuple[float, Path]:
+    """The last validation mIoU of a training, and where it lies."""
+    trainer = Trainer.open(dataset, epochs=epochs)
+    record = trainer.record(choice, seed=seed)
+    (folder,) = trainer.folders
+    return last_score(record), folder
 
 
 def difference(scores: Sequence[float], usual: Sequence[float]) -> str:
@@ -186,10 +228,16 @@ def validated(record: Mapping[str, Any]) -> dict[int, float]:
     return {row["epoch"]: row["val_mean_iou"] for row in record["epochs"] if row["val_mean_iou"] is not None}
 
 
+def searched_models() -> list[str]:
+    """The selected models that are trained by epochs."""
+    parameters = params.load(PROJECT / "params.yaml")
+    return [name for name in parameters.benchmark.models if parameters.models[name].has_schedule]
+
+
 def main() -> None:
     """Print a table; a line per training goes to stderr."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("choices", "longer"), help=f"the networks, {LONGER} times as long")
+    parser.add_argument("what", choices=("choices", "longer", "search"), help=f"longer: {LONGER} times the epochs")
     parser.add_argument("--dataset", choices=CHOICES, default="scenes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, help="instead of those of params.yaml")
@@ -205,9 +253,16 @@ def main() -> None:
         print(f"{origin}. {schedule.epochs} epochs; {which}, one training each.")
         print(f"Difference: from the network as in params.yaml{error}.\n")
         print_table(["network", "choice", "parameters, M", "of each seed", "mean", "difference"], rows)
+    elif arguments.what == "search":
+        rows = list(rows_of_search(trainer, searched_models(), seed=seeds[0]))
+        print(f"# Search for each network's schedule, on {arguments.dataset}\n")
+        print(f"{origin}. Every network has tried the same candidates, for {schedule.epochs} epochs each with", end=" ")
+        print(f"seed {seeds[0]}.")
+        print("The last column goes below `found` in the network's entry of params.yaml.\n")
+        tried = [", ".join(f"{name} {value}" for name, value in values.items()) for values in trainer.candidates]
+        print_table(["network", *tried, "best"], rows)
     else:
-        parameters = params.load(PROJECT / "params.yaml")
-        models = [name for name in parameters.benchmark.models if parameters.models[name].has_schedule]
+        models = searched_models()
         rows = list(rows_of_longer(trainer, models, seed=seeds[0]))
         once, thrice = f"{schedule.epochs} epochs", f"{LONGER * schedule.epochs} epochs"
         print(f"# {LONGER} times the epochs, on {arguments.dataset}\n")

@@ -19,7 +19,7 @@ from segbench.training.curves import Epoch
 from segbench.training.divergence import likely_causes
 from segbench.training.processes import is_first_process
 from segbench.training.samples import AugmentedSamples
-from segbench.training.search import outcome, trials_of
+from segbench.training.search import found_before, outcome, trials_of
 from segbench.training.training import (
     Training,
     has_diverged,
@@ -60,7 +60,7 @@ def main(
     held = hold({each.key for each in trials or trainings} if is_first_process() else ())
     for place, trial in enumerate(trials, start=1):
         _run(trial, name=f"{model}, trial {place}", tags=tags)
-    search = outcome(trials)
+    search = outcome(trials) or found_before(trainings[0])
     if search:
         trainings = [replace(of_seed, found=search["best"]) for of_seed in trainings]
         keys = {each.key for each in trainings} - {each.key for each in trials}

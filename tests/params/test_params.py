@@ -11,7 +11,7 @@ import yaml
 from segbench import params
 from segbench.errors import InputError
 from segbench.params.fields import Section
-from segbench.params.models import ModelSection
+from segbench.params.models import OF_TRAINING, ModelSection
 from tests.parameters import PARAMS_FILE, PROJECT
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -443,6 +443,23 @@ def test_a_mistake_in_a_models_values_on_a_dataset_is_named(
         params.load(write_params(tmp_path, {"models.unet.train_on": value}))
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"voc": {"lr": 1}}, "models.unet.found names voc; it must be one of datasets"),
+        (
+            {"scenes": {"lr": 1}},
+            "models.unet.found.scenes is {'lr': 1}; it must be one of the candidates of datasets.sc",
+        ),
+    ],
+)
+def test_what_a_search_found_is_one_of_its_candidates(tmp_path: Path, value: dict[str, Any], message: str) -> None:
+    search = {"epochs": 2, "candidates": [{"lr": 0.5}, {"lr": 0.25}]}
+    assert params.load(write_params(tmp_path, {"train.search": search, "models.unet.found": {"scenes": {"lr": 0.25}}}))
+    with pytest.raises(InputError, match=re.escape(message)):
+        params.load(write_params(tmp_path, {"train.search": search, "models.unet.found": value}))
+
+
 def test_an_unknown_dataset_or_model_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     loaded = params.load(write_params(tmp_path, {}))
     with pytest.raises(InputError, match=r"datasets\.voc is not there; known datasets: scenes, camvid"):
@@ -471,10 +488,9 @@ def test_every_value_stands_in_the_file_where_dvc_sees_it() -> None:
         f"{section.__name__}.{name}"
         for section in subclasses(Section)
         for name, field in section.model_fields.items()
-        if not field.is_required()
-        and not (issubclass(section, ModelSection) and name in ("train", "train_on", "backbone"))
+        if not field.is_required() and not (issubclass(section, ModelSection) and name in {*OF_TRAINING, "backbone"})
     }
     assert optional == set()
     assert not ModelSection.model_fields["train"].is_required()
-    assert ModelSection().train == ModelSection().train_on == {}
+    assert ModelSection().train == ModelSection().train_on == ModelSection().found == {}
     assert params.BackboneModel().backbone is None

@@ -10,7 +10,7 @@ import pytest
 from segbench.checkpoints import RECORD
 from segbench.params import load
 from segbench.training import training as trainings
-from segbench.training.search import outcome, trials_of
+from segbench.training.search import found_before, outcome, trials_of
 from segbench.training.training import Training
 from tests.parameters import PARAMETERS
 from tests.params.test_params import write_params
@@ -85,6 +85,23 @@ def test_without_candidates_or_epochs_there_is_no_search() -> None:
     nothing: Any = SimpleNamespace()
     assert PARAMETERS.train.search.candidates == [] and outcome([]) is None
     assert trials_of(Untouched("scenes", "unet", 0, PARAMETERS, nothing, nothing)) == []
+
+
+def test_what_an_earlier_search_found_is_taken_without_trials(tmp_path: Path) -> None:
+    changes = {
+        "train.search": {"epochs": 2, "candidates": CANDIDATES},
+        "models.unet.found": {"camvid": CANDIDATES[1]},
+    }
+    parameters = load(write_params(tmp_path, changes))
+    nothing: Any = SimpleNamespace()
+    known = Untouched("camvid", "unet", 5, parameters, nothing, nothing)
+    found = found_before(known)
+    assert trials_of(known) == [] and found is not None
+    assert (found["epochs"], found["best"]) == (2, {"lr": 0.01, "backbone_lr_factor": 1})
+    assert [trial["values"] for trial in found["trials"]] == CANDIDATES
+    for dataset, model in (("scenes", "unet"), ("camvid", "fcn_8s")):
+        other = Untouched(dataset, model, 5, parameters, nothing, nothing)
+        assert found_before(other) is None and len(trials_of(other)) == len(CANDIDATES)
 
 
 def test_what_is_not_trained_by_epochs_is_not_searched(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from segbench import params
 from segbench.models.backbones import Backbone
 from segbench.models.network import DEEPEST
 
-NOT_ARGUMENTS = {"architecture", "train", "train_on", "backbone", "output_stride", "rates_for_map_px"}
+NOT_ARGUMENTS = {*params.OF_TRAINING, "architecture", "backbone", "output_stride", "rates_for_map_px"}
 """Fields of a section that the network's constructor does not take."""
 
 

@@ -20,6 +20,7 @@ from segbench.params.loading import PARAMS_FILE as PARAMS_FILE
 from segbench.params.loading import Params as Params
 from segbench.params.loading import load as load
 from segbench.params.loading import value_at as value_at
+from segbench.params.models import OF_TRAINING as OF_TRAINING
 from segbench.params.models import AnyModel as AnyModel
 from segbench.params.models import BackboneModel as BackboneModel
 from segbench.params.models import UNetModel as UNetModel

@@ -79,9 +79,10 @@ class Params(Section):
     @model_validator(mode="after")
     def _models_train_on_datasets(self) -> "Params":
         for name, model in self.models.items():
-            for dataset in model.train_on:
-                if dataset not in self.datasets:
-                    raise ValueError(f"models.{name}.train_on names {dataset}; it must be one of datasets")
+            for field in ("train_on", "found"):
+                for dataset in getattr(model, field):
+                    if dataset not in self.datasets:
+                        raise ValueError(f"models.{name}.{field} names {dataset}; it must be one of datasets")
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 from segbench.params.backbone import CONTRACTING_PATH, Backbone
 from segbench.params.fields import Count, NotNegative, Odd, OutputStride, Positive, Rates, Section, Share
 
+OF_TRAINING = {"train", "train_on", "found"}
+"""Fields of an entry that say how it is trained, and not what it is."""
+
 
 class ModelSection(Section):
     """What every entry of `models` may hold: deviations from `train`, each printed in the table.
@@ -19,6 +22,7 @@ class ModelSection(Section):
     ends_with_crf: the paper reports the network with the dense CRF behind it.
     has_schedule: it is trained by epochs, as `train` says.
     train_on: deviations that hold on one dataset alone, by its name.
+    found: by dataset, the candidate of its search that was the best for the model. Given it, none is tried again.
     """
 
     network: ClassVar[str]
@@ -27,6 +31,7 @@ class ModelSection(Section):
     has_schedule: ClassVar[bool] = True
     train: dict[str, Any] = Field(default_factory=dict)
     train_on: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    found: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
     def network_module(self) -> str:

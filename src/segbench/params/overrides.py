@@ -32,6 +32,12 @@ def schedule_of(
             if name in NOT_SEARCHED:
                 raise InputError(f"{path}: {where} has {name}, which is the same for all candidates; leave it out")
         validated(Train, {**train.model_dump(), **candidate}, where=where, path=path)
+    found = model.found.get(dataset_name)
+    if found is not None and found not in train.search.candidates:
+        raise InputError(
+            f"{path}: models.{model_name}.found.{dataset_name} is {found}; it must be one of the candidates of "
+            f"datasets.{dataset_name}.train.search, or left out"
+        )
     return train
 
 

@@ -6,12 +6,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from segbench.params.fields import Name, Section
-from segbench.params.models import AnyModel
+from segbench.params.models import OF_TRAINING, AnyModel
 
 DiscriminatedModel = Annotated[AnyModel, Field(discriminator="architecture")]
 ANY_MODEL: TypeAdapter[AnyModel] = TypeAdapter(DiscriminatedModel)
-SHARED = ("train", "train_on")
-"""Values of a model that its variants cannot change: a pair differs in its networks, not in its training."""
 
 
 class Variant(Section):
@@ -50,7 +48,7 @@ def _whole(name: Any, variant: Any, models: dict[Any, Any]) -> dict[str, Any]:
     if unchanged or not changes:
         what = f"{unchanged[0]} is as in {of}" if unchanged else "nothing is changed"
         raise _mistake(f"variants.{name}: {what}; name only values that differ from models.{of}")
-    for key in SHARED:
+    for key in sorted(OF_TRAINING):
         if key in changes:
             raise _mistake(f"variants.{name} changes {key}; a variant is trained as {of} is")
     return {"of": of, "model": {**model, **changes}}

@@ -12,11 +12,24 @@ from segbench.training.training import Training, has_diverged, validation_mean_i
 
 
 def trials_of(training: Training) -> list[Training]:
-    """A short training for each candidate, with the training's seed; none if there is nothing to search for."""
+    """A short training for each candidate, with the training's seed.
+
+    None if there is nothing to search for, or params.yaml says what an earlier search found.
+    """
     search = training.schedule.search
-    if not training.has_schedule:
+    if not training.has_schedule or found_before(training):
         return []
     return [replace(training, found={**candidate, "epochs": search.epochs}) for candidate in search.candidates]
+
+
+def found_before(training: Training) -> dict[str, Any] | None:
+    """What params.yaml says an earlier search found, in the form of `outcome`, without the trials' scores and times."""
+    best = training.parameters.model(training.model).found.get(training.dataset)
+    if best is None:
+        return None
+    search = training.schedule.search
+    trials = [{"values": values, "val_mean_iou": None, "training_seconds": None} for values in search.candidates]
+    return {"epochs": search.epochs, "trials": trials, "best": best}
 
 
 def outcome(trials: Sequence[Training]) -> dict[str, Any] | None:

@@ -60,7 +60,7 @@ class Training:
             "dataset_fingerprint": self.data.fingerprint,
             "model": {
                 "name": self.model,
-                **self._network.model_dump(exclude={"train", "train_on"}),
+                **self._network.model_dump(exclude=params.OF_TRAINING),
             },
             "backbone": self._backbone,
             "train": {**schedule, "seeds": [self.seed], "precision": self._precision},

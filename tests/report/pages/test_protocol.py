@@ -84,17 +84,22 @@ def test_a_mean_over_trainings_is_not_one_confusion_matrix(num_compared: int, ex
     assert told(INDEPENDENT, models, num_compared=num_compared)["scores"].startswith(expected)
 
 
-def test_the_budget_of_a_search_is_told() -> None:
+@pytest.mark.parametrize(("seconds", "when"), [(7.0, ""), (None, ", before this run")])
+def test_the_budget_of_a_search_is_told(seconds: float | None, when: str) -> None:
     search = {
-        "epochs": 3, "best": {"lr": 0.1},
-        "trials": [{"values": {"lr": 0.1}}, {"values": {"lr": 0.2, "weight_decay": 0.0}}],
-    }  # fmt: skip
+        "epochs": 3,
+        "best": {"lr": 0.1},
+        "trials": [
+            {"values": values, "training_seconds": seconds}
+            for values in ({"lr": 0.1}, {"lr": 0.2, "weight_decay": 0.0})
+        ],
+    }
     searched, common = a_model("unet"), a_model("pspnet")
     searched = replace(searched, training={**searched.training, "search": search})
     assert told(INDEPENDENT, [common])["search"] == "none"
     assert told(INDEPENDENT, [searched])["search"] == (
         "2 trials of 3 epochs for each network, judged by mIoU on the validation images (lr 0.1, 0.2; weight_decay as "
-        "above, 0.0)"
+        f"above, 0.0){when}"
     )
     assert "search" not in told(INDEPENDENT, [a_model(backbone="none", epochs=0)])
 

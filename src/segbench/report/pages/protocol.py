@@ -119,9 +119,11 @@ def _search(search: dict[str, Any] | None) -> str:
         return "none"
     tried = {name: [trial["values"].get(name) for trial in search["trials"]] for name in _searched_names(search)}
     values = "; ".join(f"{name} {', '.join(map(_value, of_trials))}" for name, of_trials in tried.items())
+    were_before = all(trial["training_seconds"] is None for trial in search["trials"])
     return (
         f"{counted(len(search['trials']), 'trial')} of {counted(search['epochs'], 'epoch')} for each network, judged "
         f"by mIoU on the validation images ({values})"
+        f"{', before this run' if were_before else ''}"
     )
 
 
