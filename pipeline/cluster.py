@@ -6,6 +6,7 @@ another, and its training continues there. docs/machines.md says how to use it.
 """
 
 import argparse
+import ctypes
 import io
 import os
 import shutil
@@ -57,11 +58,18 @@ def do(
     failed_before: the log of a former failure, which no longer counts; after: tasks that end before this one starts.
     Ray sends this function by value, so it uses nothing of the project, which the machine does not have.
     """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux alone has it
+
+    def end_with_worker() -> None:
+        """Ray kills this process when the caller is killed: dvc is then told to end, and the stages end with dvc."""
+        if prctl:
+            prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
     def run(*command: str) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", *command], cwd=root, env=os.environ | environment | {"PATH": path},
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=end_with_worker,  # one system call, which is known before the fork
         )  # fmt: skip
         try:
             if process.wait(timeout_s):

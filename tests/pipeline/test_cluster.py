@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +19,7 @@ from mlflow import MlflowClient
 
 from segbench.checkpoints import LAST, WEIGHTS
 from segbench.files import read_csv, read_json
+from tests.parameters import PROJECT
 from tests.pipeline import servers
 from tests.pipeline.project import Project
 from tests.pipeline.test_dvc import stages_run
@@ -148,6 +151,38 @@ def test_the_runs_of_the_machines_are_in_one_store(outcome: Outcome) -> None:
     runs = outcome.client.search_runs([experiment.experiment_id])
     assert [run.info.status for run in runs if run.info.run_name == "fcn_8s"] == ["FINISHED"]
     assert sum("mIoU/test" in run.data.metrics for run in runs) == 3, "of fcn_8s, and of two seeds of color_clusters"
+
+
+def test_a_task_ends_with_the_process_that_ray_has_killed(tmp_path: Path) -> None:
+    """As when the command itself is killed: what would go on could not be told from a task that is started again."""
+    project = tmp_path / "project"
+    for name in (".dvc", "data"):
+        (project / name).mkdir(parents=True)
+    (project / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    (project / "dvc.yaml").write_text("stages:\n  long:\n    cmd: sleep 60\n")
+    archive = tmp_path / "clone.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(project, arcname=".")
+    script = f"""
+from pathlib import Path
+from pipeline.cluster import do
+do(Path({str(archive)!r}).read_bytes(), ["long"], None, "failed.log", {str(tmp_path / "shared")!r}, {{}}, None)
+"""
+    worker = Popen([sys.executable, "-c", script], cwd=PROJECT, env=os.environ | {"TMPDIR": str(tmp_path)})
+    try:
+        of_worker = psutil.Process(worker.pid)
+        while not (sleeping := [child for child in of_worker.children(recursive=True) if child.name() == "sleep"]):
+            assert worker.poll() is None
+            time.sleep(0.1)
+        (dvc,) = of_worker.children()
+    finally:
+        worker.kill()
+        worker.wait()
+    try:
+        assert psutil.wait_procs([dvc], timeout=10)[1] == []
+    finally:
+        for process in sleeping:
+            process.kill()
 
 
 def test_uncommitted_changes_are_refused_in_one_line(outcome: Outcome) -> None:
