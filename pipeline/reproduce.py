@@ -24,6 +24,7 @@ from segbench import params
 from segbench.errors import InputError
 from segbench.parallel import THREAD_LIMITS, available_memory_bytes, num_cores
 
+DVC = (sys.executable, "-m", "pipeline.quick_dvc")
 MOST_JOBS = 4
 BYTES_OF_A_JOB = 4 * 2**30
 """What a training of a small backbone may take."""
@@ -71,7 +72,7 @@ class Jobs:
     def _run(self, chain: Chain) -> bool:
         threads = str(max(1, num_cores() // self.number))
         process = subprocess.Popen(
-            ["dvc", "--wait-for-lock", "repro", "--single-item", *chain.stages],
+            [*DVC, "--wait-for-lock", "repro", "--single-item", *chain.stages],
             env=os.environ | dict.fromkeys(THREAD_LIMITS, threads),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
@@ -145,7 +146,7 @@ def print_tables() -> None:
 
 def dvc(*arguments: str) -> None:
     """Run DVC; if it fails, end with its exit code. It has said why."""
-    code = subprocess.run(["dvc", *arguments], check=False).returncode
+    code = subprocess.run([*DVC, *arguments], check=False).returncode
     if code:
         sys.exit(code)
 

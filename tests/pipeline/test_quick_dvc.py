@@ -1,0 +1,42 @@
+"""What is written to dvc.lock is what DVC itself would write, byte by byte."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.utils.serialize import modify_yaml
+
+from pipeline.quick_dvc import with_stage
+from tests.parameters import PROJECT
+
+TEXT = (PROJECT / "dvc.lock").read_text(encoding="utf-8")
+STAGES: dict[str, Any] = yaml.load(TEXT, yaml.CSafeLoader)["stages"]
+STARTS = [found.start() for found in re.finditer(r"^  \S", TEXT, re.MULTILINE)]
+SHORT = TEXT[: STARTS[5]]
+FIRST, *_, LAST = list(STAGES)[:5]
+CHANGED = {
+    "cmd": "python -m pipeline.train " + "--long-option with-its-value " * 9,
+    "deps": [{"path": "ä b", "size": 1}],
+}
+
+
+def by_dvc(folder: Path, text: str, name: str, content: Any) -> str:
+    path = folder / "dvc.lock"
+    path.write_text(text, encoding="utf-8")
+    with modify_yaml(path) as whole:
+        whole["stages"].update({name: content})
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_stage_that_is_written_again_changes_no_byte() -> None:
+    for name in [*list(STAGES)[:5], "train@scenes-unet", "compare@scenes", list(STAGES)[-1]]:
+        assert with_stage(TEXT, name, STAGES[name]) == TEXT, name
+
+
+@pytest.mark.parametrize("name", [FIRST, list(STAGES)[2], LAST, "new@scenes-none"])
+@pytest.mark.parametrize("end", ["", "datasets:\n- name: other\n"])
+def test_a_changed_or_new_stage_stands_as_dvc_writes_it(tmp_path: Path, name: str, end: str) -> None:
+    text = SHORT + end
+    assert with_stage(text, name, CHANGED) == by_dvc(tmp_path, text, name, CHANGED)
