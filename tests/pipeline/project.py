@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from tests.parameters import PROJECT
@@ -19,6 +20,13 @@ def undisturbed_environment() -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
     return {**kept, "PATH": path, "CI": "true"}
+
+
+def epochs_in(checkpoint: Path) -> list[dict[str, Any]]:
+    """The rows of curves.csv that a training's checkpoint holds."""
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    (rows,) = [state["rows"] for state in content["callbacks"].values() if "rows" in state]
+    return list(rows)
 
 
 class Project:

@@ -19,6 +19,7 @@ BUCKET = "shared"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
 UNPRIVILEGED = "nobody"
 """PostgreSQL refuses to run as root."""
+SLURM = ("munged", "slurmctld", "slurmd", "sbatch", "sinfo", "scontrol", "squeue")
 
 
 def free_port() -> int:
@@ -77,6 +78,54 @@ def mlflow(*, store: str, s3_address: str) -> Iterator[str]:
     }  # fmt: skip
     with _running(command, environment=environment, ready=lambda: _answers(f"{address}/health")):
         yield address
+
+
+@contextmanager
+def slurm(folder: Path) -> Iterator[Mapping[str, str]]:
+    """A SLURM cluster of this machine alone: variables with which its commands find it. Skips where there is none.
+
+    folder: a new one, for its state and logs.
+    """
+    programs = {name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in SLURM}
+    if missing := [name for name, path in programs.items() if path is None]:
+        pytest.skip(f"SLURM is not installed: no {missing[0]}")
+    if os.geteuid() != 0:
+        pytest.skip("SLURM's servers start jobs for users, so that they must run as root")
+    folder.mkdir()
+    folder.chmod(0o755)
+    socket_path, key = folder / "munge.socket", folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o600)
+    settings = {
+        "ClusterName": "test", "SlurmctldHost": f"{socket.gethostname()}(127.0.0.1)", "SlurmUser": "root",
+        "AuthType": "auth/munge", "AuthInfo": f"socket={socket_path}", "ProctrackType": "proctrack/linuxproc",
+        "TaskPlugin": "task/none", "SelectType": "select/cons_tres", "SelectTypeParameters": "CR_Core",
+        "SlurmctldPort": free_port(), "SlurmdPort": free_port(), "StateSaveLocation": folder / "state",
+        "SlurmdSpoolDir": folder / "spool", "SlurmctldPidFile": folder / "slurmctld.pid",
+        "SlurmdPidFile": folder / "slurmd.pid", "MailProg": "/bin/true", "ReturnToService": 2, "KillWait": 5,
+        "NodeName": f"{socket.gethostname()} NodeAddr=127.0.0.1 CPUs={os.cpu_count()}",
+        "PartitionName": "all Nodes=ALL Default=YES State=UP",
+    }  # fmt: skip
+    (folder / "slurm.conf").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+    munged = [
+        str(programs["munged"]), "--foreground", "--force", f"--socket={socket_path}", f"--key-file={key}",
+        f"--pid-file={folder / 'munged.pid'}", f"--log-file={folder / 'munged.log'}",
+        f"--seed-file={folder / 'munged.seed'}",
+    ]  # fmt: skip
+
+    def idle() -> bool:
+        told = subprocess.run(
+            ["sinfo", "--noheader", "--format=%T"], env=environment, capture_output=True, text=True, check=False
+        )
+        return told.stdout.strip() == "idle"
+
+    with (
+        _running(munged, ready=socket_path.exists),
+        _running([str(programs["slurmctld"]), "-D"], environment=environment, ready=lambda: True),
+        _running([str(programs["slurmd"]), "-D"], environment=environment, ready=idle),
+    ):
+        yield {"SLURM_CONF": environment["SLURM_CONF"]}
 
 
 def _programs_of_postgresql() -> Path:

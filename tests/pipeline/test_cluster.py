@@ -14,14 +14,13 @@ from typing import Any
 
 import psutil
 import pytest
-import torch
 from mlflow import MlflowClient
 
 from segbench.checkpoints import LAST, WEIGHTS
 from segbench.files import read_csv, read_json
 from tests.parameters import PROJECT
 from tests.pipeline import servers
-from tests.pipeline.project import Project
+from tests.pipeline.project import Project, epochs_in
 from tests.pipeline.test_dvc import stages_run
 from tests.pipeline.test_shared import Clone, Shared, make_origin
 
@@ -106,9 +105,7 @@ def kill_machine_that_trains(model: str, checkpoints: Path, command: Popen[str])
                 for one in [*raylets[0].children(recursive=True), raylets[0]]:
                     with suppress(psutil.Error):
                         os.kill(one.pid, signal.SIGKILL)
-                content = torch.load(key_folders[0] / f"{LAST}.ckpt", map_location="cpu", weights_only=True)
-                (rows,) = [state["rows"] for state in content["callbacks"].values() if "rows" in state]
-                return list(rows)
+                return epochs_in(key_folders[0] / f"{LAST}.ckpt")
     raise AssertionError(f"no training of {model}: {command.communicate()[0]}")
 
 
