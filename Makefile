@@ -104,7 +104,7 @@ ui: $(READY) ## browse the runs in MLflow; PORT=5001 for another port
 		mlflow ui --workers 1 --host "$(HOST)" --port "$(PORT)" \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
-readme: $(READY_TO_TEST) ## bring the README's table and picture up to date; needs a Chromium
+readme: $(READY_TO_TEST) ## bring README's picture, answers and table up to date, and the page's picture; needs a Chromium
 	$(IN_VENV) python -m pipeline.readme --dataset camvid --readme README.md
 	$(IN_VENV) python -m pipeline.screenshot camvid
 

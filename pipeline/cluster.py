@@ -206,7 +206,9 @@ def _refuse_without_shared_stores() -> None:
     """InputError if what the tasks make could not be found again."""
     remote = subprocess.run(["dvc", "config", "core.remote"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     if not remote.stdout.strip():
-        raise InputError("DVC has no default remote, where results of other machines go; see README: dvc remote add")
+        raise InputError(
+            "DVC has no default remote, where results of other machines go; see docs/machines.md: dvc remote add"
+        )
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         raise InputError("MLFLOW_TRACKING_URI is not set; it must name the MLflow server of all machines")
 

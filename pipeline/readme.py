@@ -1,18 +1,18 @@
-"""A dataset's reports -> the answers and the short table in README.md. Not a stage: `make readme`."""
+"""A dataset's reports -> the picture, answers and short table at the top of README.md. Not a stage: `make readme`."""
 
 from pathlib import Path
 
 from pipeline.command import run
-from segbench.files import read_csv, replacing
-from segbench.report.pages.brief import brief_answers, brief_table, put_between
-from segbench.report.pages.overview import DatasetReport
+from segbench.files import replacing
+from segbench.report.pages.brief import brief, put_between
+from segbench.report.pages.glance import write_glance
 
 
 def main(*, dataset: str, readme: Path) -> None:
-    """Replace what README.md says of the dataset."""
+    """Write reports/DATASET/glance.png, and replace what README.md says of the dataset."""
     reports = Path("reports") / dataset
-    lines = [*brief_answers(DatasetReport.read(reports)), *brief_table(read_csv(reports / "benchmark.csv"))]
-    text = put_between(readme.read_text(encoding="utf-8"), lines, name=dataset)
+    text = put_between(readme.read_text(encoding="utf-8"), write_glance(reports), name=f"{dataset} picture")
+    text = put_between(text, brief(reports), name=dataset)
     with replacing(readme) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -37,7 +37,7 @@ NO_RESULTS = re.compile(
 ADVICE = re.compile(r"`(python -m pipeline\.\w+)`")
 """How a clear line names a program that mends what it is about."""
 DAMAGED = ("'./dvc.lock' validation failed", "RWLock-file")
-"""What DVC says of its own files when it was killed while it wrote them; README says what mends them."""
+"""What DVC says of its own files when it was killed while it wrote them; the guide says what mends them."""
 PATIENCE_S = 90.0
 """How long processes may take to end when what started them has been killed."""
 
@@ -206,7 +206,7 @@ class Ground(Project):
         return Outcome(tuple(filter(None, stops)), tuple(problems))
 
     def _follow(self, said: Said) -> None:
-        """Do what the clear line asks for, if it names a program, or what README says of DVC's own files."""
+        """Do what the clear line asks for, if it names a program, or what the guide says of DVC's own files."""
         if advice := ADVICE.search(said.clear_line):
             self.said(self.launch(*advice[1].split()))
         elif any(told in said.clear_line for told in DAMAGED):

@@ -251,7 +251,7 @@ def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
 
 
 def test_a_clone_compares_a_changed_model_with_what_git_has_of_the_others(project: Project) -> None:
-    """As README says, for parameters and code, without any data or weights. The last test, since it removes them."""
+    """As the guide says, for parameters and code, without any data or weights. The last test, since it removes them."""
     for name in ("data", ".dvc/cache"):
         shutil.rmtree(project.root / name)
     project.edit(lambda parameters: parameters["models"]["color_clusters"].update(num_clusters=3))

@@ -1,13 +1,18 @@
-"""README's table, which shows what the report in git holds."""
+"""README's answers and table, which show what the report in git holds."""
+
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from segbench.errors import InputError
-from segbench.report.pages.brief import brief_answers, brief_table, put_between
+from segbench.report.pages.brief import brief, brief_pair, brief_table, brief_warnings, put_between
 from segbench.report.pages.overview import DatasetReport
+from segbench.report.table.comparison import MEAN_IOU
 from segbench.report.table.numbers import MISSING
+from segbench.scoring.intervals import Difference, Interval, Pair
 from tests.parameters import PROJECT
+from tests.report.sample_pages import an_entry
 
 ROW = {
     "mIoU_low": 0.4, "mIoU_high": 0.6, "mDice": 0.7, "aAcc": 0.9, "mIoU_crf_gain": 0.05, "parameters": 1e6,
@@ -53,8 +58,58 @@ def test_a_page_without_a_place_is_refused() -> None:
 def test_the_readmes_table_is_that_of_the_report() -> None:
     readme = (PROJECT / "README.md").read_text()
     reports = PROJECT / "reports/camvid"
-    lines = [*brief_answers(DatasetReport.read(reports)), *brief_table(pd.read_csv(reports / "benchmark.csv"))]
-    assert put_between(readme, lines, name="camvid") == readme
+    assert put_between(readme, brief(reports), name="camvid") == readme
+
+
+def test_readme_has_warnings_and_five_answers_before_a_short_table() -> None:
+    warnings, _, *answers = brief(PROJECT / "reports/camvid")[:8]
+    assert warnings.startswith("> **Before you trust the order:** Trained with different seeds: fcn_8s and ")
+    assert "62 of the 233 test images come from groups, such as videos, that training images" in warnings
+    assert "The 101 validation images are parts of only 1 group, which training images also come from." in warnings
+    assert [line.split("**")[1] for line in answers if line] == [
+        "Which model is the most accurate?", "Which of these costs least?", "Which one if time per image matters?",
+        "Is the CRF worth its time?", "Is unet better than fcn_8s?",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "is_warning"),
+    [
+        ("- Each model was trained once, so how much scores differ between trainings is not known.", True),
+        ("- unet was trained 3 times with different seeds. Scores are means over the trainings.", True),
+        ("- Split: 2 of 3 test images come from groups.", True),
+        ("- Resolution: models see the images at 0.5 of their size.", False),
+        ("- Latency: time for one image", False),
+    ],
+)
+def test_warnings_are_about_trainings_and_splits(line: str, is_warning: bool) -> None:
+    assert bool(brief_warnings(f"# Benchmark\n\n{line}\n- Rank: the place\n")) == is_warning
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_value", "verdict"),
+    [(0.05, 0.01, "Yes."), (-0.05, 0.01, "No, b is."), (0.05, 0.2, "These test images cannot tell.")],
+)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_pair_is_judged_whichever_stands_first(
+    difference: float, p_value: float, verdict: str, is_turned: bool
+) -> None:
+    sign = -1 if is_turned else 1
+    bounds = sorted((sign * (difference - 0.02), sign * (difference + 0.02)))
+    found = Difference(Interval(sign * difference, *bounds), Interval(sign * difference, *bounds), p_value)
+    pair = Pair("b", "a", MEAN_IOU) if is_turned else Pair("a", "b", MEAN_IOU)
+    entries = tuple(
+        replace(
+            an_entry(name, crf=False, place=1, num_classes=2, is_external=False), scores={"mIoU": Interval(value, 0, 1)}
+        )
+        for name, value in (("a", 0.5 + difference), ("b", 0.5))
+    )
+    report = DatasetReport("streets", "", 3, entries, {pair: found}, {})
+    (line,) = brief_pair(report, "a", "b")
+    assert line.startswith(f"- **Is a better than b?** {verdict} a has {50 + 100 * difference:.1f} %, b 50.0 %; ")
+    low, high = (100 * (difference + half) for half in (-0.02, 0.02))
+    assert f"is {100 * difference:+.1f} points, with an interval of [{low:+.1f}, {high:+.1f}]" in line
+    assert brief_pair(report, "a", "c") == []
 
 
 def test_many_models_are_cut_to_the_best() -> None:

@@ -2,21 +2,82 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import pandas as pd
 
 from segbench.errors import InputError
+from segbench.files import read_csv
 from segbench.report.pages.markdown import table
 from segbench.report.pages.overview import DatasetReport
 from segbench.report.table.columns import Record, columns_for, latency_conditions
+from segbench.report.table.comparison import MEAN_IOU
+from segbench.report.table.content import SIGNIFICANT
+from segbench.report.table.numbers import percent, points, points_range
+from segbench.scoring.intervals import Pair
 
 MOST_ROWS = 6
+ASKED_FOR = ("unet", "fcn_8s")
+"""Two models that people often ask about: the first page says whether one is better."""
+WARNINGS = re.compile(
+    r"^- (Split: .+|Validation: .+|Trained with different seeds: .+|\S.* was trained (?:once|\d+ times)\b.+)$",
+    re.MULTILINE,
+)
+"""Lines of benchmark.md on how the models were trained, and on images of one group in several splits."""
+
+
+def brief(folder: Path) -> list[str]:
+    """Markdown lines: what limits the comparison, a reader's questions with their answers, and the best models.
+
+    folder: a dataset's reports. InputError if a file is missing or has another form.
+    """
+    report = DatasetReport.read(folder)
+    answers = [*brief_answers(report), *brief_pair(report, *ASKED_FOR)]
+    warnings = brief_warnings((folder / "benchmark.md").read_text(encoding="utf-8"))
+    return [*warnings, *answers, "", *brief_table(read_csv(folder / "benchmark.csv"))]
+
+
+def brief_warnings(benchmark: str) -> list[str]:
+    """A Markdown quote of what a reader must know before the answers; nothing if nothing limits them.
+
+    benchmark: the text of benchmark.md.
+    """
+    texts = [
+        re.sub(r"^Validation: the (\d+) images", r"The \1 validation images", text).removeprefix("Split: ")
+        for text in WARNINGS.findall(benchmark)
+    ]
+    return [f"> **Before you trust the order:** {' '.join(texts)}", ""] if texts else []
 
 
 def brief_answers(report: DatasetReport) -> list[str]:
-    """Markdown lines: a reader's questions and their answers."""
-    return [line for answer in report.answers for line in (f"**{answer.question}** {answer.text}", "")]
+    """Markdown lines: one item per question."""
+    return [f"- **{answer.question}** {answer.text}" for answer in report.answers]
+
+
+def brief_pair(report: DatasetReport, first: str, second: str) -> list[str]:
+    """One Markdown line on whether the first model is better than the second, as published; none without both."""
+    entries = report.published
+    if not {first, second} <= entries.keys():
+        return []
+    one, other = entries[first], entries[second]
+    known = report.differences.get(Pair(one.label, other.label, MEAN_IOU))
+    turned = report.differences.get(Pair(other.label, one.label, MEAN_IOU))
+    if known:
+        value, low, high = known.alone.value, known.simultaneous.low, known.simultaneous.high
+    elif turned:
+        value, low, high = -turned.alone.value, -turned.simultaneous.high, -turned.simultaneous.low
+    else:
+        return []
+    found = known or turned
+    assert found is not None
+    is_sure = found.adjusted_p_value < SIGNIFICANT
+    verdict = ("Yes." if value > 0 else f"No, {second} is.") if is_sure else "These test images cannot tell."
+    return [
+        f"- **Is {first} better than {second}?** {verdict} {one.label} has {percent(one.mean_iou.value)} %, "
+        f"{other.label} {percent(other.mean_iou.value)} %; the difference is {points(value)} points, with an interval "
+        f"of {points_range(low, high)} that allows for all pairs of models."
+    ]
 
 
 def brief_table(results: pd.DataFrame) -> list[str]:

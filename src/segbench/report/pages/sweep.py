@@ -41,7 +41,7 @@ def sweep_markdown(rows: Sequence[dict[str, Any]], *, dataset: str, sections: Se
                 changes.append(_changes(row, commit, sections))
                 settings.append(_setting(row, commit, dataset))
     if not scores:
-        raise InputError(f"no experiment trained a model on {dataset}; start some with dvc exp run, as README says")
+        raise InputError(f"no experiment trained a model on {dataset}; start some with dvc exp run, as the guide says")
     trained_by_all = pd.DataFrame(scores).dropna(axis="columns")
     if trained_by_all.empty:
         raise InputError(f"no model was trained on {dataset} by all experiments; dvc exp remove those that differ")
