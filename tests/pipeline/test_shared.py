@@ -1,6 +1,7 @@
 """Three clones on one S3 store and one MLflow server: two train a model each, and the third makes the table.
 
-The commands are those of README. An own folder, environment and cache make of each clone a machine of its own.
+The commands are those of docs/machines.md. Its own folder, environment and cache make each clone
+a machine of its own.
 """
 
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.docs.guide import block_with
 from tests.parameters import PROJECT
 from tests.pipeline import servers
 from tests.pipeline.project import Project, undisturbed_environment
@@ -37,7 +39,8 @@ class Shared:
     @property
     def environment(self) -> dict[str, str]:
         """Of a machine's shell."""
-        return undisturbed_environment() | servers.CREDENTIALS | {"MLFLOW_TRACKING_URI": self.mlflow}
+        identity = {f"GIT_{role}_{what}": "tester" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return undisturbed_environment() | servers.CREDENTIALS | identity | {"MLFLOW_TRACKING_URI": self.mlflow}
 
     def clone(self, name: str) -> "Clone":
         return Clone(self.origin.with_name(name), self)
@@ -54,16 +57,14 @@ class Clone(Project):
     def git(self, *arguments: str) -> str:
         return self.run(*arguments, program=GIT)
 
+    def follow(self, block: str) -> str:
+        """Run a block of docs/machines.md, with the store and the bucket that are here."""
+        here = block.replace("s3://BUCKET", f"s3://{servers.BUCKET}").replace("https://ADDRESS", self.s3)
+        return self.run("-e", "-c", here, program=("bash",))
+
     def share(self) -> None:
-        """What README says is done once."""
-        self.git("rm", "--quiet", "dvc.lock")
-        self.run("remote", "add", "--default", "shared", f"s3://{servers.BUCKET}/segbench")
-        self.run("remote", "modify", "shared", "endpointurl", self.s3)
-        self.run("repro", "augment")
-        self.run("push")
-        self.git("add", ".dvc/config", "dvc.lock", "reports")
-        self.git("commit", "--quiet", "--message", "A shared cache")
-        self.git("push", "--quiet")
+        """What is done once."""
+        self.follow(block_with("git rm --quiet dvc.lock"))
 
 
 def make_origin(root: Path, *, change: Callable[[Project], object] = lambda project: None) -> Path:
@@ -97,11 +98,11 @@ def trained(shared: Shared) -> list[Clone]:
     first = shared.clone("first")
     first.share()
     clones = [first, shared.clone("second")]
+    of_two = "evaluate@scenes-unet evaluate@scenes-pspnet"
     for clone, model in zip(clones, MODELS, strict=True):
-        stages = stages_run(clone.run("repro", "--pull", f"evaluate@scenes-{model}"))
-        assert stages == {"check", *(f"{stage}@scenes-{model}" for stage in ("train", "predict", "crf", "evaluate"))}
-        clone.run("push", "--run-cache")
-        clone.run("-m", "pipeline.send_runs", program=("python",))
+        output = clone.follow(block_with(f"dvc repro --pull {of_two}").replace(of_two, f"evaluate@scenes-{model}"))
+        expected = {"check", *(f"{stage}@scenes-{model}" for stage in ("train", "predict", "crf", "evaluate"))}
+        assert stages_run(output) == expected
     return clones
 
 
@@ -109,7 +110,7 @@ def trained(shared: Shared) -> list[Clone]:
 def third(shared: Shared, trained: list[Clone]) -> tuple[Clone, str]:
     """The clone that has trained nothing, where `dvc repro --pull` has run, and what that printed."""
     clone = shared.clone("third")
-    return clone, clone.run("repro", "--pull")
+    return clone, clone.follow(block_with("dvc repro --pull"))
 
 
 def test_the_third_makes_the_table_and_trains_nothing(third: tuple[Clone, str]) -> None:
