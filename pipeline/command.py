@@ -23,7 +23,7 @@ UNWRITABLE = {
 
 def print_anything() -> None:
     """Let what the terminal cannot show be printed as an escape sequence, instead of ending the program."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.__stdout__, sys.__stderr__):  # the real ones: the import of dvc.api hides them behind others
         assert isinstance(stream, io.TextIOWrapper)
         stream.reconfigure(errors="backslashreplace")
 

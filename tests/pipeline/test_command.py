@@ -54,6 +54,13 @@ def test_what_a_terminal_cannot_show_does_not_end_a_stage() -> None:
     assert run_stage("Bäume", encoding="ascii").stderr == "error: B\\xe4ume\n"
 
 
+def test_a_program_that_imports_dvc_prints_into_a_pipe() -> None:
+    """DVC puts other streams in the place of stdout and stderr where they are no terminal."""
+    ended = run_stage("", encoding="ascii", code=f"import dvc.api\n{CODE.replace('written', 'Bäume')}")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split("\n") == [r"B\xe4ume", "at the end", ""]
+
+
 def test_a_full_disk_is_one_line() -> None:
     full = CODE.replace('print("written")', "open('/dev/full', 'wb', buffering=0).write(b'x')")
     ended = run_stage("", code=full)
