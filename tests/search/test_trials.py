@@ -195,6 +195,15 @@ def test_a_search_that_could_not_work_is_refused_before_any_work(
     assert not (project / "data/search").exists()
 
 
+def test_a_trial_may_have_the_value_of_a_variant(project: Path) -> None:
+    path = project / "params.yaml"
+    tree = yaml.safe_load(path.read_text())
+    tree["variants"] = {"sliding_window_wide": {"of": "sliding_window", "channels": 8}}
+    tree["benchmark"]["variants"] = ["sliding_window_wide"]
+    path.write_text(yaml.safe_dump(tree))
+    assert a_search(LR, CHANNELS).space
+
+
 def test_a_search_continues_only_what_it_began(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained_as_told({0: (0.1, 0.2, 0.3)}, monkeypatch)
     run_trials(a_search(LR), most=1)

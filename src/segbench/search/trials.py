@@ -37,6 +37,8 @@ from segbench.training.training import Training, has_diverged, validation_mean_i
 DATA, FOLDER = Path("data"), Path("data/search")
 PLACE, SECONDS, WHY, BASE, SPACE = "place", "seconds", "why", "base", "space"
 """Attributes of trials, and the last two of the study."""
+NO_VARIANTS: dict[str, Any] = {"benchmark.variants": [], "variants": {}}
+"""A search trains none, and a variant must differ from its model, whose values a trial changes."""
 MAXIMUM_WAIT_S = 60
 """For another process that writes to the database."""
 
@@ -104,7 +106,7 @@ class Search:
 
     def training(self, values: dict[str, Any], *, place: Path) -> TrialTraining:
         """A trial's training. InputError if params.yaml would be wrong with the values."""
-        parameters = params.load(changes=values)
+        parameters = params.load(changes={**values, **NO_VARIANTS})
         found = {"epochs": self.epochs, "devices": 1, "nodes": 1}
         return TrialTraining(
             self.dataset, self.model, self.seed_of_training, parameters, *self._data, found=found, place=place
