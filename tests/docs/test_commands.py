@@ -41,11 +41,11 @@ RUN: dict[str, tuple[str, ...]] = {
     "dvc repro prepare augment external": (),
     "dvc repro --allow-missing": (),
     "dvc status": (),
-    "dvc exp run -S datasets.scenes.train.lr=0.002": (),
+    "dvc exp run -S datasets.scenes.train.epochs=20": (),
     "dvc metrics diff": (),
     "dvc metrics show reports/scenes/models/*/metrics.json --precision 3": (),
     "dvc plots show": ("dvc_plots/index.html",),
-    "dvc exp show --drop '.*' --keep 'Experiment|train.lr|scenes.unet'": (),
+    "dvc exp show --drop '.*' --keep 'Experiment|train.epochs|scenes.unet'": (),
     "python -m pipeline.sweep --dataset scenes --out reports/scenes/sweep.md": ("reports/scenes/sweep.md",),
     "python -m pipeline.mend": (),
     "python -m pipeline.send_runs": (),
@@ -195,6 +195,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     write_images(root)
     for name in ("Makefile", "pyproject.toml", "requirements.lock", ".gitignore"):
         shutil.copy(PROJECT / name, root / name)
+    shutil.copytree(PROJECT / ".dvc/plots", root / ".dvc/plots")
     (root / ".venv/bin").mkdir(parents=True)
     (root / ".venv/bin/activate").touch()
     (root / ".venv/.ready").write_text(f"{root.resolve()}\n")
