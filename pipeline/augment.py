@@ -8,7 +8,7 @@ from pipeline.command import run
 from segbench import params
 from segbench.augment.stream import Recipe, Stream, write_augmented
 from segbench.datasets.prepared import Prepared
-from segbench.report.drawing.figures import write_grid
+from segbench.report.drawing.figures import NO_CLASS, write_grid
 
 PREVIEW_IMAGES = 3
 PREVIEW_SAMPLES = 3
@@ -51,7 +51,7 @@ def _write_preview(path: Path, recipe: Recipe, data: Prepared) -> None:
         headers=["original", "truth"] + PREVIEW_SAMPLES * ["sample", "truth"],
         row_headers=[name for name, _, _ in shown],
         classes=data.classes,
-        cell_width_px=160,
+        marks=NO_CLASS,
     )
 
 

@@ -76,8 +76,12 @@ def main(
     mean_iou = {shown.label.replace(" + CRF", "+crf"): shown.mean_iou.value for shown in page.entries}
     write_json(out / "metrics.json", {dataset: mean_iou})
     write_json(out / "champion.json", champion_content(candidates, parameters.champion))
-    without_crf = {each.model: each.label_maps for each in contenders if not each.crf}
-    write_examples(out / "examples.png", data, without_crf, num_images=parameters.compare.figure_images)
+    without_crf = [each for each in contenders if not each.crf]
+    write_examples(
+        out / "examples.png", data, {each.model: each.label_maps for each in without_crf},
+        mean_ious={each.model: each.counts.mean_ious(rows, of=data.split("test")) for each in without_crf},
+        num_images=parameters.compare.figure_images,
+    )  # fmt: skip
 
     from segbench.report.tracked import log_benchmark  # late, as in evaluate
 

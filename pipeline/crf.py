@@ -61,7 +61,8 @@ def main(
     workers = affordable_workers(num_classes=len(data.classes), num_pixels=num_pixels) if device == "cpu" else 1
     found = tune(tuning_images, parameters.crf, device=device, workers=workers)
     write_search(search, found, title=f"{model} on {dataset}")
-    write_steps(figure, tuning_images, found.best.parameters, classes=data.classes, device=device)
+    named = {row.name: example for row, example in zip(tuning_rows, tuning_images, strict=True)}
+    write_steps(figure, named, found, model=model, classes=data.classes, device=device)
 
     timed_images = map(data.image, data.sample("test", TIMED_IMAGES))
     latencies_ms = [

@@ -7,10 +7,13 @@ from segbench import params, tracking
 from segbench.datasets.left_out import open_scored
 from segbench.files import copy_files, read_json, write_json, write_nothing
 from segbench.report.drawing.pictures import pictured, write_contact_sheet
+from segbench.report.drawing.predictions import write_predictions
 from segbench.scoring.counts import count_folders, predicted_label_map, write_counts
 from segbench.scoring.metrics import SHORT_NAMES, average_scores
 
 SHEETS = {"off": "label_maps.png", "on": "label_maps_crf.png"}
+"""Data that `compare` reads, also in a clone without predictions; what people look at is PICTURES."""
+PICTURES = "predictions.png"
 COPIED = ("training.json", "curves.csv", "prediction.json", "crf.json", "crf_search.png", "crf_steps.png")
 """What the model's other stages wrote where DVC caches it."""
 
@@ -25,7 +28,8 @@ def main(*, dataset: str, model: str, prepared: Path, predicted: Path, refined: 
     copy_files(COPIED, source=records, target=out)
     trainings = read_json(out / "training.json")["trainings"]
     if not trainings:  # all diverged
-        write_nothing(*(out / name for name in ("counts.npz", *SHEETS.values(), "scores.json", "metrics.json")))
+        names = ("counts.npz", *SHEETS.values(), PICTURES, "scores.json", "metrics.json")
+        write_nothing(*(out / name for name in names))
         return
     seeds = [f"seed_{record['seed']}" for record in trainings]
     widths_px = parameters.evaluate.trimap_widths_px
@@ -35,9 +39,13 @@ def main(*, dataset: str, model: str, prepared: Path, predicted: Path, refined: 
         for crf, folder in folders.items()
     }
     write_counts(out / "counts.npz", counts)
+    rows = pictured(data)
     for crf, folder in folders.items():
-        label_maps = [predicted_label_map(folder / seeds[0], row) for row in pictured(data)]
+        label_maps = [predicted_label_map(folder / seeds[0], row) for row in rows]
         write_contact_sheet(out / SHEETS[crf], label_maps, data.classes)
+        if crf == "off":
+            mean_ious = counts[crf].mean_ious(rows, of=data.split("test"))
+            write_predictions(out / PICTURES, data, label_maps, mean_ious=mean_ious)
 
     reports = {crf: average_scores(split.scores()).as_report(data.classes.names) for crf, split in counts.items()}
     write_json(out / "scores.json", {f"crf_{crf}": report for crf, report in reports.items()})

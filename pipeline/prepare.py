@@ -43,9 +43,9 @@ def _write_contact_sheet(path: Path, prepared: Prepared) -> None:
     write_grid(
         path,
         [cells[start : start + per_row] for start in range(0, len(cells), per_row)],
-        headers=["image", "truth over it"],
+        headers=["photo", "truth over it"],
         classes=prepared.classes,
-        cell_width_px=256,
+        marks={},
     )
 
 

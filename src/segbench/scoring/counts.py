@@ -51,6 +51,12 @@ class SplitCounts:
         """All metrics of the split, for each seed."""
         return [compute_scores(confusion) for confusion in self.confusions]
 
+    def mean_ious(self, rows: Sequence[Row], *, of: Sequence[Row]) -> list[float]:
+        """The mean IoU of each of some images alone, as the first seed predicts it. of: all images that were counted."""
+        places = {row.name: place for place, row in enumerate(of)}
+        first = self.images.seed(0)
+        return [first.select(places[row.name]).scores().mean_iou for row in rows]
+
     def scores_of(self, chosen: Sequence[bool]) -> list[Scores]:
         """All metrics of some of the images together, for each seed. chosen: one per image."""
         pixels = self.images.select(list(chosen)).total()

@@ -1,6 +1,7 @@
 """Pictures of the dense CRF: the search for its parameters, and the effect of its steps on one image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from segbench.crf.tuning import TuningImage
 from segbench.files import replacing
 from segbench.images import RGBImage
 from segbench.labels import Classes, LabelMap
-from segbench.report.drawing.figures import write_grid
+from segbench.report.drawing.figures import MENDED, NO_CLASS, SPOILED, WRONG, Part, Tile, marked, write_figure
+from segbench.scoring.metrics import compute_scores, confusion_matrix
 
 LABELS = {
     "appearance_weight": "appearance weight",
@@ -24,8 +26,8 @@ LABELS = {
 }
 ENLARGED_SHARE = 0.3
 """The side of the enlarged window, relative to the image's."""
-CELL_WIDTH_PX = 384
-SHOWN_STEPS = (1, 2, 10)
+FRAME = (255, 255, 0)
+"""Around the part that is enlarged."""
 
 
 def write_search(path: Path, search: Search, *, title: str) -> None:
@@ -60,31 +62,101 @@ def write_search(path: Path, search: Search, *, title: str) -> None:
     plt.close(figure)
 
 
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A validation image with the network's label map and those after some of the CRF's steps, and each one's mIoU."""
+
+    name: str
+    example: TuningImage
+    label_maps: tuple[LabelMap, ...]
+    mean_ious: tuple[float, ...]
+
+    @property
+    def gain(self) -> float:
+        """Of mIoU after all steps; none where no pixel has a true class."""
+        return float(np.nan_to_num(self.mean_ious[-1] - self.mean_ious[0]))
+
+
 def write_steps(
-    path: Path, images: Sequence[TuningImage], parameters: CRFParameters, *, classes: Classes, device: str
-) -> None:
-    """Draw an image, its truth, the network's label map and those after SHOWN_STEPS; below, a window of each enlarged.
+    path: Path, images: Mapping[str, TuningImage], search: Search, *, model: str, classes: Classes, device: str
+) -> None:  # fmt: skip
+    """Draw what the best parameters of the search do to a typical image, and to those that gain and lose most.
 
-    The image is a typical one: its gain in right pixels is the median.
+    images: by name. For each drawn one: the photo, its truth, the network's label map and those after one, half and all
+    of the CRF's steps, with pixels marked that are wrong, mended or spoiled; below, a window of each label map enlarged.
     """
+    parameters = search.best.parameters
+    steps = sorted({1, max(1, parameters.steps // 2), parameters.steps})
+    refined = [
+        _refined(name, example, parameters, steps=steps, num_classes=len(classes), device=device)
+        for name, example in images.items()
+    ]
+    title = f"What the dense CRF does to the label maps of {model}, on validation images. "
+    title += "The CRF has the parameters that were chosen for this model." if search.chosen else (
+        "With no parameters that were tried was it better than no CRF, so none is used; these are the best ones."
+    )  # fmt: skip
+    headers = ["photo", "truth", "network", *(f"{step} step{'s' if step > 1 else ''}" for step in steps)]
+    write_figure(
+        path,
+        [_part(shown, heading, headers, classes) for shown, heading in _chosen(refined)],
+        title=title,
+        classes=classes,
+        marks={"wrong": WRONG, "wrong before, right with the CRF": MENDED, "wrong with the CRF": SPOILED, **NO_CLASS},
+    )
 
-    def label_maps(example: TuningImage) -> list[LabelMap]:
-        fitted = example.fitted(parameters)
-        refined = refine_after(example.image, example.probabilities, fitted, steps=SHOWN_STEPS, device=device)
-        return [probabilities.argmax(axis=0).astype(np.uint8) for probabilities in (example.probabilities, *refined)]
 
-    def gain(example: TuningImage) -> float:
-        before, *_, after = label_maps(example)
-        return float((after == example.truth).mean() - (before == example.truth).mean())
+def _refined(
+    name: str, example: TuningImage, parameters: CRFParameters, *, steps: Sequence[int], num_classes: int, device: str
+) -> Refined:  # fmt: skip
+    fitted = example.fitted(parameters)
+    after = refine_after(example.image, example.probabilities, fitted, steps=steps, device=device)
+    label_maps = [probabilities.argmax(axis=0).astype(np.uint8) for probabilities in (example.probabilities, *after)]
+    confusions = [
+        confusion_matrix(truth=example.truth, predicted=label_map, num_classes=num_classes) for label_map in label_maps
+    ]
+    mean_ious = tuple(compute_scores(confusion).mean_iou for confusion in confusions)
+    return Refined(name, example, tuple(label_maps), mean_ious)
 
-    typical = sorted(images, key=gain)[len(images) // 2]
-    plain, *after = label_maps(typical)
-    top, left, height, width = _busiest_window(plain, after[-1])
+
+def _chosen(images: Sequence[Refined]) -> list[tuple[Refined, str]]:
+    """The images with the median, the highest and the lowest gain, with headings that say so; each image once."""
+    ordered = sorted(images, key=lambda image: image.gain)
+    lowest = "loses most" if ordered[0].gain < 0 else "gains least"
+    typical = f"A typical image (its gain is the median of {len(images)})"
+    places = {(len(ordered) - 1) // 2: typical}
+    places.setdefault(len(ordered) - 1, "The image that gains most")
+    places.setdefault(0, f"The image that {lowest}")
+    return [
+        (ordered[place], f"{text}: {ordered[place].name}, {100 * ordered[place].gain:+.1f} points of mIoU")
+        for place, text in places.items()
+    ]
+
+
+def _part(shown: Refined, heading: str, headers: Sequence[str], classes: Classes) -> Part:
+    """headers: of the photo, the truth and the label maps."""
+    truth, (before, *after) = shown.example.truth, shown.label_maps
+    top, left, height, width = _busiest_window(before, after[-1])
     window = np.s_[top : top + height, left : left + width]
-    pictures = [typical.image, *(classes.colorize(label_map) for label_map in (typical.truth, plain, *after))]
-    enlarged = [_enlarged(picture[window], typical.image.shape) for picture in pictures]
-    headers = ["image", "truth", "network", *(f"{steps} step{'s' if steps > 1 else ''}" for steps in SHOWN_STEPS)]
-    write_grid(path, [pictures, enlarged], headers=headers, classes=classes, cell_width_px=CELL_WIDTH_PX)
+    marks = [
+        marked(before, truth=truth, classes=classes),
+        *(marked(label_map, truth=truth, before=before, classes=classes) for label_map in after),
+    ]
+    photo, colored = shown.example.image, [classes.colorize(label_map) for label_map in (truth, *shown.label_maps)]
+    captions = [*headers[:2], *(f"{name}: {100 * score:.1f} %" for name, score in zip(headers[2:], shown.mean_ious))]
+    whole = [_framed(photo, window), colored[0], *marks]
+    enlarged = [_enlarged(picture[window], photo.shape) for picture in (photo, *colored)]
+    return Part(
+        [list(map(Tile, whole, captions)), [Tile(picture) for picture in enlarged]], heading, beside=()
+    )
+
+
+def _framed(photo: RGBImage, window: tuple[slice, slice]) -> RGBImage:
+    """The photo with a frame around the window."""
+    framed, thickness_px = photo.copy(), max(1, round(photo.shape[1] / 120))
+    framed[window] = FRAME
+    rows, columns = (slice(side.start + thickness_px, side.stop - thickness_px) for side in window)
+    framed[rows, columns] = photo[rows, columns]
+    return framed
 
 
 def _busiest_window(before: LabelMap, after: LabelMap) -> tuple[int, int, int, int]:

@@ -114,15 +114,10 @@ def boundary_shares(counts: SplitCounts) -> tuple[float, ...]:
 def worst_first(data: Prepared, entries: Sequence[Entry], contenders: Sequence[Contender]) -> Iterator[ScoredImage]:
     """The pictured test images, ordered by their own mean IoU, averaged over entries."""
     rows = pictured(data)
-    place = {row.name: index for index, row in enumerate(data.split("test"))}
-    places = [place[row.name] for row in rows]
     by_label = {contender.label: contender for contender in contenders}
     in_order = [by_label[entry.label] for entry in entries]
     mean_ious = np.array(
-        [
-            [contender.counts.images.seed(0).select(place).scores().mean_iou for place in places]
-            for contender in in_order
-        ]
+        [contender.counts.mean_ious(rows, of=data.split("test")) for contender in in_order]
     )  # (num_entries, num_pictured)
     means = mean_ious.mean(axis=0)
     for index in np.argsort(means):
