@@ -109,8 +109,10 @@ def _modules(parameters: params.Params) -> Iterator[tuple[str, Sequence[str]]]:
     networks = [parameters.model(model).network_module for model in parameters.benchmark.models]
     for stage in ("latency", "package"):
         yield stage, (f"pipeline.{stage}", *networks, *FROM_PARAMS.get(stage, ()))
+    sources = [parameters.dataset(dataset).source.module for dataset in parameters.benchmark.datasets]
     for stage in SHARED:
-        yield stage, (f"pipeline.{stage}", *FROM_PARAMS.get(stage, ()))
+        named = sources if stage == "compare" else ()  # their licences and papers stand in reports
+        yield stage, (f"pipeline.{stage}", *FROM_PARAMS.get(stage, ()), *named)
 
 
 def _named_files(parameters: params.Params, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.command import run
 from segbench import params, tracking
 from segbench.checkpoints import remove_finished
+from segbench.datasets.catalog import attribution
 from segbench.datasets.left_out import open_scored
 from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_csv, write_json
@@ -52,6 +53,7 @@ def main(
         boundary_widths_px=parameters.evaluate.trimap_widths_px,
         left_out=entry.leave_out,
         champion=describe_champion(candidates, parameters.champion, dataset=dataset),
+        attribution=attribution(entry.source),
     )  # fmt: skip
 
     counts = {model.name: model.counts for model in models} | {other.model: {"off": other.counts} for other in others}

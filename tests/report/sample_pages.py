@@ -6,15 +6,19 @@ from math import nan
 
 import numpy as np
 
+from segbench.datasets.catalog import Attribution
 from segbench.images import RGBImage
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap
+from segbench.report.pages.about import about
 from segbench.report.table.claims import Finding
 from segbench.report.table.comparison import MEAN_IOU
 from segbench.report.table.content import Answer, Costs, Curve, Entry, Group, Page, ScoredImage
 from segbench.scoring.intervals import Difference, Interval, Pair
 from segbench.scoring.metrics import compute_scores, confusion_matrix
+from tests.report.sample_results import a_model
 
 EPOCHS = (1, 2, 3, 4)
+ATTRIBUTION = Attribution("CC0", "https://example.org/streets", ("Nobody: Streets of blocks, 2020",))
 WIDTHS_PX = (1.0, 2.0, 4.0, 8.0)
 
 
@@ -119,6 +123,7 @@ def a_page(
         ),
         test_images=test_images(),
         test_images_note="By the mean of all entries.",
+        about=about([a_model(model) for model in models], ATTRIBUTION),
     )
 
 

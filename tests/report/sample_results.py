@@ -47,6 +47,7 @@ def a_model(
         "deviations": {**own, **(deviations or {})},
         "search": None,
         "settings": {
+            "model": {"name": name, "backbone": None, "architecture": "unet", "skips": True},
             "samples": {"scale": scale, "crop_px": [96, 128]},
             "backbone": {"name": "shared" if backbone == "none" else backbone, "weights": weights},
             "train": {
@@ -55,7 +56,7 @@ def a_model(
                 "checkpoint": "last", "precision": "float32", **(train or {}),
             },
         },
-        "trainings": [{"seed": seed, "commit": commit} for seed in seeds],
+        "trainings": [{"seed": seed, "commit": commit, "training_key": f"key{seed}"} for seed in seeds],
         "machine": machine,
         "versions": {"python": "3"},
     }  # fmt: skip

@@ -14,6 +14,8 @@ from segbench.files import project_root
 from segbench.labels import IGNORE_INDEX, Classes, distinct_colors
 
 IMAGE_LICENCE = "ADE20K's own terms: images for non-commercial research and education; name Zhou et al. 2017"
+IMAGE_HOME = "https://groups.csail.mit.edu/vision/datasets/ADE20K/"
+IMAGE_PAPERS = ("Zhou, Zhao, Puig, Fidler, Barriuso, Torralba: Scene parsing through ADE20K dataset. CVPR 2017",)
 
 
 def open_source(root: Path) -> Source:

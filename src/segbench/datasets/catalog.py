@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from segbench import params
 from segbench.datasets.source import Source
@@ -43,6 +44,24 @@ def source_files(source: params.AnySource) -> dict[str, str]:
             elif entry.is_file() and entry.stat().st_size <= LARGEST_READ:
                 found[str(root / entry.name)] = file_digest(entry)
     return found
+
+
+class Attribution(NamedTuple):
+    """A source's licence, the address of its home page (empty if it has none), and the papers to cite."""
+
+    licence: str
+    home: str
+    papers: tuple[str, ...]
+
+
+def attribution(source: params.AnySource) -> Attribution:
+    """What users of a source's images owe to those who made them."""
+    module = import_module(source.module)
+    return Attribution(
+        licence=image_licence(source),
+        home=getattr(module, "IMAGE_HOME", ""),
+        papers=getattr(module, "IMAGE_PAPERS", ()),
+    )
 
 
 def image_licence(source: params.AnySource) -> str:

@@ -14,6 +14,11 @@ from segbench.files import project_root
 from segbench.labels import IGNORE_INDEX, Classes
 
 IMAGE_LICENCE = "Cityscapes' own terms: not for commercial use; name Cordts et al. 2016"
+IMAGE_HOME = "https://www.cityscapes-dataset.com/"
+IMAGE_PAPERS = (
+    "Cordts, Omran, Ramos, Rehfeld, Enzweiler, Benenson, Franke, Roth, Schiele: The Cityscapes dataset for "
+    "semantic urban scene understanding. CVPR 2016",
+)
 
 VAL_CITIES = ("bochum", "krefeld", "ulm")
 """Training cities of medium size, which together have about a tenth of the frames."""

@@ -16,6 +16,13 @@ from segbench.images import RGBImage, read_image
 from segbench.labels import IGNORE_INDEX, RGB, Classes, LabelMap, distinct_colors, from_colors
 
 IMAGE_LICENCE = "annotations CC BY 4.0; photographs from Flickr, under licences of their own; name Lin et al. 2014"
+IMAGE_HOME = "https://cocodataset.org/"
+IMAGE_PAPERS = (
+    "Lin, Maire, Belongie, Hays, Perona, Ramanan, Dollár, Zitnick: Microsoft COCO: common objects in context. "
+    "ECCV 2014",
+    "of the panoptic labels: Kirillov, He, Girshick, Rother, Dollár: Panoptic segmentation. CVPR 2019",
+    "of the stuff labels: Caesar, Uijlings, Ferrari: COCO-Stuff: thing and stuff classes in context. CVPR 2018",
+)
 
 Labels = Literal["panoptic", "stuff"]
 Loads = dict[str, partial[tuple[RGBImage, LabelMap]]]

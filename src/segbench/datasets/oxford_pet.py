@@ -14,6 +14,8 @@ from segbench.files import project_root
 from segbench.labels import IGNORE_INDEX, Classes
 
 IMAGE_LICENCE = "CC BY-SA 4.0; name Parkhi et al. 2012"
+IMAGE_HOME = "https://www.robots.ox.ac.uk/~vgg/data/pets/"
+IMAGE_PAPERS = ("Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs. CVPR 2012",)
 
 CLASSES = Classes.of([("pet", (230, 130, 40)), ("background", (60, 110, 160))])
 SPECIES = {"1": "cat", "2": "dog"}

@@ -18,6 +18,13 @@ from segbench.images import RGBImage, read_image
 from segbench.labels import IGNORE_INDEX, Classes, LabelMap, distinct_colors, from_values
 
 IMAGE_LICENCE = "photographs from Flickr, under its terms of use; name Everingham et al. 2010"
+IMAGE_HOME = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/"
+IMAGE_PAPERS = (
+    "Everingham, Van Gool, Williams, Winn, Zisserman: The Pascal visual object classes (VOC) challenge. IJCV "
+    "88(2), 2010",
+    "of the labels of SBD: Hariharan, Arbeláez, Bourdev, Maji, Malik: Semantic contours from inverse "
+    "detectors. ICCV 2011",
+)
 
 NAMES = [
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",

@@ -52,7 +52,7 @@ class SplitCounts:
         return [compute_scores(confusion) for confusion in self.confusions]
 
     def mean_ious(self, rows: Sequence[Row], *, of: Sequence[Row]) -> list[float]:
-        """The mean IoU of each of some images alone, as the first seed predicts it. of: all images that were counted."""
+        """The mean IoU of each of some images alone, as the first seed predicts it. of: all counted images."""
         places = {row.name: place for place, row in enumerate(of)}
         first = self.images.seed(0)
         return [first.select(places[row.name]).scores().mean_iou for row in rows]

@@ -17,6 +17,7 @@ from segbench.report.table.comparison import Contender
 from segbench.report.table.content import Costs, Page
 from segbench.report.table.results import ModelResults
 from segbench.scoring.counts import SplitCounts
+from tests.report.sample_pages import ATTRIBUTION
 from tests.report.sample_results import a_model, row
 from tests.scoring.population import split_counts
 
@@ -64,6 +65,7 @@ def page_of(models: Sequence[ModelResults], *, others: Sequence[str] = ()) -> Pa
         boundary_widths_px=[1.0],
         left_out=[],
         champion="",
+        attribution=ATTRIBUTION,
     )
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from pipeline import index
 from segbench.errors import InputError
+from segbench.report.pages.markdown import table
 from segbench.report.pages.overview import DatasetReport, model_rows, overview_html, what_holds_everywhere
+from segbench.report.pages.protocol import COMMIT, LICENCE
 from tests.parameters import PROJECT
 
 
@@ -72,6 +74,17 @@ def test_the_page_links_what_is_there(tmp_path: Path) -> None:
     html = overview_html([a_report(tmp_path / "<b>", {"unet": 0.6, "fcn": 0.2})])
     assert 'href="&lt;b&gt;/index.html"' in html and "<b>:" not in html
     assert "claims.md" not in html and "7 test images" in html
+
+
+def test_licence_and_commit_are_told_where_the_report_has_them(tmp_path: Path) -> None:
+    a_report(tmp_path / "streets", {"unet": 0.6, "fcn": 0.2})
+    markdown = tmp_path / "streets/benchmark.md"
+    lines = table(["what", "value"], [("trained at commit", "c0ffee of 2026-01-02"), (LICENCE, "CC0")], left=2)
+    markdown.write_text("\n".join([markdown.read_text(), *lines]))
+    report = DatasetReport.read(tmp_path / "streets")
+    assert report.origin == {COMMIT: "c0ffee of 2026-01-02", LICENCE: "CC0"}
+    html = overview_html([report])
+    assert "Trained at commit: c0ffee of 2026-01-02." in html and "Licence of the images: CC0." in html
 
 
 def test_a_folder_without_reports_is_told(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Structure(HTMLParser):
         self.ids: list[str] = []
         self.tags: list[str] = []
         self.references: list[str] = []
+        self.links: list[str] = []
         self.handlers: list[str] = []
         self.targets: list[str] = []
         self.text = ""
@@ -50,6 +51,7 @@ class Structure(HTMLParser):
         self.tags.append(tag)
         self.ids += [found["id"]] if "id" in found else []
         self.references += [found[name] for name in ("src", "href") if name in found]
+        self.links += [found["href"]] if tag == "a" and "href" in found else []
         self.handlers += [name for name in found if name.startswith("on")]
         self.targets += [word for name in ("aria-labelledby", "for") for word in found.get(name, "").split()]
         self.script_id = found.get("id", "") if tag == "script" else ""
@@ -88,7 +90,7 @@ def small_page(*, names: tuple[str, ...] = ("unet", "fcn_8s"), num_images: int =
 def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
     parts = [
         "table", "classes", "differences", "groups", "speed", "confusion", "boundary", "curves", "claims", "images",
-        "protocol",
+        "protocol", "about",
     ]  # fmt: skip
     assert len(set(structure.ids)) == len(structure.ids)
     assert [link for link in structure.references if link.startswith("#")] == ["#table", *(f"#{it}" for it in parts)]
@@ -115,8 +117,11 @@ def test_differences_are_of_row_minus_column_and_bold_where_significant() -> Non
 
 
 def test_nothing_is_referred_to_outside_the_page(realistic: Path, structure: Structure) -> None:
-    others = [link for link in structure.references if not link.startswith(("#", "data:"))]
-    assert others == ["../index.html"], "the page over all datasets, which the page does without"
+    """Links to the files beside it are followed by a click alone; `tests/report/pages/test_about.py` knows them."""
+    links = [link for link in structure.links if not link.startswith("#")]
+    assert links[0] == "../index.html", "the page over all datasets, which the page does without"
+    assert [link for link in links if ":" in link] == ["https://example.org/streets"], "the home page of the dataset"
+    assert {link for link in structure.references if not link.startswith("#")} - {*links} == {"data:,"}
     assert not structure.handlers
     assert not re.search(r"url\(|@import|\bfetch\(|XMLHttpRequest|import\(", realistic.read_text())
 
@@ -185,7 +190,7 @@ def test_names_are_text_wherever_they_stand() -> None:
 
 def test_what_is_not_known_is_a_dash() -> None:
     page = small_page()
-    page = replace(page, differences={})
+    page = replace(page, differences={}, about=None)
     nothing = Interval(nan, nan, nan)
     first, *others = page.entries
     assert first.costs
@@ -227,7 +232,7 @@ def test_parts_without_content_are_left_out() -> None:
         protocol={},
     )
     found = Structure(page_html(bare))
-    parts = {"speed", "confusion", "boundary", "curves", "claims", "images"}
+    parts = {"speed", "confusion", "boundary", "curves", "claims", "images", "about"}
     assert not parts & set(found.ids)
     assert not [link for link in found.references if link.removeprefix("#") in parts]
     assert "1 entry" in re.sub(r"\s+", " ", found.text)

@@ -82,8 +82,8 @@ def write_steps(
 ) -> None:  # fmt: skip
     """Draw what the best parameters of the search do to a typical image, and to those that gain and lose most.
 
-    images: by name. For each drawn one: the photo, its truth, the network's label map and those after one, half and all
-    of the CRF's steps, with pixels marked that are wrong, mended or spoiled; below, a window of each label map enlarged.
+    images: by name. Each drawn one has the photo, the truth, and the label maps of the network and after one, half and
+    all of the CRF's steps, with marks on pixels that are wrong, mended or spoiled; below, a window of each is enlarged.
     """
     parameters = search.best.parameters
     steps = sorted({1, max(1, parameters.steps // 2), parameters.steps})
@@ -142,12 +142,11 @@ def _part(shown: Refined, heading: str, headers: Sequence[str], classes: Classes
         *(marked(label_map, truth=truth, before=before, classes=classes) for label_map in after),
     ]
     photo, colored = shown.example.image, [classes.colorize(label_map) for label_map in (truth, *shown.label_maps)]
-    captions = [*headers[:2], *(f"{name}: {100 * score:.1f} %" for name, score in zip(headers[2:], shown.mean_ious))]
+    scores = [f"{name}: {100 * score:.1f} %" for name, score in zip(headers[2:], shown.mean_ious, strict=True)]
+    captions = [*headers[:2], *scores]
     whole = [_framed(photo, window), colored[0], *marks]
     enlarged = [_enlarged(picture[window], photo.shape) for picture in (photo, *colored)]
-    return Part(
-        [list(map(Tile, whole, captions)), [Tile(picture) for picture in enlarged]], heading, beside=()
-    )
+    return Part([list(map(Tile, whole, captions)), [Tile(picture) for picture in enlarged]], heading, beside=())
 
 
 def _framed(photo: RGBImage, window: tuple[slice, slice]) -> RGBImage:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from segbench.datasets.catalog import Attribution
 from segbench.datasets.prepared import Prepared
+from segbench.report.pages.about import about
 from segbench.report.pages.answer import answers
 from segbench.report.pages.limits import cautions, limits
 from segbench.report.pages.listing import describe_trainings
-from segbench.report.pages.protocol import protocol
+from segbench.report.pages.protocol import LICENCE, protocol
 from segbench.report.pages.wording import (
     NOTES,
     crf_choices,
@@ -36,11 +38,12 @@ from segbench.report.table.suspects import find_suspects
 def assemble_page(
     dataset: str, data: Prepared, models: Sequence[ModelResults], contenders: Sequence[Contender], *,
     failed: Mapping[str, str], findings: Sequence[Finding], boundary_widths_px: Sequence[float],
-    left_out: Sequence[str], champion: str,
+    left_out: Sequence[str], champion: str, attribution: Attribution,
 ) -> Page:  # fmt: skip
     """Compare the contenders, and say what the comparison shows and what limits it.
 
     data: without the test images of `left_out`, which scores leave out. failed, champion: as in `Page`.
+    attribution: of the images.
     """
     found = compare(contenders, data)
     entries = found.entries
@@ -66,7 +69,10 @@ def assemble_page(
         classes=data.classes,
         entries=entries,
         num_images=len(data.split("test")),
-        protocol=protocol(dataset, data, models, blocks=found.blocks, num_compared=found.num_compared, others=others),
+        protocol={
+            **protocol(dataset, data, models, blocks=found.blocks, num_compared=found.num_compared, others=others),
+            LICENCE: attribution.licence,
+        },
         notes=tuple(note for note in notes if note),
         limits=limits(
             data, models, curves=curves, blocks=found.blocks, longer=longer, suspects=find_suspects(contenders, data)
@@ -85,4 +91,5 @@ def assemble_page(
         test_images_note=describe_test_images(data),
         failed=failed,
         champion=champion,
+        about=about(models, attribution),
     )

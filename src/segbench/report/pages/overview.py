@@ -15,6 +15,7 @@ from segbench.files import read_csv
 from segbench.report.pages import web
 from segbench.report.pages.answer import Differences, answers, as_published
 from segbench.report.pages.listing import listed
+from segbench.report.pages.protocol import COMMIT, LICENCE
 from segbench.report.table.comparison import MEAN_IOU
 from segbench.report.table.content import Answer, Costs, Entry, best_as_published
 from segbench.report.table.numbers import finite, percent
@@ -36,6 +37,8 @@ class DatasetReport:
     entries: tuple[Entry, ...]
     differences: Mapping[Pair, Difference]
     links: Mapping[str, str]
+    origin: Mapping[str, str]
+    """Licence and commit, as far as the protocol has them: reports in git may be older."""
 
     @classmethod
     def read(cls, folder: Path) -> "DatasetReport":
@@ -53,6 +56,7 @@ class DatasetReport:
             num_images=int(told[1]),
             entries=tuple(map(_entry, scored.to_dict("records"))),
             differences={Pair(row["first"], row["second"], MEAN_IOU): _difference(row) for row in pairs},
+            origin=dict(re.findall(rf"^\| ({COMMIT}|{LICENCE}) +\| (.*?) +\|$", text, re.MULTILINE)),
             links={name: f"{folder.name}/{file}" for name, file in LINKS.items() if (folder / file).exists()},
         )
 

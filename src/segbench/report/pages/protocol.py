@@ -4,10 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segbench.datasets.prepared import Prepared
+from segbench.report.pages.about import commit_day
 from segbench.report.pages.listing import by_value, counted, listed
 from segbench.report.table.numbers import setting
 from segbench.report.table.results import ModelResults
 from segbench.scoring.blocks import Blocks
+
+COMMIT, LICENCE = "trained at commit", "licence of the images"
+"""Lines that the page over all datasets shows too."""
 
 
 def protocol(
@@ -42,7 +46,7 @@ def protocol(
         "precision": of_training(lambda train: f"{train['precision']} while training"),
         "prediction": _shared({model.name: _prediction(model.prediction) for model in models}),
         "seeds": _shared({m.name: ", ".join(map(str, m.settings["train"]["seeds"])) for m in models}),
-        "trained at commit": _shared({model.name: _commits(model) for model in models}),
+        COMMIT: _shared({model.name: _commits(model) for model in models}),
         "machine": _shared({model.name: _machine(model) for model in models}),
         "versions": _shared({model.name: _versions(model) for model in models}),
         "other programs": f"only the label maps are known of {listed(others)}" if others else "",
@@ -101,7 +105,9 @@ def _schedule(train: dict[str, Any], *, num_train: int) -> str:
 
 
 def _commits(model: ModelResults) -> str:
-    return ", ".join(sorted({training["commit"] for training in model.training["trainings"]}))
+    """With the day of each that git knows here."""
+    commits = sorted({training["commit"] for training in model.training["trainings"]})
+    return ", ".join(f"{commit} of {day}" if (day := commit_day(commit)) else commit for commit in commits)
 
 
 def _machine(model: ModelResults) -> str:

@@ -144,6 +144,41 @@ class Answer:
     text: str
 
 
+@dataclass(frozen=True)
+class Link:
+    """path: from the folder of the dataset's reports, or an address."""
+
+    text: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model's results come from. values: it was trained with, as params.yaml has them.
+
+    training_keys: by seed; MLflow's runs have them as a tag.
+    """
+
+    model: str
+    links: tuple[Link, ...]
+    training_keys: Mapping[int, str]
+    values: str
+
+
+@dataclass(frozen=True)
+class About:
+    """How a report was made, and what its readers owe to whom. files: of the report, in other forms.
+
+    licence, home, papers: of the images; home is an address, empty if there is none.
+    """
+
+    origins: tuple[Origin, ...]
+    files: tuple[Link, ...]
+    licence: str
+    home: str
+    papers: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Page:
     """All that the reports on a dataset show. A part whose field is empty is left out.
@@ -157,6 +192,7 @@ class Page:
     - protocol: what all entries have in common; notes: how to read the table; limits: what the comparison cannot tell
     - groups_note: why their scores do not average to that of all test images
     - crf_choices: the parameters found for the CRF, a heading and one row per model; crf_choices_note: on which images
+    - about: how the report was made, with links to its files
     - test_images: worst first. The page takes them until it is full, so a generator need not load the rest.
       test_images_note: how they were chosen
     """
@@ -185,6 +221,7 @@ class Page:
     test_images_note: str = ""
     failed: Mapping[str, str] = field(default_factory=dict)
     champion: str = ""
+    about: About | None = None
 
     def __post_init__(self) -> None:
         if not self.entries:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 FOLDER = Path(__file__).parent
-STYLES = ("page", "table", "charts", "images")
+STYLES = ("page", "table", "charts", "images", "about")
 SCRIPTS = ("page", "table", "charts", "images")
 
 
