@@ -77,12 +77,12 @@ def test_steps_show_what_is_mended_and_the_window_that_changed_most(monkeypatch:
     assert share_of(MENDED, after[-1]) > 0.05 > share_of(WRONG, after[-1])
     road = CLASSES.colors[1]
     assert share_of(road, enlarged[-1]) > share_of(road, enlarged[2]), "label maps of the window"
-    assert "unet" in title and "chosen for this model" in title
+    assert "unet" in title and "that were chosen for it" in title
 
 
 def test_parameters_that_are_not_used_are_said_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     _, title = drawn_figure(monkeypatch, {"a": halves(edge_px=30)}, searched(PARAMETERS, score=0.4))
-    assert "none is used" in title and "chosen for this model" not in title
+    assert "came closest to no CRF, which was better" in title and "chosen" not in title
 
 
 def test_a_typical_image_comes_first_and_then_those_that_gain_and_lose_most(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,8 @@ from tests.report.sample_pages import some_classes
 CLASSES = Classes.of([("road", (200, 0, 0)), ("sky", (0, 0, 200))])
 
 
-def plain(value: int, *, height_px: int = 8, width_px: int = 10) -> RGBImage:
-    return np.full((height_px, width_px, 3), value, np.uint8)
+def plain(color: int | tuple[int, int, int], *, height_px: int = 8, width_px: int = 10) -> RGBImage:
+    return np.full((height_px, width_px, 3), color, np.uint8)
 
 
 def extent(page: RGBImage, color: int | tuple[int, int, int]) -> tuple[int, int, int, int]:
@@ -104,10 +104,11 @@ def test_a_cell_of_tall_pictures_is_no_higher_than_wide(tmp_path: Path) -> None:
 
 def test_text_stands_above_below_and_beside_its_tile_and_nowhere_else(tmp_path: Path) -> None:
     path, long = tmp_path / "figure.png", "a name that is much too long for a tile " * 9
-    tiles = [Tile(plain(211), long, "below"), Tile(plain(222))]
+    color = (255, 200, 120)  # of no letter's edge
+    tiles = [Tile(plain(color), long, "below"), Tile(plain((255, 120, 200)))]
     write_figure(path, [Part([tiles], heading="heading", beside=["two\nlines"])], classes=CLASSES, marks={})
     page = read_image(path)
-    top, left, height, width = extent(page, 211)
+    top, left, height, width = extent(page, color)
     ink = (np.abs(page.astype(int) - INK) < 90).all(axis=2)
     assert ink[: top - TEXT_PX - 2].any(), "the heading"
     assert ink[top - TEXT_PX : top, left : left + width].any() and ink[top + height : top + height + TEXT_PX].any()

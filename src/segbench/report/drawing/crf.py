@@ -91,17 +91,18 @@ def write_steps(
         _refined(name, example, parameters, steps=steps, num_classes=len(classes), device=device)
         for name, example in images.items()
     ]
-    title = f"What the dense CRF does to the label maps of {model}, on validation images. "
-    title += "The CRF has the parameters that were chosen for this model." if search.chosen else (
-        "With no parameters that were tried was it better than no CRF, so none is used; these are the best ones."
-    )  # fmt: skip
+    used = "that were chosen for it" if search.chosen else "that came closest to no CRF, which was better"
+    title = (
+        f"What the dense CRF does to label maps of {model} on validation images, with the parameters {used}. "
+        "Numbers: mIoU of the image. The yellow frame is enlarged below each image."
+    )
     headers = ["photo", "truth", "network", *(f"{step} step{'s' if step > 1 else ''}" for step in steps)]
     write_figure(
         path,
         [_part(shown, heading, headers, classes) for shown, heading in _chosen(refined)],
         title=title,
         classes=classes,
-        marks={"wrong": WRONG, "wrong before, right with the CRF": MENDED, "wrong with the CRF": SPOILED, **NO_CLASS},
+        marks={"wrong": WRONG, "put right by the CRF": MENDED, "made wrong by the CRF": SPOILED, **NO_CLASS},
     )
 
 
