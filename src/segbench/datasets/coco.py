@@ -20,8 +20,8 @@ IMAGE_HOME = "https://cocodataset.org/"
 IMAGE_PAPERS = (
     "Lin, Maire, Belongie, Hays, Perona, Ramanan, Dollár, Zitnick: Microsoft COCO: common objects in context. "
     "ECCV 2014",
-    "of the panoptic labels: Kirillov, He, Girshick, Rother, Dollár: Panoptic segmentation. CVPR 2019",
-    "of the stuff labels: Caesar, Uijlings, Ferrari: COCO-Stuff: thing and stuff classes in context. CVPR 2018",
+    "Kirillov, He, Girshick, Rother, Dollár: Panoptic segmentation. CVPR 2019 (panoptic labels)",
+    "Caesar, Uijlings, Ferrari: COCO-Stuff: thing and stuff classes in context. CVPR 2018 (stuff labels)",
 )
 
 Labels = Literal["panoptic", "stuff"]

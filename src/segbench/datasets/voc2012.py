@@ -22,8 +22,7 @@ IMAGE_HOME = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/"
 IMAGE_PAPERS = (
     "Everingham, Van Gool, Williams, Winn, Zisserman: The Pascal visual object classes (VOC) challenge. IJCV "
     "88(2), 2010",
-    "of the labels of SBD: Hariharan, Arbeláez, Bourdev, Maji, Malik: Semantic contours from inverse "
-    "detectors. ICCV 2011",
+    "Hariharan, Arbeláez, Bourdev, Maji, Malik: Semantic contours from inverse detectors. ICCV 2011 (SBD)",
 )
 
 NAMES = [

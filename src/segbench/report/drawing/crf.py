@@ -54,7 +54,7 @@ def write_search(path: Path, search: Search, *, title: str) -> None:
         axes.minorticks_off()
     for axes in panels[:, 0]:
         axes.set_ylabel(f"{search.objective}, %")
-    panels.flat[0].legend(loc="lower left", fontsize=8)
+    panels.flat[0].legend(loc="lower left")
     figure.colorbar(dots, ax=panels, label="candidate, in order")
     figure.suptitle(f"{title}: {len(scores)} candidates judged on all {search.num_images} validation images")
     with replacing(path) as temporary:
