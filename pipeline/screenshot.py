@@ -17,7 +17,11 @@ from playwright.sync_api import Browser, sync_playwright
 from segbench.files import replacing
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-WIDTH_PX, HEIGHT_PX = 1360, 860
+PAGE_PX, MLFLOW_PX = (1000, 760), (1200, 860)
+"""Width and height. A column of GitHub's pages has 830 px, to which wider pictures are reduced with the text in them;
+in a window much narrower than this, MLflow cuts off the names of its charts."""
+DENSITY = 1.5
+"""Pixels of a picture for each of the browser's, for sharp screens."""
 STARTS_IN_S = 120.0
 SETTLES_IN_MS = 5000
 """MLflow's pages draw their charts after all is loaded."""
@@ -34,18 +38,21 @@ def main(*datasets: str) -> None:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
         for dataset in datasets:
             report = Path("reports") / dataset
-            _photograph(chromium, (report / "index.html").resolve().as_uri(), report / "index.png")
+            page = (report / "index.html").resolve().as_uri()
+            _photograph(chromium, page, report / "index.png", size_px=PAGE_PX)
         if Path("mlflow.db").exists():
             with mlflow_ui() as address:
                 for name, view in VIEWS.items():
                     page = view_address(address, datasets[0], view)
-                    _photograph(chromium, page, Path("reports") / datasets[0] / f"{name}.png", wait_ms=SETTLES_IN_MS)
+                    picture = Path("reports") / datasets[0] / f"{name}.png"
+                    _photograph(chromium, page, picture, size_px=MLFLOW_PX, wait_ms=SETTLES_IN_MS)
         chromium.close()
 
 
-def _photograph(browser: Browser, address: str, path: Path, *, wait_ms: int = 0) -> None:
+def _photograph(browser: Browser, address: str, path: Path, *, size_px: tuple[int, int], wait_ms: int = 0) -> None:
+    width_px, height_px = size_px
     tab = browser.new_context(
-        viewport={"width": WIDTH_PX, "height": HEIGHT_PX}, color_scheme="light"
+        viewport={"width": width_px, "height": height_px}, device_scale_factor=DENSITY, color_scheme="light"
     ).new_page()  # a context of its own: MLflow remembers how a page was left
     tab.goto(address)
     tab.wait_for_timeout(wait_ms)

@@ -76,7 +76,7 @@ def test_an_edit_of_drawings_concerns_the_stages_that_draw_files() -> None:
     )  # fmt: skip
     drawing = "src/segbench/report/drawing/figures.py"
     assert [stage for stage in stages if drawing in source_digests(f"pipeline.{stage}")] == [
-        "prepare", "augment", "crf", "compare",
+        "prepare", "augment", "crf", "evaluate", "compare",
     ]  # fmt: skip
 
 

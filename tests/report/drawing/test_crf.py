@@ -87,8 +87,8 @@ def test_parameters_that_are_not_used_are_said_not_to_be(monkeypatch: pytest.Mon
 
 def test_a_typical_image_comes_first_and_then_those_that_gain_and_lose_most(monkeypatch: pytest.MonkeyPatch) -> None:
     image, probabilities = two_halves()
-    loses = TuningImage(image, probabilities, probabilities.argmax(axis=0).astype(np.uint8))
-    images = {"gains": halves(edge_px=30), "loses": loses, "typical": halves(edge_px=36)}
+    already_right = TuningImage(image, probabilities, probabilities.argmax(axis=0).astype(np.uint8))
+    images = {"gains": halves(edge_px=30), "loses": already_right, "typical": halves(edge_px=36)}
     parts, _ = drawn_figure(monkeypatch, images, searched(PARAMETERS, score=0.6))
     typical, gains, loses = [part.heading for part in parts]
     assert typical.startswith("A typical image (its gain is the median of 3): typical, ")

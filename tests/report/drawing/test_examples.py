@@ -1,6 +1,7 @@
 """The figures of test images: which images and models are where, and what stands at them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_examples_are_evenly_spaced_and_each_model_has_its_name_and_score(
 def test_a_models_predictions_are_beside_the_truth_with_wrong_pixels_marked(
     data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = {}
+    drawn: dict[str, Any] = {}
     monkeypatch.setattr(predictions, "write_grid", lambda path, rows, **options: drawn.update(rows=rows, **options))
     predicted = np.zeros((6, 8), np.uint8)
     predicted[:3] = 1

@@ -109,7 +109,7 @@ def test_text_stands_above_below_and_beside_its_tile_and_nowhere_else(tmp_path: 
     write_figure(path, [Part([tiles], heading="heading", beside=["two\nlines"])], classes=CLASSES, marks={})
     page = read_image(path)
     top, left, height, width = extent(page, color)
-    ink = (np.abs(page.astype(int) - INK) < 90).all(axis=2)
+    ink = np.abs(page.astype(int) - INK).max(axis=2) < 90
     assert ink[: top - TEXT_PX - 2].any(), "the heading"
     assert ink[top - TEXT_PX : top, left : left + width].any() and ink[top + height : top + height + TEXT_PX].any()
     assert np.count_nonzero(ink[top : top + height, :left].any(axis=1)) > TEXT_PX, "two lines"
@@ -118,7 +118,7 @@ def test_text_stands_above_below_and_beside_its_tile_and_nowhere_else(tmp_path: 
 
 
 def test_an_empty_place_stays_empty(tmp_path: Path) -> None:
-    rows = [[Tile(plain(11)), Tile(plain(22))], [None, Tile(plain(33))]]
+    rows: list[list[Tile | None]] = [[Tile(plain(11)), Tile(plain(22))], [None, Tile(plain(33))]]
     write_figure(tmp_path / "figure.png", [Part(rows)], classes=CLASSES, marks={})
     page = read_image(tmp_path / "figure.png")
     top, left, height, _ = extent(page, 33)

@@ -26,10 +26,10 @@ FILES = {
 MODEL_FILES = {
     "learning curves (CSV)": "curves.csv",
     "predictions": "predictions.png",
-    "search for parameters of the CRF": "crf_search.png",
-    "its candidates (JSON)": "crf.json",
-    "steps of the CRF": "crf_steps.png",
-    "record of the training (JSON)": "training.json",
+    "CRF search": "crf_search.png",
+    "CRF candidates (JSON)": "crf.json",
+    "CRF steps": "crf_steps.png",
+    "training (JSON)": "training.json",
 }
 PROJECT = "../.."
 """The project's folder, seen from that of the dataset's reports."""
@@ -61,11 +61,11 @@ def commit_day(commit: str) -> str:
 
 def _origin(model: ModelResults) -> Origin:
     module = section_of(model.settings["model"]["architecture"]).network.partition(":")[0]
-    source = f"src/{module.replace('.', '/')}.py"
+    source = f"{PROJECT}/src/{module.replace('.', '/')}.py"
     files = [Link(text, f"models/{model.name}/{name}") for text, name in MODEL_FILES.items()]
     return Origin(
         model=model.name,
-        links=(Link(source, f"{PROJECT}/{source}"), *files),
+        links=(Link(source.rpartition("/")[2], source), *files),
         training_keys={training["seed"]: training["training_key"] for training in model.training["trainings"]},
         values=_values(model),
     )
