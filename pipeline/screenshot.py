@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 from segbench.files import replacing
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PAGE_PX, MLFLOW_PX = (1000, 760), (1200, 860)
+PAGE_PX, MLFLOW_PX = (1000, 760), (1280, 860)
 """Width and height. A column of GitHub's pages has 830 px, to which wider pictures are reduced with the text in them;
 in a window much narrower than this, MLflow cuts off the names of its charts."""
 DENSITY = 1.5

@@ -439,7 +439,8 @@ def test_sliding_takes_more_multiply_adds_the_finer_the_stride(project: tuple[Pa
 
 def test_pictures_have_the_expected_sizes(project: tuple[Path, Accessed]) -> None:
     root, _ = project
-    for name in ("images.jpg", "augmentation.png", "examples.png"):
+    of_model = [f"models/fcn_8s/{name}.png" for name in ("crf_steps", "predictions")]
+    for name in ("images.jpg", "augmentation.png", "examples.png", *of_model):
         with Image.open(root / "reports/scenes" / name) as image:
             assert image.width > 500
             assert len(image.convert("RGB").getcolors(1 << 24) or []) > 50
