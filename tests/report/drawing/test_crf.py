@@ -68,7 +68,7 @@ def test_steps_show_what_is_mended_and_the_window_that_changed_most(monkeypatch:
     whole, enlarged = part.rows
     photo, truth, network, *after = whole
     assert [tile.above.partition(":")[0] for tile in whole if tile] == [
-        "photo", "truth", "network", "1 step", "2 steps", "5 steps",
+        "photo", "truth", "without CRF", "1 step", "2 steps", "5 steps",
     ]  # fmt: skip
     scores = [float(tile.above.split()[-2]) for tile in (network, *after) if tile]
     assert scores[0] < scores[-1] and scores[-1] > 95

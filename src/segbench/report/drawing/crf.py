@@ -96,7 +96,7 @@ def write_steps(
         f"What the dense CRF does to label maps of {model} on validation images, with the parameters {used}. "
         "Numbers: mIoU of the image. The yellow frame is enlarged below each image."
     )
-    headers = ["photo", "truth", "network", *(f"{step} step{'s' if step > 1 else ''}" for step in steps)]
+    headers = ["photo", "truth", "without CRF", *(f"{step} step{'s' if step > 1 else ''}" for step in steps)]
     write_figure(
         path,
         [_part(shown, heading, headers, classes) for shown, heading in _chosen(refined)],
