@@ -104,7 +104,7 @@ def test_a_pair_is_judged_whichever_stands_first(
         )
         for name, value in (("a", 0.5 + difference), ("b", 0.5))
     )
-    report = DatasetReport("streets", "", 3, entries, {pair: found}, {})
+    report = DatasetReport("streets", "", 3, entries, {pair: found}, {}, {})
     (line,) = brief_pair(report, "a", "b")
     assert line.startswith(f"- **Is a better than b?** {verdict} a has {50 + 100 * difference:.1f} %, b 50.0 %; ")
     low, high = (100 * (difference + half) for half in (-0.02, 0.02))
