@@ -74,7 +74,15 @@ def a_page(
                 for found in predicted
             )
             yield ScoredImage(
-                f"image {index}", float(np.mean(mean_iou)), photo(rng, truth, classes), truth, predicted, mean_iou
+                name=f"image {index}",
+                score=float(np.mean(mean_iou)),
+                image=photo(rng, truth, classes),
+                truth=truth,
+                predicted=predicted,
+                mean_iou=mean_iou,
+                place=index + 1,
+                num_places=num_images,
+                doubt="Check the label: the models agree." if index == 1 else "",
             )
 
     entries = [

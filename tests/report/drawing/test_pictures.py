@@ -12,7 +12,7 @@ from PIL import Image
 from segbench.datasets.prepared import Row
 from segbench.errors import InputError
 from segbench.images import read_image
-from segbench.labels import IGNORE_INDEX
+from segbench.labels import IGNORE_INDEX, Classes
 from segbench.report.drawing import pictures
 from tests.report.sample_pages import blocks, some_classes
 
@@ -63,3 +63,25 @@ def test_label_maps_keep_every_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
     for index, label_map in enumerate(label_maps):
         top, left = index % rows * 24, index // rows * 33
         assert (sheet[top : top + 24, left : left + 33] == classes.colorize(label_map)).all()
+
+
+def test_every_class_and_no_class_have_a_colour_of_their_own_on_a_sheet() -> None:
+    """Black is a class in Pascal VOC's palette; two classes of a user's table may share a colour."""
+    grey = (9, 9, 9)
+    classes = Classes.of([("back", (0, 0, 0)), ("a", grey), ("b", grey), ("c", (255, 255, 255)), ("d", grey)])
+    colors = pictures.sheet_colors(classes)
+    assert len(set(colors)) == len(classes) + 1
+    assert [colors[index] for index in (0, 1, 3)] == [classes.colors[index] for index in (0, 1, 3)]
+    near = np.abs(np.array(colors) - [*classes.colors, (0, 0, 0)])
+    assert near.max() == 1
+    label_map = np.array([[0, 1, 2, 3, 4, IGNORE_INDEX]], np.uint8)
+    url, _ = pictures.sheet_url([label_map], classes)
+    sheet = np.asarray(Image.open(BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
+    assert [tuple(color) for color in sheet[0].tolist()] == colors
+
+
+def test_as_many_classes_as_there_can_be_have_their_own_colours_on_a_sheet() -> None:
+    alike = Classes.of((str(index), (255, 0, 3)) for index in range(IGNORE_INDEX))
+    colors = np.array(pictures.sheet_colors(alike))
+    assert len({tuple(color) for color in colors.tolist()}) == IGNORE_INDEX + 1
+    assert colors.min() >= 0 and colors.max() <= 255 and np.abs(colors[:-1] - (255, 0, 3)).max() <= 7

@@ -1,25 +1,31 @@
 """The page: its structure and size without a browser, and what a person does with it in headless Chromium."""
 
+import base64
 import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
 from math import nan
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Route, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
-from segbench.labels import Classes
+from segbench.labels import IGNORE_INDEX, Classes
+from segbench.report.drawing.pictures import photo_url
 from segbench.report.pages.page import MAX_BYTES, page_html
 from segbench.report.table.claims import Finding
 from segbench.report.table.content import Answer, Entry, Page, ScoredImage
 from segbench.report.table.numbers import percent
 from segbench.scoring.intervals import Interval
+from segbench.scoring.metrics import compute_scores, confusion_matrix
 from segbench.sources import source_digests
 from tests.report.sample_pages import a_page, large_page, realistic_page, some_classes
 
@@ -89,13 +95,14 @@ def small_page(*, names: tuple[str, ...] = ("unet", "fcn_8s"), num_images: int =
 
 def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
     parts = [
-        "table", "classes", "differences", "groups", "speed", "confusion", "boundary", "curves", "claims", "images",
+        "images", "table", "classes", "differences", "groups", "speed", "confusion", "boundary", "curves", "claims",
         "protocol", "about",
     ]  # fmt: skip
     assert len(set(structure.ids)) == len(structure.ids)
     assert [link for link in structure.references if link.startswith("#")] == ["#table", *(f"#{it}" for it in parts)]
     assert set(parts) | set(structure.targets) <= set(structure.ids)
     assert "60 of 60 test images, worst first. By the mean of all entries." in structure.text
+    assert structure.ids.index("images") < structure.ids.index("table")
     assert "Each model was trained once." in structure.text
     assert "backbone none" in structure.text
     assert "2 (1\N{EN DASH}2)" in re.sub(r"\s+", " ", structure.text)
@@ -147,10 +154,23 @@ def test_a_large_page_takes_the_images_that_fit_and_reads_no_more() -> None:
 
     html = page_html(replace(page, test_images=counted(page.test_images)))
     assert len(html.encode()) <= MAX_BYTES
-    shown = len(json.loads(Structure(html).data["picture-data"]))
+    pictures = json.loads(Structure(html).data["picture-data"])
+    shown = len(pictures)
     assert 3 <= shown < page.num_images
-    assert f"{shown} of 60 test images" in html
+    assert f"{shown} of 60 test images, worst first. As many as fit into the page: the worst, the median" in html
     assert len(drawn) == shown + 1
+    assert {"name", "photo", "sheet", "rows", "width", "height", "score", "scores"} <= pictures[0].keys()
+
+
+def test_images_are_on_the_page_from_the_worst_to_the_best() -> None:
+    page = small_page(num_images=4)
+    second, third, _, first = page.test_images
+    page = replace(page, test_images=[replace(first, place=1), replace(third, place=3), replace(second, place=2)])
+    pictures = json.loads(Structure(page_html(page)).data["picture-data"])
+    assert [(it["name"], it["place"], it["places"]) for it in pictures] == [
+        (first.name, 1, 4), (second.name, 2, 4), (third.name, 3, 4),
+    ]  # fmt: skip
+    assert "As many as fit" not in page_html(page)
 
 
 @pytest.mark.parametrize("room", [0, 1, 5_000, 20_000])
@@ -409,15 +429,15 @@ def browser() -> Iterator[Browser]:
 class Visit:
     """A page in a tab of its own that allows no request but the file's; problems: errors and other requests."""
 
-    def __init__(self, browser: Browser, path: Path, **options: object) -> None:
+    def __init__(self, browser: Browser, path: Path, *, query: str = "", **options: object) -> None:
         self.problems: list[str] = []
         self.tab: Tab = browser.new_page(**options)  # type: ignore[arg-type]
         self.tab.set_default_timeout(30_000)
         self.tab.on("console", lambda message: self.problems.append(message.text))
         self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
         own = path.as_uri()
-        self.tab.route(lambda url: url != own, self._refuse)
-        self.tab.goto(own)
+        self.tab.route(lambda url: url.partition("?")[0] != own, self._refuse)
+        self.tab.goto(f"{own}{query}")
 
     def _refuse(self, route: Route) -> None:
         self.problems.append(route.request.url)
@@ -611,14 +631,58 @@ def test_another_entry_has_its_own_classes_in_each_group(visit: Visit) -> None:
     assert cells.all_inner_texts() == before
 
 
+def show(visit: Visit, view: str, *, left: str = "", right: str = "") -> None:
+    """Choose layers and a view, and wait until they are drawn."""
+    visit.tab.get_by_role("radio", name=view, exact=True).check(force=True)
+    for side, layer in (("left", left), ("right", right)):
+        if layer:
+            visit.tab.locator(f"#{side}").select_option(label=layer)
+            prefix = "errors of " if view == "errors" else ""
+            expect(visit.tab.locator(f"#{side}-picture")).to_have_attribute(
+                "aria-label", re.compile(rf"^{re.escape(prefix + layer)} of ")
+            )
+
+
+def drawn(visit: Visit, canvas: str) -> NDArray[np.uint8]:
+    """(H, W, 4): a canvas's pixels with their opacity."""
+    found, height, width = visit.tab.locator(canvas).evaluate(
+        """(canvas) => [
+          [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data],
+          canvas.height, canvas.width,
+        ]"""
+    )
+    return np.array(found, np.uint8).reshape(height, width, 4)
+
+
+def on_screen(visit: Visit, *, x: int, y: int) -> NDArray[np.int64]:
+    """The colour in the middle of the stage's pixel."""
+    box = visit.tab.locator("#stage").bounding_box()
+    assert box
+    factor = box["width"] / 128
+    clip = {"x": box["x"] + factor * (x + 0.5), "y": box["y"] + factor * (y + 0.5), "width": 1, "height": 1}
+    shot = Image.open(BytesIO(visit.tab.screenshot(clip=clip)))  # type: ignore[arg-type]
+    return np.array(shot.convert("RGB").getpixel((0, 0)))
+
+
+def first_image(page: Page) -> ScoredImage:
+    return next(iter(page.test_images))
+
+
+def entry_index(page: Page, label: str) -> int:
+    return [entry.label for entry in page.entries].index(label)
+
+
 @in_browser
 def test_the_slider_moves_by_keyboard_and_pointer(visit: Visit) -> None:
-    slider, left = visit.tab.locator("#wipe"), visit.tab.locator("#left-picture")
+    slider, left, right = (visit.tab.locator(name) for name in ("#wipe", "#left-picture", "#right-picture"))
+    expect(slider).to_be_hidden()
+    show(visit, "compare", left="truth", right="unet")
     slider.focus()
     visit.tab.keyboard.press("ArrowRight")
     expect(slider).to_have_value("51")
     expect(slider).to_have_attribute("aria-valuetext", "51 % truth")
     assert "49%" in left.evaluate("(canvas) => canvas.style.clipPath")
+    assert "51%" in right.evaluate("(canvas) => canvas.style.clipPath")
     visit.tab.keyboard.press("Home")
     assert "100%" in left.evaluate("(canvas) => canvas.style.clipPath")
     expect(visit.tab.locator("#image")).to_have_value("0")
@@ -626,6 +690,10 @@ def test_the_slider_moves_by_keyboard_and_pointer(visit: Visit) -> None:
     assert box
     visit.tab.locator("#stage").click(position={"x": box["width"] / 4, "y": 10})
     expect(slider).to_have_value("25")
+    show(visit, "prediction", right="unet")
+    expect(slider).to_be_hidden()
+    expect(left).to_be_hidden()
+    assert right.evaluate("(canvas) => canvas.style.clipPath") in ("", "none")
 
 
 @in_browser
@@ -641,7 +709,7 @@ def test_images_are_browsed_by_arrow_keys_and_buttons(visit: Visit) -> None:
     expect(image).to_have_value("1")
     visit.tab.keyboard.press("ArrowRight")
     expect(image).to_have_value("2")
-    expect(visit.tab.locator("#left-picture")).to_have_attribute("aria-label", "truth of image 2")
+    expect(visit.tab.locator("#right-picture")).to_have_attribute("aria-label", "deeplab_v3_plus of image 2")
     image.select_option(index=59)
     visit.tab.get_by_role("button", name="Next image").press("Enter")
     expect(image).to_have_value("59")
@@ -650,21 +718,270 @@ def test_images_are_browsed_by_arrow_keys_and_buttons(visit: Visit) -> None:
 @in_browser
 def test_a_layer_is_drawn_pixel_for_pixel_and_enlarged_by_a_whole_factor(visit: Visit) -> None:
     page = realistic_page()
-    first = next(iter(page.test_images))
-    visit.tab.locator("#right").select_option(label="unet + CRF")
-    expect(visit.tab.locator("#left-picture")).to_have_attribute("aria-label", "truth of image 0")
-    expect(visit.tab.locator("#right-picture")).to_have_attribute("aria-label", "unet + CRF of image 0")
-    index = [entry.label for entry in page.entries].index("unet + CRF")
+    first = first_image(page)
+    show(visit, "compare", left="truth", right="unet + CRF")
+    index = entry_index(page, "unet + CRF")
     for side, label_map in (("left", first.truth), ("right", first.predicted[index])):
-        drawn = visit.tab.locator(f"#{side}-picture").evaluate(
-            "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
-        )
-        assert (np.array(drawn).reshape(96, 128, 4)[..., :3] == page.classes.colorize(label_map)).all()
+        pixels = drawn(visit, f"#{side}-picture")
+        assert (pixels[..., :3] == page.classes.colorize(label_map)).all() and (pixels[..., 3] == 255).all()
     box = visit.tab.locator("#stage").bounding_box()
     assert box
     assert (box["width"] % 128, box["height"] % 96) == (0, 0)
     expect(visit.tab.locator("#right-picture")).to_have_css("image-rendering", "pixelated")
-    assert f"{100 * (first.mean_iou[index] or 0):.1f} %" in visit.tab.locator("#right-score").inner_text()
+    expect(visit.tab.locator("#right-score")).to_have_text(f"unet + CRF: {percent(first.mean_iou[index])} % mIoU")
+
+
+@in_browser
+def test_the_label_map_lies_over_the_photo_as_opaque_as_the_reader_wants(visit: Visit) -> None:
+    page = realistic_page()
+    first = first_image(page)
+    show(visit, "prediction", right="truth")
+    opacity = visit.tab.get_by_label("Opacity")
+    expect(opacity).to_have_value("60")
+    visit.tab.locator("#stage").scroll_into_view_if_needed()
+    photo = drawn(visit, "#photo")[..., :3].astype(np.int64)
+    stored = Image.open(BytesIO(base64.b64decode(photo_url(first.image).partition(",")[2])))
+    assert np.abs(photo - np.asarray(stored.convert("RGB"))).mean() < 2
+    x, y = 60, 40
+    colour = page.classes.colorize(first.truth)[y, x].astype(np.int64)
+    for share in (0.6, 1.0, 0.0):
+        opacity.evaluate(
+            "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }", 100 * share
+        )
+        expected = share * colour + (1 - share) * photo[y - 2 : y + 3, x - 2 : x + 3].mean(axis=(0, 1))
+        assert np.abs(on_screen(visit, x=x, y=y) - expected).max() <= (1 if share == 1 else 40)
+    opacity.press("End")
+    expect(opacity).to_have_attribute("aria-valuetext", "100 %")
+
+
+@in_browser
+def test_errors_are_exactly_the_pixels_whose_class_is_wrong(visit: Visit) -> None:
+    page = realistic_page()
+    first = first_image(page)
+    show(visit, "errors", right="fcn_32s")
+    predicted = first.predicted[entry_index(page, "fcn_32s")]
+    pixels = drawn(visit, "#right-picture")
+    is_known = first.truth != IGNORE_INDEX
+    is_wrong = is_known & (predicted != first.truth)
+    assert 0 < is_wrong.sum() < is_known.sum()
+    assert (pixels[is_wrong] == (255, 200, 0, 255)).all()
+    assert (pixels[is_known & ~is_wrong][:, 3] == 0).all()
+    assert 0 < (pixels[~is_known][:, 3] == 255).sum() < (~is_known).sum(), "hatched"
+    assert (pixels[~is_known & (pixels[..., 3] == 255)][:, :3] == 170).all()
+    expect(visit.tab.locator("#photo")).to_have_css("filter", "grayscale(1) brightness(0.6)")
+    expect(visit.tab.locator("#caption")).to_contain_text("image 0: errors of fcn_32s")
+    show(visit, "errors", right="truth")
+    pixels = drawn(visit, "#right-picture")
+    assert (pixels[is_known][:, 3] == 0).all()
+
+
+def listed_ious(visit: Visit) -> dict[str, list[str]]:
+    """By class, the IoU of each layer that is shown; no class that is hidden."""
+    rows = visit.tab.locator("#classes-shown li:visible").all()
+    return {
+        row.locator("span").inner_text(): [text for text in row.locator("b").all_inner_texts() if text] for row in rows
+    }
+
+
+@in_browser
+def test_each_class_has_the_iou_of_both_layers_in_the_shown_image(visit: Visit) -> None:
+    page = realistic_page()
+    first = first_image(page)
+    labels = ("pspnet", "from elsewhere")
+    show(visit, "compare", left=labels[0], right=labels[1])
+    ious = []
+    for label in labels:
+        predicted = first.predicted[entry_index(page, label)]
+        scores = compute_scores(confusion_matrix(truth=first.truth, predicted=predicted, num_classes=len(page.classes)))
+        ious.append([percent(iou) for iou in scores.class_iou])
+    found = listed_ious(visit)
+    assert found.pop("no class") == []
+    assert found == dict(zip(page.classes.names, map(list, zip(*ious, strict=True)), strict=True))
+    for side, label in zip(("left", "right"), labels, strict=True):
+        score = percent(first.mean_iou[entry_index(page, label)])
+        expect(visit.tab.locator(f"#{side}-score")).to_have_text(f"{label}: {score} % mIoU")
+    show(visit, "compare", left="truth")
+    assert [len(of_class) for of_class in listed_ious(visit).values()] == [1] * len(page.classes) + [0]
+    expect(visit.tab.locator("#left-score")).to_have_text("")
+
+
+@in_browser
+def test_a_pixel_is_named_in_each_layer_by_pointer_and_by_touch(browser: Browser, realistic: Path) -> None:
+    page = realistic_page()
+    first = first_image(page)
+    names = [*page.classes.names]
+    for is_phone in (False, True):
+        visiting = Visit(browser, realistic, viewport=PHONE, has_touch=is_phone, is_mobile=is_phone)
+        show(visiting, "compare", left="pspnet", right="unet")
+        stage = visiting.tab.locator("#stage")
+        box = stage.bounding_box()
+        assert box
+        maps = {"truth": first.truth} | {
+            label: first.predicted[entry_index(page, label)] for label in ("pspnet", "unet")
+        }
+        for x, y in ((127, 95), (70, 33)):
+            position = {"x": box["width"] * (x + 0.5) / 128, "y": box["height"] * (y + 0.5) / 96}
+            (stage.tap if is_phone else stage.hover)(position=position)  # type: ignore[arg-type]
+            expected = ", ".join(f"{label}: {names[label_map[y, x]]}" for label, label_map in maps.items())
+            expect(visiting.tab.locator("#pixel")).to_have_text(expected)
+        show(visiting, "prediction", right="unet")
+        position = {"x": 2.0, "y": 2.0}
+        (stage.tap if is_phone else stage.hover)(position=position)  # type: ignore[arg-type]
+        label_map = maps["unet"]
+        expect(visiting.tab.locator("#pixel")).to_have_text(f"truth: no class, unet: {names[label_map[0, 0]]}")
+        visiting.tab.close()
+        assert visiting.problems == []
+
+
+@in_browser
+def test_images_are_ordered_by_the_mean_or_by_the_shown_model(visit: Visit) -> None:
+    pictures = [(image.name, image.mean_iou) for image in realistic_page().test_images]
+    order, image = visit.tab.locator("#order"), visit.tab.locator("#image")
+
+    def names() -> list[str]:
+        return [re.sub(r"^\d+\. |, .*$", "", text) for text in image.locator("option").all_inner_texts()]
+
+    in_order = [name for name, _ in pictures]
+    assert names() == in_order
+    order.select_option("best")
+    assert names() == in_order[::-1]
+    expect(image).to_have_value("59")
+    order.select_option("median")
+    assert names()[:3] == [in_order[29], in_order[30], in_order[28]]
+    show(visit, "prediction", right="fcn_8s")
+    order.select_option("model")
+    index = entry_index(realistic_page(), "fcn_8s")
+    scores = [float(percent(scores[index])) for _, scores in pictures]
+    expected = sorted(range(60), key=lambda place: scores[place])
+    assert names() == [in_order[place] for place in expected]
+    assert f"{scores[expected[0]]:.1f} %" in image.locator("option").first.inner_text()
+    chosen = image.input_value()
+    visit.tab.locator("#right").select_option(label="unet")
+    expect(image).to_have_value(chosen)
+    assert names() != [in_order[place] for place in expected]
+
+
+@in_browser
+def test_an_image_whose_label_map_may_be_wrong_says_so(visit: Visit) -> None:
+    image, doubt = visit.tab.locator("#image"), visit.tab.locator("#doubt")
+    flagged = [text for text in image.locator("option").all_inner_texts() if text.endswith(", check the label")]
+    assert len(flagged) == 1 and "image 1," in flagged[0]
+    expect(doubt).to_be_hidden()
+    image.select_option("1")
+    expect(doubt).to_be_visible()
+    expect(doubt).to_have_text("Check the label: the models agree.")
+    image.select_option("2")
+    expect(doubt).to_be_hidden()
+
+
+@in_browser
+def test_the_address_keeps_what_is_shown(visit: Visit, browser: Browser, realistic: Path) -> None:
+    assert visit.tab.evaluate("location.search") == ""
+    show(visit, "compare", left="pspnet", right="unet + CRF")
+    visit.tab.locator("#order").select_option("best")
+    visit.tab.locator("#image").select_option("7")
+    visit.tab.get_by_label("Opacity").press("ArrowRight")
+    query = visit.tab.evaluate("location.search")
+    again = Visit(browser, realistic, query=query)
+    chosen = {"#image": "7", "#order": "best", "#opacity": "65"}
+    for control, value in chosen.items():
+        expect(again.tab.locator(control)).to_have_value(value)
+    expect(again.tab.locator("#layer-compare")).to_be_checked()
+    expect(again.tab.locator("#left-picture")).to_have_attribute("aria-label", "pspnet of image 7")
+    expect(again.tab.locator("#right-picture")).to_have_attribute("aria-label", "unet + CRF of image 7")
+    again.tab.close()
+    assert again.problems == []
+
+
+@in_browser
+def test_what_an_address_names_that_is_not_there_is_ignored(browser: Browser, realistic: Path) -> None:
+    query = "?image=nowhere&order=constructor&layer=all&left=no&right=net&opacity=-1e9"
+    visiting = Visit(browser, realistic, query=query)
+    expect(visiting.tab.locator("#right-picture")).to_have_attribute("aria-label", "deeplab_v3_plus of image 0")
+    expect(visiting.tab.locator("#order")).to_have_value("worst")
+    expect(visiting.tab.locator("#layer-prediction")).to_be_checked()
+    expect(visiting.tab.locator("#left")).to_have_value("1")
+    expect(visiting.tab.locator("#opacity")).to_have_value("60")
+    visiting.tab.close()
+    assert visiting.problems == []
+
+
+@in_browser
+def test_highlighting_a_model_shows_its_label_map(visit: Visit) -> None:
+    visit.rows().locator(".mark", has_text="pspnet").first.click()
+    expect(visit.tab.locator("#right-picture")).to_have_attribute("aria-label", "pspnet of image 0")
+    visit.tab.locator("#right").select_option(label="pspnet + CRF")
+    visit.tab.locator("#curves-chart .mark", has_text="pspnet").click()
+    expect(visit.tab.locator("#right-picture")).to_have_attribute("aria-label", "pspnet + CRF of image 0")
+
+
+@in_browser
+@pytest.mark.parametrize("size", [(1280, 900), (1280, 720), (1920, 1080)])
+def test_the_images_leave_the_table_in_sight(browser: Browser, realistic: Path, size: tuple[int, int]) -> None:
+    visiting = Visit(browser, realistic, viewport={"width": size[0], "height": size[1]})
+    visiting.tab.locator("#images").evaluate("(section) => section.scrollIntoView({ behavior: 'instant' })")
+    box = visiting.tab.locator("#table-title").bounding_box()
+    stage = visiting.tab.locator("#stage").bounding_box()
+    visiting.tab.close()
+    assert box and box["y"] + 20 < size[1]
+    assert stage and 0.35 * size[1] < stage["height"] <= 0.7 * size[1]
+
+
+@in_browser
+def test_an_image_is_printed_with_its_caption_and_without_controls(visit: Visit) -> None:
+    show(visit, "compare", right="unet")
+    visit.tab.emulate_media(media="print")
+    for control in ("#image", "#order", "#left", "#right", "#opacity", "#wipe", "#pixel", "#layer-errors"):
+        expect(visit.tab.locator(control)).to_be_hidden()
+    for part in ("#right-picture", "#caption", "#classes-shown"):
+        expect(visit.tab.locator(part)).to_be_visible()
+
+
+@in_browser
+@pytest.mark.parametrize("num_classes", [1, 150])
+def test_one_class_or_many_are_shown(browser: Browser, tmp_path: Path, num_classes: int) -> None:
+    """Of many, those in the image. The first class is black, as Pascal VOC's is, and no class is told from it."""
+    others = some_classes(num_classes)
+    classes = Classes(others.names, ((0, 0, 0), *others.colors[1:]))
+    page = a_page(models=("unet",), classes=classes, num_images=1, height_px=24, width_px=36)
+    (only,) = page.test_images
+    truth = np.zeros_like(only.truth)
+    truth[:, 18:] = IGNORE_INDEX
+    predicted = [np.where(np.arange(36) < 9, num_classes - 1, 0).astype(np.uint8) + truth * 0 for _ in page.entries]
+    page = replace(page, test_images=[replace(only, truth=truth, predicted=tuple(predicted))])
+    (tmp_path / "page.html").write_text(page_html(page), encoding="utf-8")
+    visiting = Visit(browser, tmp_path / "page.html", viewport=PHONE)
+    expect(visiting.tab.locator("#right-picture")).to_have_attribute("aria-label", "unet of image 0")
+    found = listed_ious(visiting)
+    expected = {"class 0": ["100.0"]} if num_classes == 1 else {"class 0": ["50.0"], "class 149": ["0.0"]}
+    assert found == {**expected, "no class": []}
+    assert visiting.tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    visiting.tab.close()
+    assert visiting.problems == []
+
+
+@in_browser
+def test_images_of_different_sizes_are_shown_one_after_the_other(browser: Browser, tmp_path: Path) -> None:
+    page = small_page()
+    small, (large, *_) = list(page.test_images), small_page_images(height_px=40, width_px=30)
+    page = replace(page, test_images=[small[0], replace(large, name="large", place=2)])
+    (tmp_path / "page.html").write_text(page_html(page), encoding="utf-8")
+    visiting = Visit(browser, tmp_path / "page.html")
+    show(visiting, "compare", left="truth", right="unet")
+    visiting.tab.locator("#stage").focus()
+    visiting.tab.keyboard.press("ArrowRight")
+    expect(visiting.tab.locator("#right-picture")).to_have_attribute("aria-label", "unet of large")
+    assert (drawn(visiting, "#left-picture")[..., :3] == page.classes.colorize(large.truth)).all()
+    assert drawn(visiting, "#photo").shape == (40, 30, 4)
+    visiting.tab.close()
+    assert visiting.problems == []
+
+
+def small_page_images(*, height_px: int, width_px: int) -> list[ScoredImage]:
+    page = a_page(
+        models=("unet", "fcn_8s"), classes=some_classes(3), num_images=2, height_px=height_px, width_px=width_px
+    )
+    return list(page.test_images)
 
 
 @in_browser

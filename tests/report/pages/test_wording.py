@@ -16,6 +16,7 @@ from segbench.report.pages.wording import (
     describe_averaging,
     describe_crf_choices,
     describe_dataset,
+    describe_doubts,
     describe_first_seeds,
     describe_groups,
     describe_intervals,
@@ -26,6 +27,7 @@ from segbench.report.table.comparison import MEAN_IOU, Comparison
 from segbench.report.table.content import Entry
 from segbench.report.table.numbers import MISSING
 from segbench.report.table.results import ModelResults
+from segbench.report.table.suspects import Suspect, Suspects
 from segbench.scoring.blocks import Blocks
 from segbench.scoring.intervals import Difference, Interval, Pair
 from tests.report.sample_pages import an_entry
@@ -91,6 +93,17 @@ def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:
     many = [row("test", str(index), group="g", block="b", height_px=481) for index in range(MAX_IMAGES + 1)]
     text = describe_test_images(replace(INDEPENDENT, rows=tuple(many)))
     assert text.endswith("Candidates are 100 evenly spaced test images. Larger images are reduced to 480 px.")
+
+
+def test_why_a_label_map_may_be_wrong_is_said_of_each_such_image() -> None:
+    images = (Suspect("test/a", 0.4), Suspect("test/b", 0.2))
+    found = describe_doubts(Suspects(images, judges=("unet", "pspnet", "fcn_8s"), usual_share=0.05))
+    assert found.keys() == {"test/a", "test/b"}
+    assert found["test/b"] == (
+        "Check the label of this image. The better models (unet, pspnet and fcn_8s) agree with each other here and "
+        "contradict the label map, in up to 20.0 % of the pixels; in the median test image it is 5.0 %."
+    )
+    assert describe_doubts(Suspects()) == {}
 
 
 def test_images_that_scores_leave_out_are_named_beside_how_many_there_were() -> None:

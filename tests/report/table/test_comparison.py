@@ -1,13 +1,15 @@
 """Entries, ranks and differences, from counts for which they are known."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from segbench.datasets.preparation import prepare
-from segbench.datasets.prepared import Prepared
+from segbench.datasets.prepared import Prepared, Row
 from segbench.datasets.source import Example, Source
+from segbench.images import RGBImage
 from segbench.labels import IGNORE_INDEX, Classes
 from segbench.report.drawing import pictures
 from segbench.report.table.comparison import (
@@ -17,8 +19,8 @@ from segbench.report.table.comparison import (
     compare,
     error_ratio_with_longer_blocks,
     groups_of,
+    scored_images,
     sizes_of,
-    worst_first,
 )
 from segbench.report.table.content import Costs, ScoredImage
 from segbench.scoring.metrics import Counts, compute_scores
@@ -142,23 +144,64 @@ def test_many_groups_and_sizes_do_not_fill_the_page(data: Prepared) -> None:
     assert groups_of(replace(data, rows=tuple(rows))) == ()
 
 
-def drawn(confusions: Counts, data: Prepared) -> list[ScoredImage]:
-    """The pictured images of a contender whose label maps are 0 or 1 everywhere, by the number in the image's name."""
+def right_pixels(counts: Sequence[int]) -> Counts:
+    """(1, num_images, 2, 2): of 100 pixels of each class, as many as counts say are right."""
+    return np.array([[[[right, 100 - right], [100 - right, right]] for right in counts]])
+
+
+def pictured_contender(model: str, confusions: Counts, data: Prepared, *, crf: bool = False) -> Contender:
+    """One whose label maps are 0 or 1 everywhere, by the number in the image's name."""
     label_maps = [np.full((2, 2), int(row.name) % 2, np.uint8) for row in pictures.pictured(data)]
-    contender = replace(a_contender("only", confusions), label_maps=label_maps)
-    entries = compare([contender], data).entries
-    return list(worst_first(data, entries, [contender]))
+    return replace(a_contender(model, confusions, crf=crf), label_maps=label_maps)
 
 
-def test_the_worst_image_comes_first(data: Prepared) -> None:
-    confusions = np.tile(np.array([[2, 0], [0, 2]]), (1, NUM_IMAGES, 1, 1))
-    confusions[0, 7] = [[0, 2], [2, 0]]
-    confusions[0, 3] = [[1, 1], [0, 2]]
-    images = drawn(confusions, data)
-    assert [image.name for image in images[:2]] == ["07", "03"]
-    assert len(images) == NUM_IMAGES
-    assert images[0].score == 0 and images[-1].mean_iou == (1.0,)
-    assert images[1].predicted[0].tolist() == [[1, 1], [1, 1]]
+def drawn(contenders: Sequence[Contender], data: Prepared) -> Iterator[ScoredImage]:
+    return scored_images(data, compare(contenders, data).entries, contenders, doubts={"test/12": "Check it."})
+
+
+RISING = range(50, 50 + NUM_IMAGES)
+"""So that the images' numbers are in the order of their scores."""
+
+
+def test_the_worst_the_median_and_the_best_image_come_first(data: Prepared) -> None:
+    images = list(drawn([pictured_contender("only", right_pixels(RISING), data)], data))
+    names = [image.name for image in images]
+    assert names[:10] == ["00", "14", "29", "12", "01", "15", "28", "02", "13", "27"]
+    assert sorted(names) == [f"{index:02d}" for index in range(NUM_IMAGES)]
+    for image in images:
+        number = int(image.name)
+        assert (image.place, image.num_places) == (number + 1, NUM_IMAGES)
+        assert image.doubt == ("Check it." if number == 12 else "")
+        assert image.score == image.mean_iou[0] == pytest.approx(RISING[number] / (200 - RISING[number]))
+        assert (image.predicted[0] == number % 2).all()
+
+
+def test_then_comes_the_worst_image_of_each_entry_those_as_published_first(data: Prepared) -> None:
+    def failing_on(number: int) -> Counts:
+        return right_pixels([10 if index == number else right for index, right in enumerate(RISING)])
+
+    contenders = [
+        pictured_contender("a", right_pixels(RISING), data),
+        pictured_contender("b", failing_on(22), data),
+        pictured_contender("b", failing_on(20), data, crf=True),
+        *(pictured_contender(f"c{index}", right_pixels(RISING), data) for index in range(9)),
+    ]
+    images = list(drawn(contenders, data))
+    names = [image.name for image in images]
+    assert names[0] == "00" and names[7:9] == ["22", "20"]
+
+
+def test_an_image_is_read_when_it_is_asked_for(data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    image_of = Prepared.image
+
+    def noted(prepared: Prepared, row: Row) -> RGBImage:
+        read.append(row.name)
+        return image_of(prepared, row)
+
+    monkeypatch.setattr(Prepared, "image", noted)
+    images = drawn([pictured_contender("only", right_pixels(RISING), data)], data)
+    assert [next(images).name for _ in range(2)] == read == ["00", "14"]
 
 
 def test_of_many_images_the_pictured_ones_are_ordered(data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,9 +209,9 @@ def test_of_many_images_the_pictured_ones_are_ordered(data: Prepared, monkeypatc
     confusions = np.tile(np.array([[2, 0], [0, 2]]), (1, NUM_IMAGES, 1, 1))
     confusions[0, 7] = [[0, 2], [2, 0]]  # not pictured
     confusions[0, 19] = [[1, 1], [0, 2]]
-    images = drawn(confusions, data)
+    images = list(drawn([pictured_contender("only", confusions, data)], data))
     assert [row.name for row in pictures.pictured(data)] == ["00", "09", "19", "29"]
-    assert [image.name for image in images] == ["19", "00", "09", "29"]
+    assert [image.name for image in images] == ["19", "00", "29", "09"]
     assert images[0].predicted[0].tolist() == [[1, 1], [1, 1]]
     assert images[0].score == pytest.approx(compute_scores(confusions[0, 19]).mean_iou)
 

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 from segbench.datasets.prepared import Prepared, Row
 from segbench.files import replacing
 from segbench.images import RGBImage, read_label_map, resize_image
-from segbench.labels import IGNORE_INDEX, Classes, LabelMap, resize_label_map
+from segbench.labels import IGNORE_INDEX, RGB, Classes, LabelMap, resize_label_map
 
 MAX_IMAGES = 100
 """More than fit into the page, so that it can show the worst of them; few enough to keep their label maps in git."""
@@ -63,12 +64,27 @@ def photo_url(image: RGBImage) -> str:
 
 
 def sheet_url(label_maps: Sequence[LabelMap], classes: Classes) -> tuple[str, int]:
-    """Label maps of one size on one sheet in the classes' colours, as lossless WebP, and the sheet's number of rows.
+    """Label maps of one size on one sheet in `sheet_colors`, as lossless WebP, and the sheet's number of rows.
 
     One sheet is much smaller than single pictures, since label maps of one image resemble each other.
     """
     rows = min(len(label_maps), MAX_SHEET_PX // label_maps[0].shape[0])
-    return _url(classes.colorize(_sheet(label_maps, rows=rows)), lossless=True, quality=60, method=4), rows
+    palette = np.zeros((256, 3), np.uint8)
+    palette[[*range(len(classes)), IGNORE_INDEX]] = sheet_colors(classes)
+    return _url(palette[_sheet(label_maps, rows=rows)], lossless=True, quality=60, method=4), rows
+
+
+def sheet_colors(classes: Classes) -> list[RGB]:
+    """One colour per class, then that of pixels without a class: each different, so that it tells the class.
+
+    They are the classes' colours and black. Where one of them is there already, its lowest bits are changed.
+    """
+    changes = sorted(product(range(8), repeat=3), key=sum)
+    colors: list[RGB] = []
+    for red, green, blue in (*classes.colors, (0, 0, 0)):
+        near = ((red ^ in_red, green ^ in_green, blue ^ in_blue) for in_red, in_green, in_blue in changes)
+        colors.append(next(color for color in near if color not in colors))
+    return colors
 
 
 def _sheet(label_maps: Sequence[LabelMap], *, rows: int) -> LabelMap:

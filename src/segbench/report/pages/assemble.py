@@ -15,6 +15,7 @@ from segbench.report.pages.wording import (
     describe_averaging,
     describe_crf_choices,
     describe_dataset,
+    describe_doubts,
     describe_first_seeds,
     describe_groups,
     describe_intervals,
@@ -28,7 +29,7 @@ from segbench.report.table.comparison import (
     compare,
     error_ratio_with_longer_blocks,
     groups_of,
-    worst_first,
+    scored_images,
 )
 from segbench.report.table.content import Page
 from segbench.report.table.results import ModelResults
@@ -48,6 +49,7 @@ def assemble_page(
     found = compare(contenders, data)
     entries = found.entries
     curves = tuple(model.curve for model in models if not model.epochs.empty)
+    suspects = find_suspects(contenders, data)
     longer = error_ratio_with_longer_blocks(contenders, found.blocks)
     num_trainings = {model.name: len(model.seeds) for model in models}
     notes = [
@@ -74,9 +76,7 @@ def assemble_page(
             LICENCE: attribution.licence,
         },
         notes=tuple(note for note in notes if note),
-        limits=limits(
-            data, models, curves=curves, blocks=found.blocks, longer=longer, suspects=find_suspects(contenders, data)
-        ),
+        limits=limits(data, models, curves=curves, blocks=found.blocks, longer=longer, suspects=suspects),
         num_compared=found.num_compared,
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),
@@ -87,7 +87,7 @@ def assemble_page(
         differences=found.differences,
         differences_with_longer_blocks=found.differences_with_longer_blocks,
         findings=tuple(findings),
-        test_images=worst_first(data, entries, contenders),
+        test_images=scored_images(data, entries, contenders, doubts=describe_doubts(suspects)),
         test_images_note=describe_test_images(data),
         failed=failed,
         champion=champion,

@@ -1,12 +1,12 @@
 """The results as one web page in one file: tables, charts and test images, which need no network."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, get_args
 
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from segbench.labels import IGNORE_INDEX
 from segbench.report.drawing.charts import (
     Axis,
     LineChart,
@@ -19,7 +19,7 @@ from segbench.report.drawing.charts import (
     width_axis,
 )
 from segbench.report.drawing.confusion import MOST_CLASSES
-from segbench.report.drawing.pictures import photo_url, sheet_url
+from segbench.report.drawing.pictures import photo_url, sheet_colors, sheet_url
 from segbench.report.pages import web
 from segbench.report.pages.claims import describe_verdicts
 from segbench.report.table.claims import Verdict
@@ -47,16 +47,19 @@ def page_html(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
         points_range=points_range, probability=probability, step=step,
     )  # fmt: skip
     context = _context(page)
-    frame = template.render(context, shows_images=True, pictures=[])
+    frame = template.render(context, shows_images=True, pictures=[], has_more_images=True)
     room = max_bytes - len(frame.encode()) - SLACK_BYTES
-    pictures: list[Markup] = []
+    by_place: list[tuple[int, Markup]] = []
+    has_more_images = False
     for test_image in page.test_images:
         picture = htmlsafe_json_dumps(_picture(page, test_image))
         room -= len(picture) + 1
-        if room < 0:
+        has_more_images = room < 0
+        if has_more_images:
             break
-        pictures.append(picture)
-    return template.render(context, shows_images=bool(pictures), pictures=pictures)
+        by_place.append((test_image.place, picture))
+    pictures = [picture for _, picture in sorted(by_place, key=itemgetter(0))]
+    return template.render(context, shows_images=bool(pictures), pictures=pictures, has_more_images=has_more_images)
 
 
 def _context(page: Page) -> dict[str, Any]:
@@ -76,6 +79,7 @@ def _context(page: Page) -> dict[str, Any]:
         "best": best_scores(rows),
         "scale": _scale([entry.mean_iou for entry in page.entries]),
         "model_index": {model: index for index, model in enumerate(page.models)},
+        "swatches": list(zip((*page.classes.names, "no class"), sheet_colors(page.classes), strict=True)),
         "best_model": page.best_as_published.model,
         "published": {(entry.model, entry.crf): "yes" if entry.as_in_paper else "no" for entry in page.entries},
         "has_both": len({entry.crf for entry in page.entries}) == 2,
@@ -233,10 +237,12 @@ def _picture(page: Page, test_image: ScoredImage) -> dict[str, Any]:
         "name": test_image.name,
         "score": percent(test_image.score),
         "scores": [percent(value) for value in test_image.mean_iou],
+        "place": test_image.place,
+        "places": test_image.num_places,
+        "doubt": test_image.doubt,
         "width": width_px,
         "height": height_px,
         "rows": rows,
-        "ignored": bool((test_image.truth == IGNORE_INDEX).any()),
         "photo": photo_url(test_image.image),
         "sheet": sheet,
     }

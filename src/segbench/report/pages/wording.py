@@ -13,6 +13,7 @@ from segbench.report.table.comparison import Comparison, groups_of, sizes_of
 from segbench.report.table.content import Entry, best_as_published
 from segbench.report.table.numbers import MISSING, percent, points
 from segbench.report.table.results import ModelResults
+from segbench.report.table.suspects import Suspects
 from segbench.scoring.metrics import SHORT_NAMES
 
 NOTES = (
@@ -142,6 +143,18 @@ def describe_test_images(data: Prepared) -> str:
     if any(max(row.height_px, row.width_px) > MAX_SIDE_PX for row in shown):
         texts.append(f"Larger images are reduced to {MAX_SIDE_PX} px.")
     return " ".join(texts)
+
+
+def describe_doubts(suspects: Suspects) -> dict[str, str]:
+    """Why the label map of a test image may be wrong, in two sentences, by `test/NAME`."""
+    return {
+        image.name: (
+            f"Check the label of this image. The better models ({listed(suspects.judges)}) agree with each other here "
+            f"and contradict the label map, in up to {percent(image.share)} % of the pixels; in the median test image "
+            f"it is {percent(suspects.usual_share)} %."
+        )
+        for image in suspects.images
+    }
 
 
 def crf_choices(models: Sequence[ModelResults]) -> tuple[tuple[str, ...], ...]:

@@ -111,8 +111,13 @@ def boundary_shares(counts: SplitCounts) -> tuple[float, ...]:
     return tuple((counts.near_boundaries.true.sum(axis=1) / max(1, counts.confusions[0].sum())).tolist())
 
 
-def worst_first(data: Prepared, entries: Sequence[Entry], contenders: Sequence[Contender]) -> Iterator[ScoredImage]:
-    """The pictured test images, ordered by their own mean IoU, averaged over entries."""
+def scored_images(
+    data: Prepared, entries: Sequence[Entry], contenders: Sequence[Contender], *, doubts: Mapping[str, str]
+) -> Iterator[ScoredImage]:
+    """The pictured test images, those that say most first; an image is not read before it is asked for.
+
+    Their places are by their own mean IoU, averaged over entries. doubts: why a label map may be wrong, by `test/NAME`.
+    """
     rows = pictured(data)
     by_label = {contender.label: contender for contender in contenders}
     in_order = [by_label[entry.label] for entry in entries]
@@ -120,7 +125,14 @@ def worst_first(data: Prepared, entries: Sequence[Entry], contenders: Sequence[C
         [contender.counts.mean_ious(rows, of=data.split("test")) for contender in in_order]
     )  # (num_entries, num_pictured)
     means = mean_ious.mean(axis=0)
-    for index in np.argsort(means):
+    found = [doubts.get(f"{row.split}/{row.name}", "") for row in rows]
+    as_published = sorted(range(len(entries)), key=lambda place: not entries[place].as_in_paper)
+    worst_first = np.argsort(means, kind="stable").tolist()
+    for index in _most_telling_first(
+        worst_first,
+        doubtful=[index for index in worst_first if found[index]],
+        worst_of_entries=np.argsort(mean_ious[as_published], axis=1, kind="stable")[:, 0].tolist(),
+    ):
         row = rows[index]
         yield ScoredImage(
             name=row.name,
@@ -129,7 +141,22 @@ def worst_first(data: Prepared, entries: Sequence[Entry], contenders: Sequence[C
             truth=reduced_label_map(data.label_map(row)),
             predicted=tuple(contender.label_maps[index] for contender in in_order),
             mean_iou=tuple(mean_ious[:, index].tolist()),
+            place=worst_first.index(index) + 1,
+            num_places=len(rows),
+            doubt=found[index],
         )
+
+
+def _most_telling_first(
+    worst_first: Sequence[int], *, doubtful: Sequence[int], worst_of_entries: Sequence[int]
+) -> list[int]:
+    """The worst, the median and the best image, what is doubtful, the next worst, median and best, the worst image of
+    each entry; then again the worst, median and best of the rest. All of them are images' numbers, each is given once.
+    """
+    middle = (len(worst_first) - 1) / 2
+    median_first = [worst_first[place] for place in sorted(range(len(worst_first)), key=lambda at: abs(at - middle))]
+    in_turn = [index for three in zip(worst_first, median_first, worst_first[::-1], strict=True) for index in three]
+    return list(dict.fromkeys([*in_turn[:3], *doubtful, *in_turn[3:6], *worst_of_entries, *in_turn[6:]]))
 
 
 def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:

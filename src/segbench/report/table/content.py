@@ -125,7 +125,8 @@ class ScoredImage:
     """A test image with its label maps, all of one size.
 
     predicted, mean_iou: one for each of the page's entries, in their order; mean_iou is of this image alone.
-    score: the mean of mean_iou.
+    score: the mean of mean_iou. place: by score among all images that could be shown, 1 the worst; num_places: of them.
+    doubt: why the label map may be wrong, in a sentence; empty where nothing says so.
     """
 
     name: str
@@ -134,6 +135,9 @@ class ScoredImage:
     truth: LabelMap
     predicted: tuple[LabelMap, ...]
     mean_iou: tuple[float, ...]
+    place: int
+    num_places: int
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,8 @@ class Page:
     - groups_note: why their scores do not average to that of all test images
     - crf_choices: the parameters found for the CRF, a heading and one row per model; crf_choices_note: on which images
     - about: how the report was made, with links to its files
-    - test_images: worst first. The page takes them until it is full, so a generator need not load the rest.
+    - test_images: those that say most first. The page takes them until it is full, so a generator need not load the
+      rest, and shows the worst first.
       test_images_note: how they were chosen
     """
 
