@@ -79,7 +79,7 @@ function viewer(root) {
     context.putImageData(drawn, 0, 0);
   };
   const errorColour = ({ width }, truth, labels) => (at) => {
-    if (truth[at] === noClass) return ((at % width) + Math.floor(at / width)) % 4 < 1 ? [170, 170, 170] : null;
+    if (truth[at] === noClass) return ((at % width) + Math.floor(at / width)) % 4 < 2 ? [170, 170, 170] : null;
     return labels && labels[at] !== truth[at] ? [255, 200, 0] : null;
   };
 
@@ -152,11 +152,11 @@ function viewer(root) {
     const dots = devicePixelRatio;
     const isBeside = matchMedia("(min-width: 60rem)").matches;
     // So that the heading of the table can be seen below the viewer.
-    const mostHigh = isBeside ? Math.max(200, Math.min(0.7 * innerHeight, innerHeight - 320)) : 0.7 * innerHeight;
+    const mostHigh = isBeside ? Math.max(200, Math.min(0.7 * innerHeight, innerHeight - 340)) : 0.7 * innerHeight;
     const mostWide = root.clientWidth - (isBeside ? 260 : 0);
     let factor = dots * Math.min(mostWide / width, mostHigh / height);
-    // A whole factor in the screen's own pixels, so that all pixels of a small picture have the same size.
-    if (factor >= 3) factor = Math.floor(factor);
+    // A whole factor on a coarse screen, so that all pixels of a small picture have the same size.
+    if (dots < 2 && factor >= 3) factor = Math.floor(factor);
     stage.style.width = wipe.style.width = `${(factor * width) / dots}px`;
     stage.style.aspectRatio = `${width} / ${height}`;
     stage.classList.toggle("enlarged", factor >= 1);
