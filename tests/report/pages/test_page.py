@@ -101,7 +101,7 @@ def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
     assert len(set(structure.ids)) == len(structure.ids)
     assert [link for link in structure.references if link.startswith("#")] == ["#table", *(f"#{it}" for it in parts)]
     assert set(parts) | set(structure.targets) <= set(structure.ids)
-    assert "60 of 60 test images, worst first. By the mean of all entries." in structure.text
+    assert "60 of 60 test images, worst first." in structure.text and "By the mean of all entries." in structure.text
     assert structure.ids.index("images") < structure.ids.index("table")
     assert "Each model was trained once." in structure.text
     assert "backbone none" in structure.text
@@ -143,6 +143,9 @@ def test_the_realistic_page_is_small(realistic: Path) -> None:
     assert realistic.stat().st_size < MAX_BYTES
 
 
+ROOM = "The page has room for the worst, the median and the best images"
+
+
 def test_a_large_page_takes_the_images_that_fit_and_reads_no_more() -> None:
     page = large_page()
     drawn: list[str] = []
@@ -157,7 +160,7 @@ def test_a_large_page_takes_the_images_that_fit_and_reads_no_more() -> None:
     pictures = json.loads(Structure(html).data["picture-data"])
     shown = len(pictures)
     assert 3 <= shown < page.num_images
-    assert f"{shown} of 60 test images, worst first. As many as fit into the page: the worst, the median" in html
+    assert f"{shown} of 60 test images, worst first." in html and ROOM in html
     assert len(drawn) == shown + 1
     assert {"name", "photo", "sheet", "rows", "width", "height", "score", "scores"} <= pictures[0].keys()
 
@@ -170,7 +173,7 @@ def test_images_are_on_the_page_from_the_worst_to_the_best() -> None:
     assert [(it["name"], it["place"], it["places"]) for it in pictures] == [
         (first.name, 1, 4), (second.name, 2, 4), (third.name, 3, 4),
     ]  # fmt: skip
-    assert "As many as fit" not in page_html(page)
+    assert ROOM not in page_html(page)
 
 
 @pytest.mark.parametrize("room", [0, 1, 5_000, 20_000])
@@ -335,8 +338,8 @@ def test_verdicts_are_explained_as_they_were_reached() -> None:
 
 
 def test_one_image_is_not_called_images() -> None:
-    assert "1 of 1 test image. By the mean" in text_of(a_page_of_one_image())
-    assert "2 of 2 test images, worst first. By the mean" in text_of(small_page())
+    assert "1 of 1 test image." in text_of(a_page_of_one_image())
+    assert "2 of 2 test images, worst first." in text_of(small_page())
 
 
 def a_page_of_one_image() -> Page:

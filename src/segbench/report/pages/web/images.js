@@ -122,7 +122,7 @@ function viewer(root) {
   };
   const describe = (picture) => {
     const [first, second] = sides().map((select) => {
-      return isEntry(select) ? `${nameOf(select)} (${scoreOf(picture, select)} % mIoU)` : nameOf(select);
+      return isEntry(select) ? `${nameOf(select)} (${scoreOf(picture, select)}\u00a0% mIoU)` : nameOf(select);
     });
     if (view() === "compare") return `${first} on the left, ${second} on the right.`;
     if (view() === "errors") return `errors of ${first}. Wrong pixels are yellow, pixels without a class hatched.`;
