@@ -82,6 +82,7 @@ bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into re
 		$(IN_VENV) python -m benchmarks.$${report%.*} > reports/benchmarks/$$report || exit 1; \
 		cat reports/benchmarks/$$report; \
 	done
+	$(IN_VENV) python -m benchmarks.whole --avx2-only > reports/benchmarks/whole_avx2.md
 
 bench-gpu: $(READY_TO_TEST) ## measure all networks on a GPU within minutes, into reports/benchmarks/gpu.md
 	@mkdir -p reports/benchmarks
