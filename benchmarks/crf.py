@@ -1,7 +1,7 @@
 """The dense CRF against pydensecrf2: images per second on all cores, and where the time goes. Run with `make bench`.
 
 Both refine the same photographs with the same parameters, in turns: pydensecrf2 in one process per core, since it holds
-the GIL, ours in a thread a core. `--images FOLDER` takes a folder's images, and SEGBENCH_CAMVID in the environment
+the GIL, ours in one thread per core. `--images FOLDER` takes a folder's images, and SEGBENCH_CAMVID in the environment
 CamVid's test images, in place of crops of scikit-learn's two photographs.
 """
 
