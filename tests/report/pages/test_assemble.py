@@ -11,11 +11,13 @@ import pytest
 
 from segbench.datasets.prepared import Prepared
 from segbench.labels import Classes
+from segbench.report.pages import assemble
 from segbench.report.pages.assemble import assemble_page
 from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown
 from segbench.report.table.comparison import Contender
 from segbench.report.table.content import Costs, Page
 from segbench.report.table.results import ModelResults
+from segbench.report.table.suspects import Suspect, Suspects
 from segbench.scoring.counts import SplitCounts
 from tests.report.sample_pages import ATTRIBUTION
 from tests.report.sample_results import a_model, row
@@ -52,7 +54,15 @@ def page_of(models: Sequence[ModelResults], *, others: Sequence[str] = ()) -> Pa
         for crf in (False, True):
             found = counts(num_seeds=len(model.seeds), right=70 + 3 * place + crf)
             contenders.append(
-                Contender(model.name, crf, found, as_in_paper=not crf, costs=costs, deviations=deviations)
+                Contender(
+                    model.name,
+                    crf,
+                    found,
+                    label_maps=[np.zeros((2, 2), np.uint8)] * NUM_IMAGES,
+                    as_in_paper=not crf,
+                    costs=costs,
+                    deviations=deviations,
+                )
             )
     contenders += [Contender(name, False, counts(num_seeds=1, right=60), is_trained=False) for name in others]
     return assemble_page(
@@ -67,6 +77,16 @@ def page_of(models: Sequence[ModelResults], *, others: Sequence[str] = ()) -> Pa
         champion="",
         attribution=ATTRIBUTION,
     )
+
+
+def test_an_image_that_looks_mislabelled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    suspects = Suspects((Suspect("test/3", 0.4),), judges=("unet", "fcn_8s", "pspnet"), usual_share=0.05)
+    monkeypatch.setattr(assemble, "find_suspects", lambda contenders, data: suspects)
+    monkeypatch.setattr(Prepared, "image", lambda prepared, row: np.zeros((2, 2, 3), np.uint8))
+    monkeypatch.setattr(Prepared, "label_map", lambda prepared, row: np.zeros((2, 2), np.uint8))
+    doubts = {image.name: image.doubt for image in page_of([a_model("unet", seeds=(0,))]).test_images}
+    assert doubts.pop("3").startswith("Check the label of this image.")
+    assert len(doubts) == NUM_IMAGES - 1 and not any(doubts.values())
 
 
 def worst_models() -> list[ModelResults]:

@@ -87,7 +87,7 @@ def test_what_the_crf_was_chosen_by(
 
 
 def test_pictures_that_are_a_choice_or_reduced_are_said_to_be() -> None:
-    order = "Their order is that of their own mean IoU, averaged over all entries."
+    order = "The score beside an image's name is its own mIoU, averaged over all entries."
     assert describe_test_images(INDEPENDENT) == order
     assert describe_test_images(replace(INDEPENDENT, rows=(row("test", "a", group="g", block="b"),))) == ""
     many = [row("test", str(index), group="g", block="b", height_px=481) for index in range(MAX_IMAGES + 1)]

@@ -137,7 +137,7 @@ def describe_groups(data: Prepared, entries: Sequence[Entry]) -> str:
 def describe_test_images(data: Prepared) -> str:
     """How the page's test images are ordered, and how they were chosen."""
     rows, shown = data.split("test"), pictured(data)
-    texts = ["Their order is that of their own mean IoU, averaged over all entries."] if len(rows) > 1 else []
+    texts = ["The score beside an image's name is its own mIoU, averaged over all entries."] if len(rows) > 1 else []
     if len(shown) < len(rows):
         texts.append(f"Candidates are {len(shown)} evenly spaced test images.")
     if any(max(row.height_px, row.width_px) > MAX_SIDE_PX for row in shown):
