@@ -118,13 +118,13 @@ class Trainer:
         tree = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
         tree["benchmark"] = {"datasets": [self.dataset], "models": [choice.model], "variants": []}
         tree["variants"] = {}
-        schedule = {**tree["train"], **tree["datasets"][self.dataset]["train"], **choice.train}
+        found = tree["models"][choice.model].get("found", {}).get(self.dataset, {})
+        schedule = {**tree["train"], **tree["datasets"][self.dataset]["train"], **found, **choice.train}
         schedule["epochs"] = times_epochs * (self.epochs or schedule["epochs"])
         schedule |= {"seeds": [seed], "search": {"epochs": 1, "candidates": []}}
         tree["datasets"][self.dataset]["train"] = schedule
         tree["models"][choice.model] |= choice.network
-        for own in ("train_on", "found"):
-            tree["models"][choice.model].pop(own, None)
+        tree["models"][choice.model].pop("train_on", None)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "params.yaml"
             file.write_text(yaml.safe_dump(tree), encoding="utf-8")

@@ -455,7 +455,9 @@ def test_a_mistake_in_a_models_values_on_a_dataset_is_named(
 )
 def test_what_a_search_found_is_one_of_its_candidates(tmp_path: Path, value: dict[str, Any], message: str) -> None:
     search = {"epochs": 2, "candidates": [{"lr": 0.5}, {"lr": 0.25}]}
-    assert params.load(write_params(tmp_path, {"train.search": search, "models.unet.found": {"scenes": {"lr": 0.25}}}))
+    for found, candidates in (({"lr": 0.25}, search["candidates"]), ({"lr": 1}, [])):
+        tried = {**search, "candidates": candidates}
+        assert params.load(write_params(tmp_path, {"train.search": tried, "models.unet.found": {"scenes": found}}))
     with pytest.raises(InputError, match=re.escape(message)):
         params.load(write_params(tmp_path, {"train.search": search, "models.unet.found": value}))
 

@@ -99,6 +99,9 @@ def test_what_an_earlier_search_found_is_taken_without_trials(tmp_path: Path) ->
     assert trials_of(known) == [] and found is not None
     assert (found["epochs"], found["best"]) == (2, {"lr": 0.01, "backbone_lr_factor": 1})
     assert [trial["values"] for trial in found["trials"]] == CANDIDATES
+    changes["train.search"] = {"epochs": 2, "candidates": []}
+    switched_off = Untouched("camvid", "unet", 5, load(write_params(tmp_path, changes)), nothing, nothing)
+    assert found_before(switched_off) is None and trials_of(switched_off) == []
     for dataset, model in (("scenes", "unet"), ("camvid", "fcn_8s")):
         other = Untouched(dataset, model, 5, parameters, nothing, nothing)
         assert found_before(other) is None and len(trials_of(other)) == len(CANDIDATES)

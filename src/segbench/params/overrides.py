@@ -33,7 +33,7 @@ def schedule_of(
                 raise InputError(f"{path}: {where} has {name}, which is the same for all candidates; leave it out")
         validated(Train, {**train.model_dump(), **candidate}, where=where, path=path)
     found = model.found.get(dataset_name)
-    if found is not None and found not in train.search.candidates:
+    if found is not None and train.search.candidates and found not in train.search.candidates:
         raise InputError(
             f"{path}: models.{model_name}.found.{dataset_name} is {found}; it must be one of the candidates of "
             f"datasets.{dataset_name}.train.search, or left out"

@@ -25,9 +25,9 @@ def trials_of(training: Training) -> list[Training]:
 def found_before(training: Training) -> dict[str, Any] | None:
     """What params.yaml says an earlier search found, in the form of `outcome`, without the trials' scores and times."""
     best = training.parameters.model(training.model).found.get(training.dataset)
-    if best is None:
-        return None
     search = training.schedule.search
+    if best is None or not search.candidates:
+        return None
     trials = [{"values": values, "val_mean_iou": None, "training_seconds": None} for values in search.candidates]
     return {"epochs": search.epochs, "trials": trials, "best": best}
 
