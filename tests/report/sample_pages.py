@@ -93,8 +93,8 @@ def a_page(
         dataset="streets",
         description="Streets of blocks.",
         answers=(
+            Answer("What should I know before I trust the order?", "Each model was trained once."),
             Answer("Which model is the most accurate?", f"{models[0]} has the highest mIoU."),
-            Answer("What could change these answers?", "Each model was trained once."),
         ),
         classes=classes,
         entries=tuple(entries),

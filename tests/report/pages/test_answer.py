@@ -12,9 +12,10 @@ from segbench.report.table.numbers import MISSING
 from segbench.scoring.intervals import Difference, Interval, Pair
 from tests.report.sample_pages import an_entry
 
-ACCURATE, CHEAP, COST, TIME, CRF, DOUBT = (
-    "Which model is the most accurate?", "Which of these costs least?", "What does it cost?",
-    "Which one if time per image matters?", "Is the CRF worth its time?", "What could change these answers?",
+DOUBT, ACCURATE, CHEAP, COST, TIME, CRF = (
+    "What should I know before I trust the order?", "Which model is the most accurate?", "Which of these costs least?",
+    "What does it cost?",
+    "Which one if time per image matters?", "Is the CRF worth its time?",
 )  # fmt: skip
 
 
@@ -135,9 +136,10 @@ def test_what_could_change_the_answers() -> None:
     entries = [an_entry_of("unet", 0.87), an_entry_of("fcn", 0.8)]
     found = told(entries, longer=differences(entries, least=0.1), cautions=["Each model was trained once."])
     assert found[DOUBT] == (
-        "With blocks of test images twice as long, unet cannot be told apart from fcn either. "
-        "Each model was trained once."
+        "Each model was trained once. "
+        "With blocks of test images twice as long, unet cannot be told apart from fcn either."
     )
+    assert next(iter(found)) == DOUBT, "warnings stand before the numbers that they qualify"
     assert DOUBT not in told(entries, longer=differences(entries, least=0.01))
 
 

@@ -21,7 +21,7 @@ def answers(
     entries: Sequence[Entry], differences: Mapping[Pair, Difference], *, longer: Mapping[Pair, Difference],
     num_images: int, cautions: Sequence[str],
 ) -> tuple[Answer, ...]:  # fmt: skip
-    """A reader's questions and their answers, without the questions that the numbers do not answer.
+    """A reader's questions and their answers, warnings first. Questions that the numbers do not answer are left out.
 
     longer: differences with blocks of test images twice as long; empty where they are not known. num_images: of the
     test split. cautions: sentences on what else could change the answers.
@@ -30,13 +30,13 @@ def answers(
     best, found = best_as_published(published), Differences(differences)
     equals = found.equals(best, published)
     texts = {
+        "What should I know before I trust the order?": " ".join(
+            [*cautions, *_with_longer_blocks(best, published, equals, Differences(longer))]
+        ),
         "Which model is the most accurate?": _most_accurate(equals, published, num_images=num_images),
         "What does it cost?" if len(equals) == 1 else "Which of these costs least?": _cheapest(equals),
         "Which one if time per image matters?": _when_time_matters(published, best, found),
         "Is the CRF worth its time?": _worth_of_crf(entries, found),
-        "What could change these answers?": " ".join(
-            [*_with_longer_blocks(best, published, equals, Differences(longer)), *cautions]
-        ),
     }
     return tuple(Answer(question, text) for question, text in texts.items() if text)
 

@@ -37,7 +37,7 @@ INK, MUTED, PAPER, FRAME = (25, 28, 30), (90, 98, 104), (255, 255, 255), (150, 1
 class Shown:
     """A test image of the page. sheet: the truth and then each entry's label map, column by column, `rows` in each.
 
-    scores: each entry's mIoU of this image, in per cent, as text. has_ignored: pixels of the truth have no class.
+    scores: each entry's mIoU of this image, in per cent, as text.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Shown:
     size_px: tuple[int, int]
     rows: int
     scores: tuple[str, ...]
-    has_ignored: bool
 
     def label_map(self, place: int) -> Image.Image:
         """In the classes' colours. place: on the sheet, 0 for the truth."""
@@ -69,7 +68,7 @@ class PageImages:
         text = path.read_text(encoding="utf-8")
         stored = re.search(r'<script type="application/json" id="picture-data">(.*?)</script>', text, re.DOTALL)
         select = re.search(r'<select id="left">(.*?)</select>', text, re.DOTALL)
-        legend = re.findall(r'<li><i style="background:rgb\(([\d, ]+)\)"></i>(.*?)</li>', text)
+        legend = re.findall(r'<li[^>]*><i style="background:rgb\(([\d, ]+)\)"></i>(?:<span>)?([^<]*)<', text)
         pictures = json.loads(stored[1]) if stored else []
         if not select or not legend or not pictures:
             raise InputError(f"{path}: has no test images; run dvc repro again")
@@ -87,7 +86,6 @@ class PageImages:
             size_px=(picture["width"], picture["height"]),
             rows=picture["rows"],
             scores=tuple(picture["scores"]),
-            has_ignored=picture["ignored"],
         )
 
 
@@ -118,7 +116,8 @@ def write_glance(folder: Path) -> list[str]:
         (label, f"mIoU {shown.scores[place]} %", shown.label_map(place + 1))
         for label, place in zip(labels, places, strict=True)
     ]
-    legend = {**page.colors, NO_CLASS: (0, 0, 0)} if shown.has_ignored else page.colors
+    in_truth = {color for _, color in shown.label_map(0).getcolors() or ()}
+    legend = page.colors if in_truth <= {*page.colors.values()} else {**page.colors, NO_CLASS: (0, 0, 0)}
     picture = _drawn(tiles, legend).quantize(256, dither=Image.Dither.NONE)
     with replacing(folder / "glance.png") as temporary:
         picture.save(temporary, format="PNG", optimize=True)
@@ -128,9 +127,9 @@ def write_glance(folder: Path) -> list[str]:
         f"({(folder / 'glance.png').as_posix()})",
         "",
         f"A test image of {report.name}, its true classes, and what four models see; mIoU is of this image alone. "
-        f"Rules chose what is shown. The image is the middle one, by mean mIoU, of the {len(page.pictures)} difficult "
-        f"test images in [the page]({(folder / 'index.html').as_posix()}). {', '.join(first)} and {third} go from "
-        f"coarse to fine; {last} is the most accurate of the other models. Label maps are of each model's first "
+        f"Rules chose what is shown. The image is the middle one, by mean mIoU, of the {len(page.pictures)} test images "
+        f"that [the page]({(folder / 'index.html').as_posix()}) shows. {', '.join(first)} and {third} go from coarse to "
+        f"fine; {last} is the most accurate of the other models. Label maps are of each model's first "
         "training.",
     ]
 
