@@ -29,11 +29,13 @@ from segbench import params
 from segbench.checkpoints import hold
 from segbench.datasets.prepared import Prepared
 from segbench.machine import describe_machine
+from segbench.parallel import THREAD_LIMITS
 from segbench.training.samples import AugmentedSamples
 from segbench.training.training import Training
 
 PROJECT = Path(__file__).parent.parent
-TRIALS_AT_ONCE = 2
+AT_ONCE = 2
+"""Trainings side by side."""
 LONGER = 3
 """Times the epochs, to see whether networks are finished and in their final order."""
 
@@ -113,6 +115,17 @@ class Trainer:
         print(f"{choice.model}, {choice}, seed {seed}, x{times_epochs}: {validated(record)}", file=sys.stderr)
         return record
 
+    def records(self, choices: Sequence[Choice], *, seed: int, times_epochs: int = 1) -> list[dict[str, Any]]:
+        """As `record`, several at a time with one core each, as `make reproduce` trains."""
+        os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
+        with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as processes:
+            trials = [
+                processes.submit(_trial, self.dataset, choice, seed, times_epochs, self.epochs) for choice in choices
+            ]
+            records = [trial.result() for trial in trials]
+        self.folders |= {self.training(choice, seed=seed, times_epochs=times_epochs).folder for choice in choices}
+        return records
+
     def training(self, choice: Choice, *, seed: int, times_epochs: int = 1) -> Training:
         """Not yet run."""
         tree = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
@@ -159,17 +172,8 @@ def rows_of_search(trainer: Trainer, models: Sequence[str], *, seed: int) -> Ite
     """Each network's score with every candidate of the dataset's search, and its line for params.yaml."""
     candidates = trainer.candidates
     tasks = [(model, place) for model in models for place in range(len(candidates))]
-    cores = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # as `make reproduce` trains two models at a time
-    os.environ.update(cores)
-    with ProcessPoolExecutor(TRIALS_AT_ONCE, mp_context=get_context("spawn")) as processes:
-        trials = [
-            processes.submit(_trial, trainer.dataset, Choice(model, train=candidates[place]), seed, trainer.epochs)
-            for model, place in tasks
-        ]
-        scores = {}
-        for task, trial in zip(tasks, trials, strict=True):
-            scores[task], folder = trial.result()
-            trainer.folders.add(folder)
+    records = trainer.records([Choice(model, train=candidates[place]) for model, place in tasks], seed=seed)
+    scores = dict(zip(tasks, map(last_score, records), strict=True))
     for model in models:
         of_model = [scores[model, place] for place in range(len(candidates))]
         best = candidates[of_model.index(max(of_model))]
@@ -177,12 +181,9 @@ def rows_of_search(trainer: Trainer, models: Sequence[str], *, seed: int) -> Ite
         yield [model, *(f"{100 * score:.1f}" for score in of_model), f"`{trainer.dataset}: {{{values}}}`"]
 
 
-def _trial(dataset: str, choice: Choice, seed: int, epochs: int | None) -> tuple[float, Path]:
-    """The last validation mIoU of a training, and where it lies."""
-    trainer = Trainer.open(dataset, epochs=epochs)
-    record = trainer.record(choice, seed=seed)
-    (folder,) = trainer.folders
-    return last_score(record), folder
+def _trial(dataset: str, choice: Choice, seed: int, times_epochs: int, epochs: int | None) -> dict[str, Any]:
+    """In a process of its own."""
+    return Trainer.open(dataset, epochs=epochs).record(choice, seed=seed, times_epochs=times_epochs)
 
 
 def difference(scores: Sequence[float], usual: Sequence[float]) -> str:
@@ -195,8 +196,10 @@ def difference(scores: Sequence[float], usual: Sequence[float]) -> str:
 
 def rows_of_longer(trainer: Trainer, models: Sequence[str], *, seed: int) -> Iterator[list[str]]:
     """Each network after the epochs of params.yaml and after LONGER times as many, the best of the latter first."""
-    usual = {model: trainer.record(Choice(model), seed=seed) for model in models}
-    longer = {model: trainer.record(Choice(model), seed=seed, times_epochs=LONGER) for model in models}
+    choices = [Choice(model) for model in models]
+    usual, longer = (
+        dict(zip(models, trainer.records(choices, seed=seed, times_epochs=times), strict=True)) for times in (1, LONGER)
+    )
     places = {
         model: [1 + sum(last_score(other) > last_score(of[model]) for other in of.values()) for of in (usual, longer)]
         for model in models

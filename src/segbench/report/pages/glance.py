@@ -122,15 +122,15 @@ def write_glance(folder: Path) -> list[str]:
     with replacing(folder / "glance.png") as temporary:
         picture.save(temporary, format="PNG", optimize=True)
     *first, third, last = labels
+    page_path, picture_path = ((folder / name).as_posix() for name in ("index.html", "glance.png"))
     return [
         f"![one test image, its true classes, and the label maps of {', '.join((*first, third))} and {last}]"
-        f"({(folder / 'glance.png').as_posix()})",
+        f"({picture_path})",
         "",
         f"A test image of {report.name}, its true classes, and what four models see; mIoU is of this image alone. "
-        f"Rules chose what is shown. The image is the middle one, by mean mIoU, of the {len(page.pictures)} test images "
-        f"that [the page]({(folder / 'index.html').as_posix()}) shows. {', '.join(first)} and {third} go from coarse to "
-        f"fine; {last} is the most accurate of the other models. Label maps are of each model's first "
-        "training.",
+        f"Rules chose what is shown. The image is the middle one, by mean mIoU, of the {len(page.pictures)} test "
+        f"images that [the page]({page_path}) shows. {', '.join(first)} and {third} go from coarse to fine; {last} is "
+        "the most accurate of the other models. Label maps are of each model's first training.",
     ]
 
 
