@@ -104,8 +104,8 @@ def a_page(
         notes=("one machine",),
         limits=("one backbone for all",),
         curves=tuple(
-            Curve(model, EPOCHS, (nan, 0.5 - 0.02 * place, nan, 0.7 - 0.02 * place))
-            for place, model in enumerate(models)
+            Curve(model, EPOCHS, (nan, 0.5 - low, nan, 0.7 - low), (2.0, 1.0, 0.7, 0.6 + low))
+            for low, model in zip(np.arange(0, 1, 0.02).tolist(), models, strict=False)
         ),
         boundary_shares={width_px: 0.05 * width_px for width_px in WIDTHS_PX},
         groups=(Group("town", num_images=1, is_seen=True), Group("country", num_images=num_images - 1, is_seen=False)),

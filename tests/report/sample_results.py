@@ -60,7 +60,12 @@ def a_model(
         "machine": machine,
         "versions": {"python": "3"},
     }  # fmt: skip
-    rows = pd.DataFrame({"seed": [seeds[0]] * epochs, "epoch": range(1, epochs + 1), "val_mean_iou": [0.5] * epochs})
+    rows = pd.DataFrame(
+        {
+            "seed": [seeds[0]] * epochs, "epoch": range(1, epochs + 1), "val_mean_iou": [0.5] * epochs,
+            "train_loss": [1.0] * epochs,
+        }
+    )  # fmt: skip
     search = {
         "objective": "mean_iou", "num_images": 15, "score_without": 0.5, "chosen": {"steps": 5},
         "best": {"score": 0.52, "parameters": {"steps": 5}},

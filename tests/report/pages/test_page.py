@@ -1,6 +1,7 @@
 """The page: its structure and size without a browser, and what a person does with it in headless Chromium."""
 
 import base64
+import itertools
 import json
 import re
 import shutil
@@ -27,6 +28,7 @@ from segbench.report.table.numbers import percent
 from segbench.scoring.intervals import Interval
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 from segbench.sources import source_digests
+from tests.parameters import PROJECT
 from tests.report.sample_pages import a_page, large_page, realistic_page, some_classes
 
 HOSTILE = """</script><img src=x onerror="alert(1)"> <b>&amp; 'single' "double" {{ 7*7 }}"""
@@ -95,8 +97,8 @@ def small_page(*, names: tuple[str, ...] = ("unet", "fcn_8s"), num_images: int =
 
 def test_every_part_is_there_once_and_linked(structure: Structure) -> None:
     parts = [
-        "images", "table", "classes", "differences", "groups", "speed", "confusion", "boundary", "curves", "claims",
-        "protocol", "about",
+        "images", "table", "ranking", "classes", "differences", "groups", "speed", "confusion", "boundary", "curves",
+        "claims", "protocol", "about",
     ]  # fmt: skip
     assert len(set(structure.ids)) == len(structure.ids)
     assert [link for link in structure.references if link.startswith("#")] == ["#table", *(f"#{it}" for it in parts)]
@@ -226,7 +228,7 @@ def test_what_is_not_known_is_a_dash() -> None:
         costs=replace(first.costs, latency_ms=None, multiply_adds=None, training_seconds=nan),
     )
     test_images = [replace(it, score=nan, mean_iou=(nan,) * 4) for it in page.test_images]
-    curves = tuple(replace(curve, mean_iou=(nan,) * 4) for curve in page.curves)
+    curves = tuple(replace(curve, mean_iou=(nan,) * 4, train_loss=()) for curve in page.curves)
     html = page_html(replace(page, entries=(first, *others), curves=curves, test_images=test_images))
     assert not re.search(r"\b(nan|none)\b(?! of)", Structure(html).text.lower().replace("backbone none", ""))
     assert json.loads(Structure(html).data["picture-data"])[0]["scores"] == ["\N{EN DASH}"] * 4
@@ -275,7 +277,7 @@ def text_of(page: Page) -> str:
 
 COMPARED = ("split for each of 2 trainings, then the mean over them.", "The pixels of 2 trainings are added up.")
 REPEATED = (
-    "of the same kind, and after trainings with other seeds.", "by epoch, of the first seed of each model.",
+    "of the same kind, and after trainings with other seeds.",
     "Label maps and scores are those of the first seed of each model.",
 )  # fmt: skip
 
@@ -305,7 +307,7 @@ def test_a_dash_is_explained_where_there_is_one() -> None:
 
 
 def test_entries_that_the_chart_leaves_out_are_mentioned() -> None:
-    assert "Entries without a known latency or score are left out." in text_of(realistic_page())
+    assert "Entries without a known cost or score are left out." in text_of(realistic_page())
     assert "are left out" not in text_of(small_page())
 
 
@@ -594,13 +596,112 @@ def test_a_chart_is_one_stop_of_the_tab_key(visit: Visit) -> None:
 @in_browser
 def test_labels_in_the_chart_do_not_cover_each_other(visit: Visit) -> None:
     visit.tab.get_by_role("radio", name="both").check(force=True)
-    expect(visit.tab.locator(".point:not([data-label])")).to_have_count(0)
     boxes = [box for box in (it.bounding_box() for it in visit.tab.locator(".point span:visible").all()) if box]
     assert len(boxes) >= 5
     for index, a in enumerate(boxes):
         for b in boxes[:index]:
             is_apart_across = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
             assert is_apart_across or a["y"] + a["height"] <= b["y"] or b["y"] + b["height"] <= a["y"]
+
+
+@in_browser
+def test_points_move_to_the_cost_that_is_chosen_and_the_front_follows(visit: Visit) -> None:
+    def lefts() -> list[str]:
+        return visit.tab.locator(".point:visible").evaluate_all("(all) => all.map((it) => it.style.left)")
+
+    axis, at_latency = visit.tab.locator("#speed-chart .x-axis"), lefts()
+    front = visit.tab.locator(".point.on-front:visible")
+    expect(axis).to_have_text("latency, ms per image (logarithmic)")
+    for cost, unit in (("parameters", "million"), ("training time", "minutes")):
+        visit.tab.locator("#speed-cost").select_option(label=cost)
+        expect(axis).to_have_text(f"{cost}, {unit} (logarithmic)")
+        assert lefts() != at_latency
+        names = front.evaluate_all("(all) => all.map((it) => it.getAttribute('aria-label'))")
+        assert names and all(name.endswith(", on the Pareto front") and unit in name for name in names), names
+    visit.tab.locator("#speed-cost").select_option(label="latency")
+    assert lefts() == at_latency
+
+
+@in_browser
+def test_what_is_far_below_the_others_is_a_mark_at_the_edge_with_its_score(browser: Browser, tmp_path: Path) -> None:
+    page = small_page(names=("good", "fair", "poor"))
+    values = {"good": 0.8, "fair": 0.7, "poor": 0.1}
+    entries = tuple(
+        replace(it, scores={**it.scores, "mIoU": Interval(value, value - 0.01, value + 0.01)})
+        for it in page.entries
+        for value in [values[it.model]]
+    )
+    (tmp_path / "page.html").write_text(page_html(replace(page, entries=entries)), encoding="utf-8")
+    visiting = Visit(browser, tmp_path / "page.html")
+    below = visiting.tab.locator(".point.below:visible")
+    assert set(below.evaluate_all("(all) => all.map((it) => it.style.top)")) == {"100%"}
+    assert all(text.startswith("poor") and text.endswith("10.0 %") for text in below.all_inner_texts())
+    assert below.count() == 1 and visiting.tab.locator("#speed-chart .y-tick").last.inner_text() != "0"
+    visiting.tab.close()
+    assert visiting.problems == []
+
+
+@in_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_each_curve_has_its_name_at_its_end(browser: Browser, realistic: Path, width: int) -> None:
+    visiting = Visit(browser, realistic, viewport={"width": width, "height": 900})
+    for chart in ("#curves-chart", "#losses-chart"):
+        names = visiting.tab.locator(f"{chart} .legend button:visible")
+        assert names.count() == visiting.tab.locator(f"{chart} .line").count() == 11, "the CRF has no say in trainings"
+        tops = sorted(box["y"] for box in (it.bounding_box() for it in names.all()) if box)
+        assert all(below - above >= 14 for above, below in itertools.pairwise(tops))
+    visiting.tab.close()
+    assert visiting.problems == []
+
+
+@in_browser
+def test_a_link_to_a_part_stands_at_its_heading(visit: Visit) -> None:
+    links = visit.tab.locator("#classes .permalink")
+    expect(links.first).to_have_attribute("href", "#classes")
+    expect(links.first).to_have_accessible_name("Link to this part")
+    links.first.click()
+    assert visit.tab.evaluate("location.hash") == "#classes"
+
+
+@in_browser
+def test_the_address_keeps_how_table_and_charts_are_seen(visit: Visit, browser: Browser, realistic: Path) -> None:
+    head(visit, "Latency").get_by_role("button").click()
+    visit.tab.get_by_role("radio", name="both").check(force=True)
+    visit.tab.get_by_label("Show all intervals").check()
+    visit.tab.locator("#speed-cost").select_option(label="parameters")
+    visit.rows().locator(".mark", has_text="unet").first.click()
+    again = Visit(browser, realistic, query=visit.tab.evaluate("location.search"))
+    expect(head(again, "Latency")).to_have_attribute("aria-sort", "ascending")
+    assert orders(again, "Latency") == orders(visit, "Latency")
+    expect(again.tab.get_by_role("radio", name="both")).to_be_checked()
+    assert again.rows().count() == 23
+    expect(again.tab.get_by_label("Show all intervals")).to_be_checked()
+    expect(again.tab.locator("#speed-chart .x-axis")).to_contain_text("parameters")
+    expect(again.rows().locator(".mark[aria-pressed=true]").first).to_contain_text("unet")
+    for control in ("off", "as published"):
+        again.tab.get_by_role("radio", name=control).check(force=True)
+    assert "crf" not in again.tab.evaluate("location.search"), "what every reader sees first is not written"
+    again.tab.close()
+    strange = Visit(browser, realistic, query="?sort=nothing-up&crf=maybe&model=none&cost=money&intervals=perhaps")
+    assert strange.rows().count() == 12
+    expect(strange.tab.locator("[aria-sort]")).to_contain_text("Rank")
+    strange.tab.close()
+    assert again.problems == strange.problems == []
+
+
+@in_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("which", ["page", "overview"])
+def test_axe_finds_nothing(browser: Browser, realistic: Path, which: str, scheme: str, width: int) -> None:
+    """axe-core looks for what readers with a screen reader, a keyboard or weak eyes cannot use."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    path = realistic if which == "page" else PROJECT / "reports/index.html"
+    viewport = {"width": width, "height": 900}
+    visiting = Visit(browser, path, viewport=viewport, color_scheme=scheme, bypass_csp=True)
+    found = axe.run(visiting.tab)
+    assert [(it["id"], it["nodes"][0]["html"][:200]) for it in found.response["violations"]] == []
+    visiting.tab.close()
 
 
 @in_browser

@@ -55,7 +55,10 @@ def write_results(
         (folder / f"{name}.json").write_text(json.dumps(content))
     counts = np.arange(16).reshape(2, 2, 2, 2)
     write_counts(folder / "counts.npz", {"off": split_counts(counts), "on": split_counts(counts[::-1])})
-    epochs = {"seed": [3, 3, 4, 4], "epoch": [1, 2, 1, 2], "val_mean_iou": [None, 0.5, None, 0.25]}
+    epochs = {
+        "seed": [3, 3, 4, 4], "epoch": [1, 2, 1, 2], "val_mean_iou": [None, 0.5, None, 0.25],
+        "train_loss": [2.0, 1.0, 2.5, 1.5],
+    }  # fmt: skip
     pd.DataFrame(epochs).to_csv(folder / "curves.csv", index=False)
     for name, label_map in (("label_maps", OFF), ("label_maps_crf", ON)):
         write_contact_sheet(folder / f"{name}.png", [label_map, label_map], CLASSES)
@@ -138,11 +141,12 @@ def test_a_crf_that_was_left_out_costs_nothing(tmp_path: Path) -> None:
     assert on.protocol["crf_parameters"] == ""
 
 
-def test_the_learning_curve_is_the_first_seeds(tmp_path: Path) -> None:
+def test_there_is_a_learning_curve_for_each_seed(tmp_path: Path) -> None:
     write_results(tmp_path, "unet", chosen=None)
-    curve = ModelResults.read("mine", tmp_path, latency=LATENCY).curve
-    assert curve.epochs == (1, 2)
-    np.testing.assert_equal(curve.mean_iou, (np.nan, 0.5))
+    first, second = ModelResults.read("mine", tmp_path, latency=LATENCY).curves
+    assert first.epochs == second.epochs == (1, 2)
+    np.testing.assert_equal((first.mean_iou, second.mean_iou), ((np.nan, 0.5), (np.nan, 0.25)))
+    assert (first.train_loss, second.train_loss) == ((2.0, 1.0), (2.5, 1.5))
 
 
 def test_an_entry_of_the_table_has_all_that_its_contender_has(tmp_path: Path) -> None:

@@ -1,8 +1,15 @@
 """Positions of the marks in charts, in per cent of the plot's width and height, so that a chart fits any screen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor, log, log10
+from statistics import median
+
+FAR = 3
+"""A value is far below the best if it lies more than so many times as far below it as the median does,"""
+NEAR = 0.05
+"""and by more than this."""
+MOST_TICKS = 8
 
 
 @dataclass(frozen=True)
@@ -28,24 +35,36 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """A mark and the ends of its interval, in per cent from the left and from the top."""
+    """A score and the ends of its interval, in per cent from the top; above 100 if they are below the axis."""
 
-    x: float
     y: float
     y_low: float
     y_high: float
 
+    @property
+    def is_below(self) -> bool:
+        """Whether the score is below the axis, so that its mark stands at the lower edge."""
+        return self.y > 100
+
 
 @dataclass(frozen=True)
 class Line:
-    """One model's values; `path` and `dots` in per cent from the left and from the top."""
+    """One model's values; `path`, `band` and `dots` in per cent from the left and from the top.
+
+    band: around values of several trainings, from the lowest to the highest; empty with one. dots: without those that
+    are outside the axes. numbers: all values as text. last, last_text: the value at the right end. end: its place in
+    per cent from the left and from the top, outside 0..100 where it is outside the axes.
+    """
 
     model: str
     crf: bool
     path: str
+    band: str
     dots: tuple[tuple[float, float, str], ...]
+    numbers: tuple[str, ...]
     last: float
-    """The value at the right end."""
+    last_text: str
+    end: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -56,32 +75,56 @@ class LineChart:
     y: Axis
     lines: tuple[Line, ...]
 
-    @property
-    def legend(self) -> tuple[Line, ...]:
-        """One line per model: without the CRF if there are two."""
-        chosen: dict[str, Line] = {}
-        for drawn in self.lines:
-            if drawn.model not in chosen or not drawn.crf:
-                chosen[drawn.model] = drawn
-        return tuple(chosen.values())
+
+@dataclass(frozen=True)
+class Series:
+    """Values to draw as a line: (x, value), and (x, lowest, highest) over several trainings; none with one."""
+
+    values: Sequence[tuple[float, float]]
+    ends: Sequence[tuple[float, float, float]] = ()
+
+
+def contenders(scores: Sequence[float]) -> list[bool]:
+    """Which scores are not far below the best, so that an axis over them alone shows how the good ones differ.
+
+    At least half of them, since the median is never far below. For losses, pass their negatives.
+    """
+    best = max(scores)
+    least = best - max(NEAR, FAR * (best - median(scores)))
+    return [score >= least for score in scores]
 
 
 def fraction_axis(values: Sequence[float]) -> Axis:
     """Round ends around fractions, with ticks in per cent."""
-    from matplotlib.ticker import MaxNLocator
-
     low, high = min(values), max(values)
     padding = 0.02 if low == high else 0
-    found = MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(max(0.0, low - padding), min(1.0, high + padding))
-    ticks = [round(float(tick), 6) for tick in found]
+    ticks = _round_ticks(max(0.0, low - padding), min(1.0, high + padding))
     return Axis(ticks[0], ticks[-1], tuple((tick, f"{100 * tick:g}") for tick in ticks))
 
 
+def loss_axis(values: Sequence[float]) -> Axis:
+    """Round ends around losses."""
+    low, high = min(values), max(values)
+    padding = 0.02 if low == high else 0
+    ticks = _round_ticks(low - padding, high + padding)
+    return Axis(ticks[0], ticks[-1], tuple((tick, f"{tick:g}") for tick in ticks))
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    from matplotlib.ticker import MaxNLocator
+
+    found = MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [round(float(tick), 6) for tick in found]
+
+
 def log_axis(values: Sequence[float]) -> Axis:
-    """Some room around positive values, with ticks at 1, 2 and 5 times powers of ten."""
+    """Some room around positive values, with ticks at round numbers: as many as a narrow screen has room for."""
     low, high = min(values) / 1.3, max(values) * 1.3
     powers = range(floor(log10(low)), floor(log10(high)) + 1)
-    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5) if low <= factor * 10.0**power <= high]
+    for factors in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1,)):
+        ticks = [factor * 10.0**power for power in powers for factor in factors if low <= factor * 10.0**power <= high]
+        if len(ticks) <= MOST_TICKS:
+            break
     return Axis(low, high, tuple((tick, f"{tick:g}") for tick in ticks), is_log=True)
 
 
@@ -104,18 +147,23 @@ def width_axis(values: Sequence[float]) -> Axis:
     return Axis(low, high, tuple((value, f"{value:g}") for value in values), is_log=True)
 
 
-def line(model: str, values: Sequence[tuple[float, float]], *, crf: bool, x: Axis, y: Axis, unit: str) -> Line:
-    """A line through (x, fraction) values. unit: of x, for the tooltip of each dot."""
-    placed = [(x.place(at), y.from_top(value)) for at, value in values]
+def line(model: str, series: Series, *, crf: bool, x: Axis, y: Axis, unit: str, show: Callable[[float], str]) -> Line:
+    """A line through values. unit: of x; show: a value as text."""
+    placed = [(x.place(at), y.from_top(value)) for at, value in series.values]
+    texts = [f"{show(value)} at {at:g} {unit}" for at, value in series.values]
+    band = [(x.place(at), y.from_top(high)) for at, _, high in series.ends]
+    band += [(x.place(at), y.from_top(low)) for at, low, _ in reversed(series.ends)]
+    last = series.values[-1][1]
     return Line(
         model=model,
         crf=crf,
-        path=" ".join(f"{left:g},{top:g}" for left, top in placed),
-        dots=tuple(
-            (left, top, f"{100 * value:.1f} % at {at:g} {unit}")
-            for (left, top), (at, value) in zip(placed, values, strict=True)
-        ),
-        last=values[-1][1],
+        path=_path(placed),
+        band=_path(band),
+        dots=tuple((left, top, text) for (left, top), text in zip(placed, texts, strict=True) if 0 <= top <= 100),
+        numbers=tuple(texts),
+        last=last,
+        last_text=show(last),
+        end=placed[-1],
     )
 
 
@@ -126,4 +174,8 @@ def staircase(points: Sequence[tuple[float, float]]) -> str:
         if corners:
             corners.append((left, corners[-1][1]))
         corners.append((left, top))
-    return " ".join(f"{left:g},{top:g}" for left, top in corners)
+    return _path(corners)
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{left:g},{top:g}" for left, top in points)

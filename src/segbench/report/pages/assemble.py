@@ -1,6 +1,7 @@
 """Everything that a dataset's reports show, in one object."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from segbench.datasets.catalog import Attribution
 from segbench.datasets.prepared import Prepared
@@ -48,7 +49,8 @@ def assemble_page(
     """
     found = compare(contenders, data)
     entries = found.entries
-    curves = tuple(model.curve for model in models if not model.epochs.empty)
+    curves = [model.curves for model in models if not model.epochs.empty]
+    of_first_seeds = [first for first, *_ in curves]
     suspects = find_suspects(contenders, data)
     longer = error_ratio_with_longer_blocks(contenders, found.blocks)
     num_trainings = {model.name: len(model.seeds) for model in models}
@@ -65,7 +67,7 @@ def assemble_page(
             found.differences,
             longer=found.differences_with_longer_blocks,
             num_images=len(data.split("test")),
-            cautions=cautions(data, curves, num_trainings=num_trainings),
+            cautions=cautions(data, of_first_seeds, num_trainings=num_trainings),
         ),
         trainings=describe_trainings(num_trainings),
         classes=data.classes,
@@ -76,11 +78,11 @@ def assemble_page(
             LICENCE: attribution.licence,
         },
         notes=tuple(note for note in notes if note),
-        limits=limits(data, models, curves=curves, blocks=found.blocks, longer=longer, suspects=suspects),
+        limits=limits(data, models, curves=of_first_seeds, blocks=found.blocks, longer=longer, suspects=suspects),
         num_compared=found.num_compared,
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),
-        curves=curves,
+        curves=tuple(chain.from_iterable(curves)),
         boundary_shares=dict(zip(boundary_widths_px, boundary_shares(contenders[0].counts), strict=True)),
         groups=groups_of(data),
         groups_note=describe_groups(data, entries),

@@ -1,6 +1,7 @@
 """The results as one web page in one file: tables, charts and test images, which need no network."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, get_args
 
@@ -11,9 +12,12 @@ from segbench.report.drawing.charts import (
     Axis,
     LineChart,
     Point,
+    Series,
+    contenders,
     fraction_axis,
     line,
     log_axis,
+    loss_axis,
     staircase,
     whole_axis,
     width_axis,
@@ -31,10 +35,13 @@ from segbench.report.table.columns import (
     latency_conditions,
     records,
 )
-from segbench.report.table.content import SIGNIFICANT, Page, ScoredImage
+from segbench.report.table.content import SIGNIFICANT, Curve, Entry, Page, ScoredImage
 from segbench.report.table.numbers import finite, percent, percent_range, points, points_range, probability
+from segbench.report.table.ranking import indistinguishable
 from segbench.scoring.intervals import Difference, Interval
 
+FROM = 0.25
+"""The axis of learning curves shows them in full from this share of the epochs on."""
 MAX_BYTES = 1_500_000
 SLACK_BYTES = 100
 """For the number of images, which is known last."""
@@ -86,7 +93,9 @@ def _context(page: Page) -> dict[str, Any]:
         "speed": _speed(page),
         "by_groups": _by_groups(page),
         "confusions": _confusions(page),
+        "ranking": _ranking(page),
         "curves": _curves(page),
+        "losses": _losses(page),
         "boundary": _boundary(page),
         "differences": _differences(page),
         "significant": SIGNIFICANT,
@@ -112,47 +121,196 @@ def _scale(intervals: Sequence[Interval]) -> Axis | None:
     return fraction_axis(known) if known else None
 
 
+@dataclass(frozen=True)
+class Cost:
+    """A choice for the horizontal axis of the speed chart. name: of the field of `Costs`. unit: what one is, times
+    scale. digits: after the point, where a person reads a value.
+    """
+
+    name: str
+    title: str
+    unit: str
+    scale: float
+    digits: int
+    note: str = ""
+
+    def of(self, entry: Entry) -> float | None:
+        """In the unit; None if it is not known, or not positive, which a logarithmic axis cannot show."""
+        value = finite(getattr(entry.costs, self.name)) if entry.costs else None
+        return value / self.scale if value and value > 0 else None
+
+    def text(self, value: float) -> str:
+        """As a person reads it."""
+        return f"{self.title} {value:.{self.digits}f} {self.unit}"
+
+
+COSTS = (
+    Cost("latency_ms", "latency", "ms per image", scale=1, digits=1),
+    Cost("multiply_adds", "multiply-adds", "GMAC", scale=1e9, digits=3, note="Without those of the CRF."),
+    Cost("parameters", "parameters", "million", scale=1e6, digits=2),
+    Cost("training_seconds", "training time", "minutes", scale=60, digits=1),
+)
+
+
 def _speed(page: Page) -> dict[str, Any] | None:
-    """Entries by latency and mIoU: the axes, one point per entry, lines from CRF off to on, and the Pareto front."""
-    shown = [
-        (entry, latency_ms)
-        for entry in page.entries
-        if entry.costs and (latency_ms := finite(entry.costs.latency_ms)) and finite(entry.mean_iou.value) is not None
-    ]
-    if not shown:
+    """Entries by cost and mIoU: the axes, one point per entry, lines from CRF off to on, and the Pareto front.
+
+    The chart's script moves the points to the cost that a reader chooses; the first one is there from the start.
+    """
+    scored = [entry for entry in page.entries if finite(entry.mean_iou.value) is not None]
+    known = {cost: {entry.label: value for entry in scored if (value := cost.of(entry)) is not None} for cost in COSTS}
+    known = {cost: of_cost for cost, of_cost in known.items() if of_cost}
+    if not known:
         return None
-    x = log_axis([latency_ms for _, latency_ms in shown])
-    y = fraction_axis([end for entry, _ in shown for end in (entry.mean_iou.low, entry.mean_iou.high)])
-    placed = {}
-    for entry, latency_ms in shown:
-        value, low, high = (y.from_top(end) for end in (entry.mean_iou.value, entry.mean_iou.low, entry.mean_iou.high))
-        placed[entry.label] = Point(x.place(latency_ms), value, y_low=low, y_high=high)
-    front = sorted((placed[entry.label].x, placed[entry.label].y) for entry, _ in shown if entry.is_on_front)
+    shown = [entry for entry in scored if any(entry.label in of_cost for of_cost in known.values())]
+    y = _score_axis(shown)
+    placed = {
+        entry.label: Point(
+            *(y.from_top(end) for end in (entry.mean_iou.value, entry.mean_iou.low, entry.mean_iou.high))
+        )
+        for entry in shown
+    }
+    axes = {cost: log_axis(list(of_cost.values())) for cost, of_cost in known.items()}
+    first, at_first = next(iter(known.items()))
+    first_left = {label: axes[first].place(value) for label, value in at_first.items()}
+    front = sorted(
+        (first_left[entry.label], placed[entry.label].y)
+        for entry in shown
+        if entry.is_on_front and first.name == "latency_ms" and entry.label in first_left
+    )
     return {
-        "x": x,
+        "first": first,
+        "x": axes[first],
         "y": y,
-        "points": [(entry, placed[entry.label], latency_ms) for entry, latency_ms in shown],
+        "points": [
+            (entry, placed[entry.label], first_left.get(entry.label), first.text(at_first.get(entry.label, 0)))
+            for entry in shown
+        ],
         "refined": [
-            (entry.model, placed[entry.model], placed[entry.label])
-            for entry, _ in shown
+            (
+                entry.model,
+                placed[entry.model],
+                placed[entry.label],
+                first_left.get(entry.model, 0),
+                first_left[entry.label],
+            )
+            for entry in shown
             if entry.crf and entry.model in placed
         ],
         "front": staircase(front),
+        "has_below": any(point.is_below for point in placed.values()),
+        "costs": [
+            {
+                "name": cost.name,
+                "title": cost.title,
+                "axis": f"{cost.title}, {cost.unit} (logarithmic)",
+                "note": cost.note,
+                "ticks": [(axes[cost].place(value), text) for value, text in axes[cost].ticks],
+                "points": [
+                    {
+                        "left": axes[cost].place(of_cost[entry.label]),
+                        "cost": of_cost[entry.label],
+                        "text": cost.text(of_cost[entry.label]),
+                    }
+                    if entry.label in of_cost
+                    else None
+                    for entry in shown
+                ],
+            }
+            for cost, of_cost in known.items()
+        ],
     }
+
+
+def _score_axis(entries: Sequence[Entry]) -> Axis:
+    """An axis over the intervals of the entries that are not far below the best."""
+    near = contenders([entry.mean_iou.value for entry in entries])
+    chosen = [entry.mean_iou for entry, is_near in zip(entries, near, strict=True) if is_near]
+    return fraction_axis([end for interval in chosen for end in (interval.low, interval.value, interval.high)])
+
+
+def _ranking(page: Page) -> dict[str, Any] | None:
+    """Entries as published, the best first: an axis, and by entry its place in each set that cannot be told apart.
+
+    A place is `first`, `member`, `last`, `between` for an entry between others of the set, or empty.
+    """
+    entries = [entry for entry in page.entries if entry.as_in_paper and finite(entry.mean_iou.value) is not None]
+    labels = [entry.label for entry in entries]
+    if not any({pair.first, pair.second} <= set(labels) for pair in page.differences):
+        return None
+    sets = indistinguishable(labels, page.differences)
+    axis = _score_axis(entries)
+    rows = [
+        (entry, *_ends(axis, entry.mean_iou), [_place_in(entry.label, chosen, labels) for chosen in sets])
+        for entry in entries
+    ]
+    has_below = any(entry.mean_iou.value < axis.low for entry in entries)
+    return {"axis": axis, "num_sets": len(sets), "rows": rows, "has_below": has_below}
+
+
+def _ends(axis: Axis, interval: Interval) -> tuple[float, float, float]:
+    """Value, low and high end in per cent from the left, held to the axis."""
+    value, low, high = (min(100.0, max(0.0, axis.place(end))) for end in (interval.value, interval.low, interval.high))
+    return value, low, high
+
+
+def _place_in(label: str, chosen: Sequence[str], labels: Sequence[str]) -> str:
+    if label in chosen:
+        return {chosen[0]: "first", chosen[-1]: "last"}.get(label, "member")
+    is_inside = labels.index(chosen[0]) < labels.index(label) < labels.index(chosen[-1])
+    return "between" if is_inside else ""
 
 
 def _curves(page: Page) -> LineChart | None:
-    series = {(curve.model, False): _known(curve.epochs, curve.mean_iou) for curve in page.curves}
-    return _line_chart(series, axis=whole_axis, unit="epochs")
+    of_models = {model: [(curve.epochs, curve.mean_iou) for curve in found] for model, found in _by_model(page).items()}
+    return _line_chart(
+        {(model, False): _over_seeds(found) for model, found in of_models.items()},
+        x_axis=whole_axis, y_axis=fraction_axis, start=FROM, is_loss=False, unit="epochs", show=_percent_text,
+    )  # fmt: skip
+
+
+def _losses(page: Page) -> LineChart | None:
+    of_models = {
+        model: [(curve.epochs, curve.train_loss) for curve in found if curve.train_loss]
+        for model, found in _by_model(page).items()
+    }
+    return _line_chart(
+        {(model, False): _over_seeds(found) for model, found in of_models.items()},
+        x_axis=whole_axis, y_axis=loss_axis, start=FROM, is_loss=True, unit="epochs", show=lambda loss: f"{loss:.3f}",
+    )  # fmt: skip
 
 
 def _boundary(page: Page) -> LineChart | None:
-    series = {
-        (entry.model, entry.crf): _known(list(page.boundary_shares), entry.boundary_mean_iou)
-        for entry in page.entries
-        if entry.boundary_mean_iou
-    }
-    return _line_chart(series, axis=width_axis, unit="px")
+    return _line_chart(
+        {
+            (entry.model, entry.crf): Series(_known(list(page.boundary_shares), entry.boundary_mean_iou))
+            for entry in page.entries
+            if entry.boundary_mean_iou
+        },
+        x_axis=width_axis, y_axis=fraction_axis, start=0, is_loss=False, unit="px", show=_percent_text,
+    )  # fmt: skip
+
+
+def _percent_text(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _by_model(page: Page) -> dict[str, list[Curve]]:
+    return {model: of_model for model in page.models if (of_model := [it for it in page.curves if it.model == model])}
+
+
+def _over_seeds(trainings: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Series:
+    """The mean over trainings at each epoch, and the lowest and highest value where there are several."""
+    by_epoch: dict[float, list[float]] = {}
+    for epochs, values in trainings:
+        for epoch, value in _known(epochs, values):
+            by_epoch.setdefault(epoch, []).append(value)
+    in_order = sorted(by_epoch.items())
+    has_several = any(len(values) > 1 for values in by_epoch.values())
+    return Series(
+        [(epoch, sum(values) / len(values)) for epoch, values in in_order],
+        [(epoch, min(values), max(values)) for epoch, values in in_order] if has_several else [],
+    )
 
 
 def _known(places: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
@@ -160,19 +318,27 @@ def _known(places: Sequence[float], values: Sequence[float]) -> list[tuple[float
 
 
 def _line_chart(
-    series: Mapping[tuple[str, bool], list[tuple[float, float]]],
-    *,
-    axis: Callable[[Sequence[float]], Axis],
-    unit: str,
-) -> LineChart | None:
-    """series: by model and whether the CRF is on. Lines with the highest end first."""
-    series = {name: values for name, values in series.items() if values}
+    series: Mapping[tuple[str, bool], Series], *, x_axis: Callable[[Sequence[float]], Axis],
+    y_axis: Callable[[Sequence[float]], Axis], start: float, is_loss: bool, unit: str, show: Callable[[float], str],
+) -> LineChart | None:  # fmt: skip
+    """series: by model and whether the CRF is on. Lines with the best end first.
+
+    The vertical axis has room for the contenders' values from the share `start` of the horizontal axis on.
+    """
+    series = {name: found for name, found in series.items() if found.values}
     if not series:
         return None
-    x = axis(sorted({place for values in series.values() for place, _ in values}))
-    y = fraction_axis([value for values in series.values() for _, value in values])
-    lines = [line(model, values, crf=crf, x=x, y=y, unit=unit) for (model, crf), values in series.items()]
-    return LineChart(x, y, tuple(sorted(lines, key=lambda drawn: -drawn.last)))
+    sign = -1 if is_loss else 1
+    near = contenders([sign * found.values[-1][1] for found in series.values()])
+    places = sorted({place for found in series.values() for place, _ in found.values})
+    since = places[0] + start * (places[-1] - places[0])
+    chosen = [found for found, is_near in zip(series.values(), near, strict=True) if is_near]
+    inside = [found.values[-1][1] for found in chosen]
+    inside += [value for found in chosen for place, value in found.values if place >= since]
+    inside += [end for found in chosen for place, *ends in found.ends if place >= since for end in ends]
+    x, y = x_axis(places), y_axis(inside)
+    lines = [line(model, found, crf=crf, x=x, y=y, unit=unit, show=show) for (model, crf), found in series.items()]
+    return LineChart(x, y, tuple(sorted(lines, key=lambda drawn: -sign * drawn.last)))
 
 
 def _differences(page: Page) -> list[tuple[str, list[Difference | None]]]:

@@ -113,11 +113,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Curve:
-    """A model's mIoU on validation images, a fraction, after each epoch; NaN where it was not measured."""
+    """A training's mIoU on validation images, a fraction, after each epoch, and the loss of training in it.
+
+    NaN where a value was not measured; no losses where they are not known.
+    """
 
     model: str
     epochs: tuple[int, ...]
     mean_iou: tuple[float, ...]
+    train_loss: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +198,7 @@ class Page:
     - num_compared: scores are means over so many trainings of each model; num_images: of the test split;
       boundary_shares: by width in px, the share of its labelled pixels that is within this distance of a boundary
     - protocol: what all entries have in common; notes: how to read the table; limits: what the comparison cannot tell
+    - curves: of every training, a model's first seed first
     - groups_note: why their scores do not average to that of all test images
     - crf_choices: the parameters found for the CRF, a heading and one row per model; crf_choices_note: on which images
     - about: how the report was made, with links to its files

@@ -78,10 +78,11 @@ class ModelResults:
         return [training["seed"] for training in self.training["trainings"]]
 
     @property
-    def curve(self) -> Curve:
-        """The first seed's; empty for what is not trained by epochs."""
-        first = self.epochs[self.epochs["seed"] == self.seeds[0]]
-        return Curve(self.name, tuple(first["epoch"].tolist()), tuple(first["val_mean_iou"].tolist()))
+    def curves(self) -> list[Curve]:
+        """One per seed; empty ones for what is not trained by epochs."""
+        columns = ["epoch", "val_mean_iou", "train_loss"]
+        of_seeds = [self.epochs.loc[self.epochs["seed"] == seed, columns] for seed in self.seeds]
+        return [Curve(self.name, *(tuple(found[column].tolist()) for column in columns)) for found in of_seeds]
 
     def contenders(self, pictured: Sequence[Row]) -> list[Contender]:
         """The model with the CRF off and on. pictured: the images that reports show."""

@@ -3,28 +3,49 @@
 function sortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
-  heads.forEach((head, column) => {
-    head.querySelector("button").addEventListener("click", () => {
-      const before = head.getAttribute("aria-sort");
-      const opposite = { ascending: "descending", descending: "ascending" };
-      const direction = before ? opposite[before] : head.dataset.first;
-      const sign = direction === "ascending" ? 1 : -1;
-      const isText = head.classList.contains("text");
-      const keyed = [...body.rows].map((row) => [row.cells[column].dataset.order, row]);
-      keyed.sort(([a], [b]) => {
-        if (a === "" || b === "") return (a === "") - (b === "");
-        return sign * (isText ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
-      });
-      body.append(...keyed.map(([, row]) => row));
-      for (const other of heads) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", direction);
-      document.getElementById("sorted").textContent = `Sorted by ${head.textContent.trim()}, ${direction}`;
+  const initial = heads.find((head) => head.hasAttribute("aria-sort"));
+  const sort = (head, direction) => {
+    const column = heads.indexOf(head);
+    const sign = direction === "ascending" ? 1 : -1;
+    const isText = head.classList.contains("text");
+    const keyed = [...body.rows].map((row) => [row.cells[column].dataset.order, row]);
+    keyed.sort(([a], [b]) => {
+      if (a === "" || b === "") return (a === "") - (b === "");
+      return sign * (isText ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
     });
-  });
+    body.append(...keyed.map(([, row]) => row));
+    for (const other of heads) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", direction);
+    document.getElementById("sorted").textContent = `Sorted by ${head.textContent.trim()}, ${direction}`;
+  };
+  for (const head of heads) {
+    head.querySelector("button").addEventListener("click", () => {
+      const opposite = { ascending: "descending", descending: "ascending" };
+      sort(head, opposite[head.getAttribute("aria-sort")] ?? head.dataset.first);
+      const found = head.getAttribute("aria-sort");
+      remember("sort", head === initial && found === "ascending" ? "" : `${head.dataset.key}-${found}`);
+    });
+  }
+  const [, key, direction] = remembered("sort").match(/^(\w+)-(ascending|descending)$/) ?? [];
+  const wanted = heads.find((head) => head.dataset.key === key);
+  if (wanted) sort(wanted, direction);
   const intervals = document.getElementById("intervals");
   const show = () => table.classList.toggle("with-intervals", intervals.checked);
-  intervals.addEventListener("change", show);
+  intervals.checked ||= remembered("intervals") === "all";
+  intervals.addEventListener("change", () => {
+    show();
+    remember("intervals", intervals.checked ? "all" : "");
+  });
   show();
+}
+
+// A table that is wide enough scrolls with the page, below a heading that sticks to the window.
+function fitting(container) {
+  const fit = () => {
+    container.classList.remove("fits");
+    container.classList.toggle("fits", container.scrollWidth <= container.clientWidth);
+  };
+  new ResizeObserver(fit).observe(container);
 }
 
 // Ranks, bold scores and the Pareto front are those of the entries that are shown.
@@ -37,54 +58,35 @@ function filterable(table) {
   const value = (row, at) => (at < 0 || row.cells[at].dataset.order === "" ? NaN : Number(row.cells[at].dataset.order));
   const text = (row, at) => row.cells[at].querySelector(".value");
   const ranks = new Map(rows.map((row) => [row, rank < 0 ? "" : text(row, rank).textContent]));
-  const points = [...document.querySelectorAll("#speed-chart .point")];
-  const isShown = (element) => getComputedStyle(element).display !== "none";
-  const isBeaten = (place, places) =>
-    places.some((other) => other.score > place.score && other.latency < place.latency);
-
-  const showInTable = (isWhole) => {
+  const filters = [...document.querySelectorAll("input[name=crf]")];
+  const update = () => {
+    const isWhole = !filters.length || filters.find((filter) => filter.checked).value === "both";
     const shown = rows.filter(isShown);
     for (const at of scores) {
       const best = Math.max(...shown.map((row) => value(row, at)).filter(Number.isFinite));
       for (const row of shown) row.cells[at].classList.toggle("best", value(row, at) === best);
     }
-    const places = shown.map((row) => ({ row, score: value(row, score), latency: value(row, latency) }));
+    const places = shown.map((row) => ({ row, score: value(row, score), cost: value(row, latency) }));
     for (const place of places) {
       if (rank >= 0 && value(place.row, rank)) {
         const better = places.filter((other) => other.score > place.score).length;
         text(place.row, rank).textContent = isWhole ? ranks.get(place.row) : better + 1;
       }
-      if (front >= 0 && Number.isFinite(place.latency)) {
+      if (front >= 0 && Number.isFinite(place.cost)) {
         const isOnFront = !isBeaten(place, places);
         text(place.row, front).textContent = isOnFront ? "yes" : "";
         place.row.cells[front].dataset.order = Number(isOnFront);
       }
     }
   };
-
-  const showInChart = () => {
-    const places = points.filter(isShown).map((point) => {
-      const { score, latency } = point.dataset;
-      const [left, top] = [parseFloat(point.style.left), parseFloat(point.style.top)];
-      return { point, left, top, score: Number(score), latency: Number(latency) };
+  const wanted = filters.find((filter) => filter.value === remembered("crf"));
+  if (wanted) wanted.checked = true;
+  for (const filter of filters) {
+    filter.addEventListener("change", () => {
+      update();
+      remember("crf", filter === filters[0] ? "" : filter.value);
     });
-    const corners = [];
-    for (const place of places.sort((a, b) => a.latency - b.latency)) {
-      const isOnFront = !isBeaten(place, places);
-      place.point.classList.toggle("on-front", isOnFront);
-      if (!isOnFront) continue;
-      if (corners.length) corners.push([place.left, corners.at(-1)[1]]);
-      corners.push([place.left, place.top]);
-    }
-    document.getElementById("front")?.setAttribute("points", corners.join(" "));
-  };
-
-  const filters = [...document.querySelectorAll("input[name=crf]")];
-  const update = () => {
-    showInTable(!filters.length || filters.find((filter) => filter.checked).value === "both");
-    showInChart();
-  };
-  for (const filter of filters) filter.addEventListener("change", update);
+  }
   update();
 }
 
@@ -126,6 +128,13 @@ function confusion(select) {
       cells[counts.length].textContent = total.toLocaleString("en");
     });
   };
-  select.addEventListener("change", show);
+  const optionOf = (model) => select.querySelector(`[data-entry="${model}"]`) ?? select.options[0];
+  select.addEventListener("change", () => {
+    show();
+    const own = optionOf(document.querySelector(".mark[aria-pressed=true]").dataset.model);
+    remember("confusion", select.selectedOptions[0] === own ? "" : entries[select.value].label);
+  });
+  const wanted = entries.findIndex((entry) => entry.label === remembered("confusion"));
+  if (wanted >= 0) select.value = wanted;
   show();
 }
