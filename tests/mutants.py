@@ -22,7 +22,7 @@ import yaml
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
 COPIED = (
-    "src", "pipeline", "tests", "docs", "params.yaml", "dvc.yaml", ".dvcignore", "pyproject.toml", "README.md",
+    "src", "pipeline", "tests", "docs", "params.yaml", "dvc.yaml", "dvc.lock", ".dvcignore", "pyproject.toml", "README.md",
     "Makefile", "reports/camvid/benchmark.csv",
 )  # fmt: skip
 LEAST_CAUGHT = 0.9

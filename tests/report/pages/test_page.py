@@ -647,9 +647,21 @@ def test_each_curve_has_its_name_at_its_end(browser: Browser, realistic: Path, w
     visiting = Visit(browser, realistic, viewport={"width": width, "height": 900})
     for chart in ("#curves-chart", "#losses-chart"):
         names = visiting.tab.locator(f"{chart} .legend button:visible")
-        assert names.count() == visiting.tab.locator(f"{chart} .line").count() == 11, "the CRF has no say in trainings"
+        assert names.count() == visiting.tab.locator(f"{chart} .line").count() == 11
         tops = sorted(box["y"] for box in (it.bounding_box() for it in names.all()) if box)
         assert all(below - above >= 14 for above, below in itertools.pairwise(tops))
+    visiting.tab.close()
+    assert visiting.problems == []
+
+
+@in_browser
+def test_trainings_are_shown_whether_or_not_a_paper_has_a_crf(browser: Browser, tmp_path: Path) -> None:
+    page = small_page()
+    entries = tuple(replace(entry, as_in_paper=entry.crf) for entry in page.entries)
+    (tmp_path / "page.html").write_text(page_html(replace(page, entries=entries)), encoding="utf-8")
+    visiting = Visit(browser, tmp_path / "page.html")
+    assert visiting.rows().count() == len(page.models)
+    assert visiting.tab.locator("#curves-chart .legend button:visible").count() == len(page.models)
     visiting.tab.close()
     assert visiting.problems == []
 
