@@ -22,8 +22,8 @@ import yaml
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
 COPIED = (
-    "src", "pipeline", "tests", "docs", "params.yaml", "dvc.yaml", "dvc.lock", ".dvcignore", "pyproject.toml", "README.md",
-    "Makefile", "reports/camvid/benchmark.csv",
+    "src", "pipeline", "tests", "docs", "params.yaml", "dvc.yaml", "dvc.lock", ".dvcignore", "pyproject.toml",
+    "README.md", "Makefile", "reports/camvid/benchmark.csv",
 )  # fmt: skip
 LEAST_CAUGHT = 0.9
 
