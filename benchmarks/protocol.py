@@ -269,7 +269,7 @@ def main() -> None:
         rows = list(rows_of_longer(trainer, models, seed=seeds[0]))
         once, thrice = f"{schedule.epochs} epochs", f"{LONGER * schedule.epochs} epochs"
         print(f"# {LONGER} times the epochs, on {arguments.dataset}\n")
-        print(f"{origin}. Seed {seeds[0]}, a training each. Gain: of the last quarter of the epochs.\n")
+        print(f"{origin}. Seed {seeds[0]}, one training each. Gain: of the last quarter of the epochs.\n")
         print_table(["network", once, "gain", thrice, f"place after {once}", f"after {thrice}"], rows)
     trainer.remove_checkpoints()
 
