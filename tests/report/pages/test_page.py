@@ -120,7 +120,7 @@ def test_differences_are_of_row_minus_column_and_bold_where_significant() -> Non
     assert [text for _, text in gaps["fcn_8s"]] == ["-4.0", "", "+4.0"]
     assert all('class="sure"' in attributes for attributes, text in gaps["unet"][1:])
     assert 'class="sure"' not in part.split("Gains of the CRF")[1]
-    assert "95 % interval [-6.0, -2.0]; of all comparisons at once [-7.0, -1.0]" in gaps["fcn_8s"][0][0]
+    assert "95 % interval [-7.0, -1.0]; adjusted p" in gaps["fcn_8s"][0][0]
     assert [name for name, _ in rows[3:6]] == ["unet", "fcn_8s", "pspnet"] and "+2.0" in rows[3][1]
     assert [name for name, _ in rows[6:]] == ["unet", "fcn_8s", "pspnet"] and "+1.5" in rows[6][1]
 

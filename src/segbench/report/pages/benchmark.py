@@ -21,7 +21,7 @@ from segbench.report.table.columns import (
 )
 from segbench.report.table.content import Page
 from segbench.report.table.numbers import percent, points, points_range, probability
-from segbench.scoring.intervals import Difference, Interval
+from segbench.scoring.intervals import Difference
 
 CAPTIONED = (
     "intervals", "network input", "backbone", "schedule", "backbone's lr", "seeds", "trained at commit", "machine",
@@ -163,16 +163,18 @@ def _gains_of_crf(page: Page) -> list[str]:
     """How much the CRF changes the scores on test images, and the parameters that were chosen for it."""
     if not page.crf_differences:
         return []
-
-    def signed(interval: Interval) -> str:
-        return f"{points(interval.value)} {points_range(interval.low, interval.high)}"
-
     rows = [
-        [model, signed(found.alone), signed(found.simultaneous), probability(found.adjusted_p_value)]
+        [
+            model, points(found.simultaneous.value), points_range(found.simultaneous.low, found.simultaneous.high),
+            probability(found.adjusted_p_value),
+        ]
         for model, found in page.crf_differences.items()
-    ]
-    header = ["Model", "gain of mIoU, points", "with the interval of all comparisons at once", "adjusted p"]
-    about = "The mIoU with the CRF minus that without it, on the test images, and its 95 % interval."
+    ]  # fmt: skip
+    header = ["Model", "gain of mIoU, points", "95 % interval", "adjusted p"]
+    about = (
+        "The mIoU with the CRF minus that without it, on the test images. Intervals and p allow for all comparisons "
+        "of this page; differences.csv also has the interval of each comparison alone."
+    )
     lines = ["## Gains of the CRF", "", about, "", *table(header, rows, left=1), ""]
     if page.crf_choices:
         heading, *choices = page.crf_choices
