@@ -95,7 +95,7 @@ def test_the_projects_file_survives_unless_edited(tmp_path: Path) -> None:
         pytest.skip("params.yaml is edited, or git does not tell")
     text = (PROJECT / "params.yaml").read_text()
     assert changed(text, written(tmp_path, text, "compare.figure_images=7")) == [
-        "-  figure_images: 5", "+  figure_images: 7",
+        "-  figure_images: 3", "+  figure_images: 7",
     ]  # fmt: skip
 
 
