@@ -13,6 +13,7 @@ from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
 from segbench.report.pages.sliding import sliding_markdown
+from segbench.report.table.agreement import check_agreement
 from segbench.report.table.claims import CONTEXT, CRF, THIN, MeasureName, judge_costs, judge_scores, told_settings
 from segbench.report.table.failures import failure_of
 from segbench.scoring.blocks import Clips, choose_blocks
@@ -55,6 +56,8 @@ def main(
         trainings |= {entries[crf]: model for crf in counts}
         reports[model] = {name: read_json(results / model / f"{name}.json") for name in ("training", "prediction")}
         reports[model]["latency"] = latencies[model]
+    trained = {model: reports[model]["training"] for model in parameters.benchmark.models if model in reports}
+    check_agreement(trained, fingerprint=data.fingerprint, results=results)
     rows = data.split("test")
     blocks = choose_blocks(images, Clips.of(rows))
     indices = {measure: [names.index(name) for name in of_measure] for measure, of_measure in classes.items()}

@@ -25,10 +25,10 @@ import yaml
 from pipeline import lock
 from pipeline.check import failure_log, reason_of
 from pipeline.command import print_anything
-from pipeline.reproduce import Chain, chains_of, dvc, out_of_date, print_tables
+from pipeline.reproduce import Chain, chains_of, dvc, forget_failures, keep_failures, out_of_date, print_tables
 from segbench import params
 from segbench.errors import InputError
-from segbench.files import read_json, replacing
+from segbench.files import read_json
 from segbench.parallel import THREAD_LIMITS
 
 PASSED_ON = ("AWS_", "MLFLOW_")
@@ -130,13 +130,10 @@ def main() -> None:
     _refuse_uncommitted("what all models share was made anew, and workers clone the last commit")
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     all_chains = chains_of(stages, params.load().benchmark)
-    for chain in all_chains:  # what failed is tried again
-        failure_log(chain.dataset, chain.model).unlink(missing_ok=True)
+    forget_failures(all_chains)
     dvc("repro", "check")
     failed = _on_cluster(out_of_date(all_chains), options)
-    for chain, log in failed.items():
-        with replacing(failure_log(chain.dataset, chain.model)) as file:
-            file.write_text(log, encoding="utf-8")
+    keep_failures(failed)
     if failed:
         print(f"{len(failed)} failed; each log is in reports/DATASET/models/MODEL/failed.log", flush=True)
     dvc("repro", "--pull")

@@ -19,9 +19,11 @@ from typing import Any
 import yaml
 
 from pipeline import index, lock, summary
+from pipeline.check import failure_log
 from pipeline.command import print_anything
 from segbench import params
 from segbench.errors import InputError
+from segbench.files import replacing
 from segbench.parallel import THREAD_LIMITS, available_memory_bytes, num_cores
 
 DVC = (sys.executable, "-m", "pipeline.quick_dvc")
@@ -57,19 +59,20 @@ class Jobs:
         self.number = number
         self._running: list[subprocess.Popen[str]] = []
 
-    def run(self, chains: Sequence[Chain]) -> list[Chain]:
-        """Run them, the longest first, and print each line with the model's name; returns the chains that failed."""
+    def run(self, chains: Sequence[Chain]) -> dict[Chain, str]:
+        """Run them, the longest first, and print each line with the model's name; what the failed ones printed."""
         ordered = sorted(chains, key=lambda chain: -chain.expected_seconds)
         pool = ThreadPoolExecutor(self.number)
         try:
-            went_well = list(pool.map(self._run, ordered))
+            logs = list(pool.map(self._run, ordered))
         finally:  # also after Ctrl-C or kill
             pool.shutdown(wait=False, cancel_futures=True)
             for process in self._running:
                 process.terminate()
-        return [chain for chain, well in zip(ordered, went_well, strict=True) if not well]
+        return {chain: log for chain, log in zip(ordered, logs, strict=True) if log}
 
-    def _run(self, chain: Chain) -> bool:
+    def _run(self, chain: Chain) -> str:
+        """What the stages printed if one of them failed, else nothing."""
         threads = str(max(1, num_cores() // self.number))
         process = subprocess.Popen(
             [*DVC, "--wait-for-lock", "repro", "--single-item", *chain.stages],
@@ -78,10 +81,12 @@ class Jobs:
         )  # fmt: skip
         self._running.append(process)
         assert process.stdout is not None
+        lines = []
         for line in process.stdout:
             print(f"{chain.model:15} | {line}", end="", flush=True)
+            lines.append(line)
         self._running.remove(process)
-        return process.wait() == 0
+        return "".join(lines) or "error: nothing was printed" if process.wait() else ""
 
 
 def chains_of(stages: Mapping[str, Any], benchmark: params.Benchmark) -> list[Chain]:
@@ -123,19 +128,35 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     for line in lock.mend():
         print(line)
-    dvc("repro", "augment")
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    chains = out_of_date(chains_of(stages, params.load().benchmark))
-    if len(chains) > 1 and (number := jobs or default_jobs()) > 1:
-        failed = Jobs(number).run(chains)
-        if failed:
-            names = ", ".join(f"{chain.model} on {chain.dataset}" for chain in failed)
-            sys.exit(
-                f"error: {names}: failed, as said above; the others are done. Run again when that is mended: nothing "
-                "that is done is done twice"
-            )
-    dvc("repro")
-    print_tables()
+    all_chains = chains_of(stages, params.load().benchmark)
+    forget_failures(all_chains)
+    dvc("repro", "augment")
+    chains = out_of_date(all_chains)
+    failed = Jobs(min(jobs or default_jobs(), len(chains))).run(chains) if chains else {}
+    keep_failures(failed)
+    if len(failed) < len(all_chains):
+        dvc("repro")
+        print_tables()
+    if failed:
+        names = ", ".join(f"{chain.model} on {chain.dataset}" for chain in failed)
+        sys.exit(
+            f"error: {names}: failed, as said above and in reports/DATASET/models/MODEL/failed.log; the others are "
+            "done. Run again when that is mended: nothing that is done is done twice"
+        )
+
+
+def forget_failures(chains: Iterable[Chain]) -> None:
+    """What has failed before is tried again."""
+    for chain in chains:
+        failure_log(chain.dataset, chain.model).unlink(missing_ok=True)
+
+
+def keep_failures(failed: Mapping[Chain, str]) -> None:
+    """Keep what failed models have printed. As long as it is there, the tables name them as failed."""
+    for chain, log in failed.items():
+        with replacing(failure_log(chain.dataset, chain.model)) as file:
+            file.write_text(log, encoding="utf-8")
 
 
 def print_tables() -> None:

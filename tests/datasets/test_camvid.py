@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from segbench.datasets import camvid
+from segbench.datasets.alignment import align
+from segbench.datasets.audit import CLEAR_PEAK, MOST_IN_PLACE
 from segbench.datasets.preparation import prepare
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX
@@ -262,3 +264,8 @@ def test_the_real_camvid_is_the_segnet_split() -> None:
         assert image.shape == (360, 480, 3)
         assert label_map.shape == (360, 480)
         assert label_map.max() <= camvid.IGNORE_INDEX
+    (wrapped,) = (example for example in source.examples if example.name == "Seq05VD_f02610")
+    found = align(*wrapped.load())
+    assert found and wrapped.split == "test"
+    assert abs(found.right_px) == 88 and found.down_px == 0, "a public fault of the split: the label map is wrapped"
+    assert found.best >= CLEAR_PEAK and found.in_place < MOST_IN_PLACE * found.best, "so that the audit names it"

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from segbench.datasets import camvid
+from segbench.datasets import camvid, scenes
 from segbench.datasets.class_table import ClassTable
+from segbench.datasets.preparation import prepare
+from segbench.datasets.prepared import Prepared
 from segbench.datasets.raw import read_mask, read_photo
+from segbench.datasets.source import SPLITS
 from segbench.errors import InputError
 from segbench.labels import IGNORE_INDEX
 
@@ -26,6 +29,24 @@ FUZZ = settings(
 RNG = np.random.default_rng(0)
 GREY, COLOR = RNG.integers(0, 2, (12, 16), np.uint8) * 255, RNG.integers(0, 256, (12, 16, 3), np.uint8)
 TABLE = "name,value,red,green,blue\na,0,1,2,3\nb,255,3,2,1\nignore,7,0,0,0\n"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A prepared dataset, and its manifest as it should be."""
+    root = tmp_path_factory.mktemp("prepared") / "drawn"
+    prepare(scenes.open_source(seed=0, width_px=32, height_px=32, num_train=2, num_val=1, num_test=1), root)
+    return root, (root / "manifest.csv").read_bytes()
+
+
+@FUZZ
+@given(place=st.floats(0, 1), length=st.integers(0, 40), other=st.binary(max_size=12))
+def test_any_manifest_is_read_or_refused(prepared: tuple[Path, bytes], place: float, length: int, other: bytes) -> None:
+    root, content = prepared
+    start = int(place * len(content))
+    (root / "manifest.csv").write_bytes(content[:start] + other + content[start + length :])
+    found = in_one_line(lambda: Prepared.open(root), root / "manifest.csv")
+    assert found is None or {row.split for row in found.rows} <= set(SPLITS)
 
 
 def in_one_line(read: Callable[[], Any], about: Path) -> Any:

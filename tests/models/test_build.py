@@ -118,6 +118,16 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         restore_network(PARAMETERS.model("fcn_8s"), backbone=UNTRAINED, num_classes=4, path=tmp_path / "unet.pt")
 
 
+def test_weights_with_a_flipped_bit_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "seed_0.pt"
+    save_weights(build_model(PARAMETERS.model("fcn_8s"), backbone=UNTRAINED, num_classes=4), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"seed_0\.pt: damaged \(.*\); `python -m pipeline.mend` looks at DVC's copy"):
+        restore_network(PARAMETERS.model("fcn_8s"), backbone=UNTRAINED, num_classes=4, path=path)
+
+
 def test_weights_that_would_run_something_are_refused(tmp_path: Path) -> None:
     torch.save({"weight": MakesFolder(tmp_path / "made")}, tmp_path / "seed_0.pt")
     with pytest.raises(InputError, match=r"seed_0\.pt: holds more than weights, which is not loaded; train again$"):

@@ -443,6 +443,21 @@ def test_a_mistake_in_a_models_values_on_a_dataset_is_named(
         params.load(write_params(tmp_path, {"models.unet.train_on": value}))
 
 
+@pytest.mark.parametrize("section", ["datasets", "models"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "-rf", "a b", "a;b", "$(touch x)", "`id`", "a/b", "..", "a\nb", "a'b", 'a"b', "ä", "A", "a&b", "a@b", "a-b"],
+)
+def test_names_that_a_shell_or_a_path_would_take_apart_are_refused(tmp_path: Path, section: str, name: str) -> None:
+    """Names stand in the commands of dvc.yaml and in paths."""
+    tree = yaml.safe_load(write_params(tmp_path, {}).read_text())
+    tree[section][name] = tree[section]["scenes" if section == "datasets" else "unet"]
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    with pytest.raises(InputError, match=re.escape(f"{path}: {section}")):
+        params.load(path)
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

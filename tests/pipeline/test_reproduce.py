@@ -18,7 +18,7 @@ from tests.pipeline.stages import STAGES
 
 pytestmark = pytest.mark.slow
 
-PROGRAM = (sys.executable, "-m", "pipeline.reproduce", "--jobs", "2")
+PROGRAM = (sys.executable, "-m", "pipeline.reproduce", "--jobs")
 PATIENCE_S = 20
 
 
@@ -30,15 +30,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def reproduce(project: Project) -> tuple[int, str]:
+def reproduce(project: Project, *, jobs: int = 2) -> tuple[int, str]:
     """The exit code and the output."""
-    process = project.start(program=PROGRAM)
+    process = project.start(str(jobs), program=PROGRAM)
     output = process.communicate()[0]
     return process.returncode, output
 
 
 def test_what_is_killed_leaves_no_process(project: Project) -> None:
-    process = project.start(program=PROGRAM)
+    process = project.start("2", program=PROGRAM)
     assert process.stdout is not None
     assert next((line for line in process.stdout if "epoch 1/" in line), "") != ""
     process.terminate()
@@ -62,23 +62,28 @@ def still_working(folder: Path) -> list[list[str]]:
     return found
 
 
-def test_a_model_that_fails_does_not_stop_the_others(project: Project) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_model_that_fails_does_not_stop_the_others_and_is_in_the_table(project: Project, jobs: int) -> None:
     source = project.root / "src/segbench/models/fcn.py"
     before = source.read_text()
     source.write_text(before.replace("        super().__init__()\n", "        raise RuntimeError('out of order')\n", 1))
-    code, output = reproduce(project)
+    code, output = reproduce(project, jobs=jobs)
     source.write_text(before)
     assert code == 1
     assert "fcn_8s          | RuntimeError: out of order" in output
-    assert "error: fcn_8s on scenes: failed, as said above; the others are done." in output
+    assert "error: fcn_8s on scenes: failed, as said above and in reports/DATASET/models/MODEL/failed.log; " in output
     assert (project.root / "reports/scenes/models/color_clusters/scores.json").exists()
-    assert not (project.root / "reports/scenes/benchmark.md").exists()
+    table = (project.root / "reports/scenes/benchmark.md").read_text()
+    (line,) = [line for line in table.splitlines() if line.startswith("| fcn_8s ")]
+    assert "failed: RuntimeError: out of order (see reports/scenes/models/fcn_8s/failed.log)" in line
+    assert "| color_clusters" in table
 
 
 def test_what_failed_is_made_when_it_is_mended_and_the_tables_end_the_run(project: Project) -> None:
     code, output = reproduce(project)
     assert code == 0, output
     assert re.findall(r"Running stage '(train@.*?)'", output) == ["train@scenes-fcn_8s"]
+    assert not (project.root / "reports/scenes/models/fcn_8s/failed.log").exists()
     assert "| fcn_8s" in output and "the page:  reports/scenes/index.html" in output
     assert project.status() == {}
 

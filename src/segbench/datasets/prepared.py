@@ -57,14 +57,21 @@ class Prepared:
 
     @classmethod
     def open(cls, root: Path) -> "Prepared":
-        """Read the manifest and the classes, but no image. Raises InputError if one of the two files is missing."""
+        """Read the manifest and the classes, but no image. InputError if one of the files is missing or damaged."""
         content = read_json(root / "dataset.json")
-        classes = Classes.of((entry["name"], entry["color"]) for entry in content["classes"])
+        manifest = root / "manifest.csv"
         try:
-            with (root / "manifest.csv").open(newline="", encoding="utf-8") as file:
-                rows = tuple(_row_of(record, classes) for record in csv.DictReader(file))
+            classes = Classes.of((entry["name"], entry["color"]) for entry in content["classes"])
+            with manifest.open(newline="", encoding="utf-8") as file:
+                rows = tuple(_row_of(record, classes) for record in csv.DictReader(file, strict=True))
         except FileNotFoundError:
-            raise InputError(f"{root / 'manifest.csv'}: no such file") from None
+            raise InputError(f"{manifest}: no such file") from None
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(
+                f"{manifest}: damaged, or not of the classes in dataset.json ({told}); "
+                f"run dvc repro -f prepare@{root.name}"
+            ) from None
         return cls(root=root, classes=classes, fingerprint=content["fingerprint"], rows=rows)
 
     def split(self, name: str) -> tuple[Row, ...]:

@@ -22,6 +22,7 @@ from segbench.report.pages.wording import (
     describe_intervals,
     describe_matrices,
     describe_test_images,
+    describe_times,
 )
 from segbench.report.table.comparison import MEAN_IOU, Comparison
 from segbench.report.table.content import Entry
@@ -32,6 +33,18 @@ from segbench.scoring.blocks import Blocks
 from segbench.scoring.intervals import Difference, Interval, Pair
 from tests.report.sample_pages import an_entry
 from tests.report.sample_results import INDEPENDENT, a_model, row
+
+
+def test_how_times_were_measured_is_said_of_those_that_there_are() -> None:
+    entry = an_entry("unet", crf=False, place=1, num_classes=2, is_external=False)
+    assert entry.costs
+    untimed = replace(entry, costs=replace(entry.costs, latency_ms=None))
+    unknown = replace(entry, costs=replace(entry.costs, latency_ms=None, training_seconds=nan))
+    external = an_entry("theirs", crf=False, place=1, num_classes=2, is_external=True)
+    assert describe_times([external, entry]).startswith("Latencies were measured with all models in turn")
+    assert "in one run per model" in describe_times([entry])
+    assert describe_times([untimed]).startswith("The times of the CRF and of training were measured in one run per")
+    assert describe_times([external, unknown]) == ""
 
 
 def searched(name: str, *, best: float) -> ModelResults:

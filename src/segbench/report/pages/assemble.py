@@ -11,7 +11,6 @@ from segbench.report.pages.limits import cautions, limits
 from segbench.report.pages.listing import describe_trainings
 from segbench.report.pages.protocol import LICENCE, protocol
 from segbench.report.pages.wording import (
-    NOTES,
     crf_choices,
     describe_averaging,
     describe_crf_choices,
@@ -22,6 +21,7 @@ from segbench.report.pages.wording import (
     describe_intervals,
     describe_matrices,
     describe_test_images,
+    describe_times,
 )
 from segbench.report.table.claims import Finding
 from segbench.report.table.comparison import (
@@ -55,8 +55,8 @@ def assemble_page(
     longer = error_ratio_with_longer_blocks(contenders, found.blocks)
     num_trainings = {model.name: len(model.seeds) for model in models}
     notes = [
-        describe_intervals(found, num_images=len(data.split("test"))), *NOTES, describe_averaging(entries),
-        describe_first_seeds(num_trainings), describe_matrices(len(data.classes)),
+        describe_intervals(found, num_images=len(data.split("test"))), describe_times(entries),
+        describe_averaging(entries), describe_first_seeds(num_trainings), describe_matrices(len(data.classes)),
     ]  # fmt: skip
     others = [contender.model for contender in contenders if contender.model not in num_trainings]
     return Page(

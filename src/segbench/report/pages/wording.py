@@ -11,15 +11,10 @@ from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
 from segbench.report.pages.listing import counted, describe_left_out, listed
 from segbench.report.table.comparison import Comparison, groups_of, sizes_of
 from segbench.report.table.content import Entry, best_as_published
-from segbench.report.table.numbers import MISSING, percent, points
+from segbench.report.table.numbers import MISSING, finite, percent, points
 from segbench.report.table.results import ModelResults
 from segbench.report.table.suspects import Suspects
 from segbench.scoring.metrics import SHORT_NAMES
-
-NOTES = (
-    "Latencies were measured with all models in turn in one process. The times of the CRF and of training were "
-    "measured in a run per model, so small differences of those are chance on a machine that also does other work.",
-)
 
 
 def describe_dataset(dataset: str, data: Prepared, *, left_out: Sequence[str]) -> str:
@@ -130,6 +125,20 @@ def describe_groups(data: Prepared, entries: Sequence[Entry]) -> str:
             f"{best.label}'s IoU differs most for {classes[index]}: {percent(ious[high, index])}\N{NO-BREAK SPACE}% in "
             f"{groups[high].name}, which has {percent(share)}\N{NO-BREAK SPACE}% of its pixels, and "
             f"{percent(ious[low, index])}\N{NO-BREAK SPACE}% in {groups[low].name}."
+        )
+    return " ".join(texts)
+
+
+def describe_times(entries: Sequence[Entry]) -> str:
+    """How latencies and times were measured, as far as there are any."""
+    costs = [entry.costs for entry in entries if entry.costs]
+    texts = []
+    if any(finite(cost.latency_ms) for cost in costs):
+        texts.append("Latencies were measured with all models in turn in one process.")
+    if any(finite(cost.training_seconds) for cost in costs):
+        texts.append(
+            "The times of the CRF and of training were measured in one run per model, so small differences of those "
+            "are chance on a machine that also does other work."
         )
     return " ".join(texts)
 
