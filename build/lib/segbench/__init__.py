@@ -1,1 +1,0 @@
-"""segbench: the classic segmentation architectures, fairly compared."""

@@ -1,1 +1,0 @@
-"""Random transforms of training images, and the stream of samples that every network sees."""

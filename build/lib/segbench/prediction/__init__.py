@@ -1,1 +1,0 @@
-"""Trained networks on whole images, what that costs, and label maps that other programs predicted."""

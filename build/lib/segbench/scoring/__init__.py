@@ -1,1 +1,0 @@
-"""From label maps to counts, from counts to metrics, and confidence intervals of them."""
