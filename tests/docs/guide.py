@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -66,6 +67,16 @@ def block_with(command: str) -> str:
 def inline_code(path: Path) -> Iterator[str]:
     """What stands between backticks in the text."""
     return (child.content for token in tokens(path) for child in token.children or () if child.type == "code_inline")
+
+
+def table_rows(path: Path) -> Iterator[tuple[Token, ...]]:
+    """The cells of each row of the page's tables, the heads left out."""
+    every = tokens(path)
+    for begin, token in enumerate(every):
+        if token.type == "tr_open":
+            end = next(place for place in range(begin, len(every)) if every[place].type == "tr_close")
+            if cells := tuple(b for a, b in pairwise(every[begin:end]) if a.type == "td_open"):
+                yield cells
 
 
 def links(path: Path) -> Iterator[str]:
