@@ -113,7 +113,8 @@ def test_models_are_as_published() -> None:
     assert f"v1 + CRF (30.0{SPACE}ms" in found[TIME]
     assert found[CRF] == (
         f"It changes mIoU by +12.5 points in the median, from +10.0 (unet) to +15.0 (v1), and adds 11.5{SPACE}ms per "
-        "image. It significantly raises the mIoU of 2 of 2 models."
+        f"image in the median, from 2.0{SPACE}ms (unet) to 21.0{SPACE}ms (v1). It significantly raises the "
+        "mIoU of 2 of 2 models."
     )
 
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from segbench.errors import InputError
-from segbench.report.pages.brief import brief, brief_pair, brief_table, brief_warnings, put_between
-from segbench.report.pages.overview import DatasetReport
+from segbench.report.pages.brief import brief, brief_pair, brief_table, put_between
+from segbench.report.pages.overview import DatasetReport, cautions
 from segbench.report.table.comparison import MEAN_IOU
 from segbench.report.table.numbers import MISSING
 from segbench.scoring.intervals import Difference, Interval, Pair
@@ -83,7 +83,7 @@ def test_readme_has_warnings_and_five_answers_before_a_short_table() -> None:
     ],
 )
 def test_warnings_are_about_trainings_and_splits(line: str, is_warning: bool) -> None:
-    assert bool(brief_warnings(f"# Benchmark\n\n{line}\n- Rank: the place\n")) == is_warning
+    assert bool(cautions(f"# Benchmark\n\n{line}\n- Rank: the place\n")) == is_warning
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_pair_is_judged_whichever_stands_first(
         )
         for name, value in (("a", 0.5 + difference), ("b", 0.5))
     )
-    report = DatasetReport("streets", "", 3, entries, {pair: found}, {}, {})
+    report = DatasetReport("streets", "", 3, (), entries, {pair: found}, {}, {})
     (line,) = brief_pair(report, "a", "b")
     assert line.startswith(f"- **Is a better than b?** {verdict} a has {50 + 100 * difference:.1f} %, b 50.0 %; ")
     low, high = (100 * (difference + half) for half in (-0.02, 0.02))

@@ -22,7 +22,7 @@ def a_report(*models: str) -> DatasetReport:
         an_entry(model, crf=False, place=place, num_classes=2, is_external=False)
         for place, model in enumerate(models, 1)
     )
-    return DatasetReport("streets", "", 3, entries, {}, {}, {})
+    return DatasetReport("streets", "", 3, (), entries, {}, {}, {})
 
 
 def test_three_models_from_coarse_to_fine_and_the_best_of_the_others() -> None:

@@ -300,10 +300,22 @@ def test_a_reader_is_warned_of_single_trainings(num_trainings: dict[str, int], e
     assert len(found) == len(expected) and all(map(str.startswith, found, expected))
 
 
+def test_all_of_many_networks_are_told_by_their_number() -> None:
+    names = ["fcn_32s", "fcn_16s", "fcn_8s", "unet", "pspnet", "deeplab_v1"]
+    curves = [Curve(name, (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.5)) for name in names]
+    (text,) = cautions(INDEPENDENT, curves, num_trainings=dict.fromkeys(names, 3))
+    assert "the validation mIoU of all 6 networks rose" in text
+    level = Curve("deeplab_v2", (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.31))
+    (text,) = cautions(INDEPENDENT, [*curves, level], num_trainings=dict.fromkeys(names, 3))
+    assert "the validation mIoU of fcn_32s, fcn_16s, fcn_8s, unet, pspnet and 1 more rose" in text
+
+
 def test_a_reader_is_warned_of_unfinished_trainings_and_of_groups_in_two_splits() -> None:
     curves = [Curve("unet", (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.5)), Curve("fcn_8s", (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.31))]
     unfinished, seen = cautions(
         data(seen=True, blocks=("clip", "clip")), curves, num_trainings={"unet": 3, "fcn_8s": 3}
     )
-    assert unfinished.startswith("unet gained more than 2 points of validation mIoU in the last quarter of training")
+    assert unfinished.startswith(
+        "In the last quarter of training, the validation mIoU of unet rose by more than 2 point"
+    )
     assert seen.startswith("1 of 11 test images comes from groups")

@@ -1,5 +1,6 @@
 """The page over all datasets, from reports for which it is known what it must say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 
 from pipeline import index
 from segbench.errors import InputError
+from segbench.report.pages.answer import TRUST
 from segbench.report.pages.markdown import table
 from segbench.report.pages.overview import DatasetReport, model_rows, overview_html, what_holds_everywhere
 from segbench.report.pages.protocol import COMMIT, LICENCE
@@ -101,3 +103,20 @@ def test_the_page_in_git_is_that_of_the_reports_in_git(tmp_path: Path) -> None:
     folders = sorted(path.parent for path in reports.glob("*/benchmark.csv"))
     made = overview_html([DatasetReport.read(folder) for folder in folders])
     assert (reports / "index.html").read_text(encoding="utf-8") == made
+
+
+def test_a_reader_is_warned_before_the_answers(tmp_path: Path) -> None:
+    a_report(tmp_path / "streets", {"unet": 0.6, "fcn": 0.2})
+    markdown = tmp_path / "streets/benchmark.md"
+    markdown.write_text(f"{markdown.read_text()}\n**{TRUST}** Each model was trained once.\n\n**Another?** Yes.\n")
+    first = DatasetReport.read(tmp_path / "streets").answers[0]
+    assert (first.question, first.text) == (TRUST, "Each model was trained once.")
+
+
+def test_a_model_that_has_a_crf_everywhere_says_so(tmp_path: Path) -> None:
+    reports = [a_report(tmp_path / name, {"unet": 0.6, "v1": 0.5}) for name in ("a", "b")]
+    refined = [replace(entry, crf=entry.model == "v1") for entry in reports[0].entries]
+    reports[0] = replace(reports[0], entries=tuple(refined))
+    assert [row.label for row in model_rows(reports)] == ["unet", "v1"]
+    reports[1] = replace(reports[1], entries=tuple(refined))
+    assert [row.label for row in model_rows(reports)] == ["unet", "v1 + CRF"]

@@ -15,6 +15,7 @@ from segbench.scoring.intervals import Difference, Pair
 LEAST_OF_BEST = 0.5
 """The fastest model is recommended only with this part of the best one's mIoU."""
 SPACE = "\N{NO-BREAK SPACE}"
+TRUST = "What should I know before I trust the order?"
 
 
 def answers(
@@ -30,9 +31,7 @@ def answers(
     best, found = best_as_published(published), Differences(differences)
     equals = found.equals(best, published)
     texts = {
-        "What should I know before I trust the order?": " ".join(
-            [*cautions, *_with_longer_blocks(best, published, equals, Differences(longer))]
-        ),
+        TRUST: " ".join([*cautions, *_with_longer_blocks(best, published, equals, Differences(longer))]),
         "Which model is the most accurate?": _most_accurate(equals, published, num_images=num_images),
         "What does it cost?" if len(equals) == 1 else "Which of these costs least?": _cheapest(equals),
         "Which one if time per image matters?": _when_time_matters(published, best, found),
@@ -135,18 +134,24 @@ def _worth_of_crf(entries: Sequence[Entry], differences: Differences) -> str:
     found = {entry.model: gain for entry in entries if entry.crf and (gain := differences.of_crf(entry.model))}
     if not found:
         return ""
-    added_ms = [
-        with_ms - plain_ms
+    added_ms = {
+        entry.model: with_ms - plain_ms
         for entry in entries
         if entry.model in found and entry.crf and (with_ms := _ms(entry)) and (plain_ms := without_ms[entry.model])
-    ]
+    }
     gains = {model: gain.alone.value for model, gain in found.items()}
     sure = [gain.alone.value for gain in found.values() if gain.adjusted_p_value < SIGNIFICANT]
-    time = f", and adds {_latency(median(added_ms))} per image" if added_ms else ""
+    time = f", and adds {_latency(median(added_ms.values()))} per image" if added_ms else ""
     if len(gains) == 1:
         (model,) = gains
         is_sure = "significantly" if sure else "not significantly"
         return f"It changes the mIoU of {model} by {points(gains[model])} points, {is_sure}{time}."
+    if len(added_ms) > 1:
+        quickest, slowest = min(added_ms, key=added_ms.__getitem__), max(added_ms, key=added_ms.__getitem__)
+        time += (
+            f" in the median, from {_latency(added_ms[quickest])} ({quickest}) to "
+            f"{_latency(added_ms[slowest])} ({slowest})"
+        )
     least, most = min(gains, key=gains.__getitem__), max(gains, key=gains.__getitem__)
     higher, lower = sum(gain > 0 for gain in sure), sum(gain < 0 for gain in sure)
     worse = f", and lowers that of {lower}" if lower else ""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from segbench.errors import InputError
 from segbench.files import read_csv
+from segbench.report.pages.answer import TRUST
 from segbench.report.pages.markdown import table
 from segbench.report.pages.overview import DatasetReport
 from segbench.report.table.columns import Record, columns_for, latency_conditions
@@ -20,11 +21,6 @@ from segbench.scoring.intervals import Pair
 MOST_ROWS = 6
 ASKED_FOR = ("unet", "fcn_8s")
 """Two models that people often ask about: the first page says whether one is better."""
-WARNINGS = re.compile(
-    r"^- (Split: .+|Validation: .+|Trained with different seeds: .+|\S.* was trained (?:once|\d+ times)\b.+)$",
-    re.MULTILINE,
-)
-"""Lines of benchmark.md on how the models were trained, and on images of one group in several splits."""
 
 
 def brief(folder: Path) -> list[str]:
@@ -34,25 +30,17 @@ def brief(folder: Path) -> list[str]:
     """
     report = DatasetReport.read(folder)
     answers = [*brief_answers(report), *brief_pair(report, *ASKED_FOR)]
-    warnings = brief_warnings((folder / "benchmark.md").read_text(encoding="utf-8"))
-    return [*warnings, *answers, "", *brief_table(read_csv(folder / "benchmark.csv"))]
+    return [*brief_warnings(report), *answers, "", *brief_table(read_csv(folder / "benchmark.csv"))]
 
 
-def brief_warnings(benchmark: str) -> list[str]:
-    """A Markdown quote of what a reader must know before the answers; nothing if nothing limits them.
-
-    benchmark: the text of benchmark.md.
-    """
-    texts = [
-        re.sub(r"^Validation: the (\d+) images", r"The \1 validation images", text).removeprefix("Split: ")
-        for text in WARNINGS.findall(benchmark)
-    ]
-    return [f"> **Before you trust the order:** {' '.join(texts)}", ""] if texts else []
+def brief_warnings(report: DatasetReport) -> list[str]:
+    """A Markdown quote of what a reader must know before the answers; nothing if nothing limits them."""
+    return [f"> **Before you trust the order:** {' '.join(report.cautions)}", ""] if report.cautions else []
 
 
 def brief_answers(report: DatasetReport) -> list[str]:
-    """Markdown lines: one item per question."""
-    return [f"- **{answer.question}** {answer.text}" for answer in report.answers]
+    """Markdown lines: one item per question but the one that the warnings answer."""
+    return [f"- **{answer.question}** {answer.text}" for answer in report.answers if answer.question != TRUST]
 
 
 def brief_pair(report: DatasetReport, first: str, second: str) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
-from segbench.report.pages.listing import by_value, counted, listed, with_models
+from segbench.report.pages.listing import MOST_NAMED, by_value, counted, listed, with_models
 from segbench.report.table.content import Curve
 from segbench.report.table.numbers import percent, setting
 from segbench.report.table.results import ModelResults
@@ -54,8 +54,8 @@ def cautions(data: Prepared, curves: Sequence[Curve], *, num_trainings: Mapping[
         texts.append(f"{which} trained once: trainings with other seeds may change the order of close models.")
     if still := _still_learning(curves):
         texts.append(
-            f"{listed(still)} gained more than {100 * STILL_LEARNING:g} points of validation mIoU in the last quarter "
-            "of training, and may score higher with more epochs."
+            f"In the last quarter of training, the validation mIoU of {_which(still, curves)} rose by more than "
+            f"{100 * STILL_LEARNING:g} points: more epochs may raise it further, and change the order."
         )
     return [*texts, *_limit_of_seen_groups(data)]
 
@@ -183,13 +183,20 @@ def _describe_progress(curves: Sequence[Curve], *, is_repeated: bool) -> Iterato
     if still:
         effect = "change the order" if len(curves) > 1 else "raise its score"
         each = "" if len(still) == 1 else "each of "
-        yield f"{on} {each}{listed(still)} still gained {points}: longer training may {effect}."
+        yield f"{on} {each}{_which(still, curves)} still gained {points}: longer training may {effect}."
     elif len(unknown) < len(curves):
         yield f"{on} {'no other' if unknown else 'no'} network gained {points}."
 
 
 def _still_learning(curves: Sequence[Curve]) -> list[str]:
     return [curve.model for curve in curves if (_late_gain(curve) or 0.0) > STILL_LEARNING]
+
+
+def _which(models: Sequence[str], curves: Sequence[Curve]) -> str:
+    """The models by their names, or how many networks they are where they are all of many."""
+    if len(models) == len(curves) > MOST_NAMED:
+        return f"all {len(curves)} networks"
+    return listed(models)
 
 
 def _late_gain(curve: Curve) -> float | None:

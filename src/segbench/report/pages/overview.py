@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from segbench.errors import InputError
 from segbench.files import read_csv
 from segbench.report.pages import web
-from segbench.report.pages.answer import Differences, answers, as_published
+from segbench.report.pages.answer import TRUST, Differences, answers, as_published
 from segbench.report.pages.listing import listed
-from segbench.report.pages.protocol import COMMIT, LICENCE
+from segbench.report.pages.protocol import COMMIT, LICENCE, MACHINE
 from segbench.report.table.comparison import MEAN_IOU
 from segbench.report.table.content import Answer, Costs, Entry, best_as_published
 from segbench.report.table.numbers import finite, percent
@@ -25,6 +25,11 @@ LINKS = {
     "the page": "index.html", "as Markdown": "benchmark.md", "CSV": "benchmark.csv", "LaTeX": "benchmark.tex",
     "the lecture's claims": "claims.md", "the audit of the images": "audit.md",
 }  # fmt: skip
+WARNINGS = re.compile(
+    r"^- (Split: .+|Validation: .+|Trained with different seeds: .+|\S.* was trained (?:once|\d+ times)\b.+)$",
+    re.MULTILINE,
+)
+"""Lines of benchmark.md on how the models were trained, and on images of one group in several splits."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,13 @@ class DatasetReport:
     name: str
     description: str
     num_images: int
+    cautions: tuple[str, ...]
+    """Sentences on what could change the order."""
     entries: tuple[Entry, ...]
     differences: Mapping[Pair, Difference]
     links: Mapping[str, str]
     origin: Mapping[str, str]
-    """Licence and commit, as far as the protocol has them: reports in git may be older."""
+    """Machine, licence and commit, as far as the protocol has them: reports in git may be older."""
 
     @classmethod
     def read(cls, folder: Path) -> "DatasetReport":
@@ -54,16 +61,17 @@ class DatasetReport:
             name=folder.name,
             description=told[0],
             num_images=int(told[1]),
+            cautions=cautions(text),
             entries=tuple(map(_entry, scored.to_dict("records"))),
             differences={Pair(row["first"], row["second"], MEAN_IOU): _difference(row) for row in pairs},
-            origin=dict(re.findall(rf"^\| ({COMMIT}|{LICENCE}) +\| (.*?) +\|$", text, re.MULTILINE)),
+            origin=dict(re.findall(rf"^\| ({MACHINE}|{COMMIT}|{LICENCE}) +\| (.*?) +\|$", text, re.MULTILINE)),
             links={name: f"{folder.name}/{file}" for name, file in LINKS.items() if (folder / file).exists()},
         )
 
     @cached_property
     def answers(self) -> tuple[Answer, ...]:
         """To a reader's questions."""
-        return answers(self.entries, self.differences, longer={}, num_images=self.num_images, cautions=())
+        return answers(self.entries, self.differences, longer={}, num_images=self.num_images, cautions=self.cautions)
 
     @cached_property
     def published(self) -> dict[str, Entry]:
@@ -84,9 +92,12 @@ class DatasetReport:
 
 
 class ModelRow(NamedTuple):
-    """A model's mIoU as published on each dataset, None where it was not run, and where it is among the best."""
+    """A model's mIoU as published on each dataset, None where it was not run, and where it is among the best.
 
-    model: str
+    label: its name, with `+ CRF` where its paper has one.
+    """
+
+    label: str
     scores: tuple[str | None, ...]
     is_best: tuple[bool, ...]
 
@@ -103,32 +114,52 @@ def overview_html(reports: Sequence[DatasetReport]) -> str:
 
 def model_rows(reports: Sequence[DatasetReport]) -> list[ModelRow]:
     """The models that are closest to the best ones come first."""
+    return [
+        ModelRow(
+            _label(model, reports),
+            tuple(_score(report.published.get(model)) for report in reports),
+            tuple(model in report.best for report in reports),
+        )
+        for model in _by_gap(reports)
+    ]
+
+
+def _by_gap(reports: Sequence[DatasetReport]) -> list[str]:
+    """Models by how far they are below the best one, in the mean over the datasets."""
     gaps: dict[str, list[float]] = {}
     for report in reports:
         highest = max(entry.mean_iou.value for entry in report.published.values())
         for model, entry in report.published.items():
             gaps.setdefault(model, []).append(highest - entry.mean_iou.value)
-    return [
-        ModelRow(
-            model,
-            tuple(_score(report.published.get(model)) for report in reports),
-            tuple(model in report.best for report in reports),
-        )
-        for model in sorted(gaps, key=lambda model: sum(gaps[model]) / len(gaps[model]))
-    ]
+    return sorted(gaps, key=lambda model: sum(gaps[model]) / len(gaps[model]))
+
+
+def _label(model: str, reports: Sequence[DatasetReport]) -> str:
+    """The model's name with `+ CRF`, if all datasets have it so."""
+    labels = {report.published[model].label for report in reports if model in report.published}
+    return labels.pop() if len(labels) == 1 else model
+
+
+def cautions(benchmark: str) -> tuple[str, ...]:
+    """What the text of benchmark.md says on trusting the order: its answer, or its limits in older reports."""
+    if told := re.search(rf"^\*\*{re.escape(TRUST)}\*\* (.+)$", benchmark, re.MULTILINE):
+        return (told[1],)
+    return tuple(
+        re.sub(r"^Validation: the (\d+) images", r"The \1 validation images", text).removeprefix("Split: ")
+        for text in WARNINGS.findall(benchmark)
+    )
 
 
 def what_holds_everywhere(reports: Sequence[DatasetReport]) -> list[str]:
     """Sentences on models that were run on at least two datasets; none with a single dataset."""
-    run_on: dict[str, list[DatasetReport]] = {}
-    for row in model_rows(reports):
-        run_on[row.model] = [report for report in reports if row.model in report.published]
+    run_on = {model: [report for report in reports if model in report.published] for model in _by_gap(reports)}
     several = {model: of_model for model, of_model in run_on.items() if len(of_model) > 1}
+    labels = {model: _label(model, of_model) for model, of_model in several.items()}
     texts = []
     if always := [model for model, of_model in several.items() if all(model in report.best for report in of_model)]:
         texts.append(
-            f"{listed(always)}: on every dataset that {'they were' if len(always) > 1 else 'it was'} run on, no model "
-            "is significantly more accurate."
+            f"{listed([labels[model] for model in always])}: on every dataset that "
+            f"{'they were' if len(always) > 1 else 'it was'} run on, no model is significantly more accurate."
         )
     winners: dict[tuple[str, ...], list[str]] = {}
     for first in several:
@@ -136,8 +167,9 @@ def what_holds_everywhere(reports: Sequence[DatasetReport]) -> list[str]:
         winners.setdefault(beaten, []).append(first)
     for beaten, models in winners.items():
         if beaten:
-            who = f"Each of {_all_of(models)}" if len(models) > 1 else models[0]
-            texts.append(f"{who} is significantly more accurate than {_all_of(beaten)}, on every dataset with both.")
+            names, others = (_all_of([labels[model] for model in group]) for group in (models, beaten))
+            who = f"Each of {names}" if len(models) > 1 else names
+            texts.append(f"{who} is significantly more accurate than {others}, on every dataset with both.")
     return texts
 
 

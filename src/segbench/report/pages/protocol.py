@@ -10,7 +10,7 @@ from segbench.report.table.numbers import setting
 from segbench.report.table.results import ModelResults
 from segbench.scoring.blocks import Blocks
 
-COMMIT, LICENCE = "trained at commit", "licence of the images"
+COMMIT, LICENCE, MACHINE = "trained at commit", "licence of the images", "machine"
 """Lines that the page over all datasets shows too."""
 
 
@@ -47,7 +47,7 @@ def protocol(
         "prediction": _shared({model.name: _prediction(model.prediction) for model in models}),
         "seeds": _shared({m.name: ", ".join(map(str, m.settings["train"]["seeds"])) for m in models}),
         COMMIT: _shared({model.name: _commits(model) for model in models}),
-        "machine": _shared({model.name: _machine(model) for model in models}),
+        MACHINE: _shared({model.name: _machine(model) for model in models}),
         "versions": _shared({model.name: _versions(model) for model in models}),
         "other programs": f"only the label maps are known of {listed(others)}" if others else "",
     }

@@ -97,9 +97,11 @@ def describe_champion(candidates: Sequence[Candidate], rule: params.Champion, *,
     champion = champion_of(candidates)
     if champion is None:
         return f"No champion: no model keeps to {' and '.join(budgets)}, as params.yaml asks."
-    what = f"{champion.model} with its CRF" if champion.crf else champion.model
+    value = f"{100 * champion.score:.1f}\N{NO-BREAK SPACE}%"
+    before = " before any CRF" if any(candidate.crf for candidate in candidates) else ""
+    refined = " Its CRF goes with it: on validation images, the CRF raises the score." if champion.crf else ""
     return (
-        f"Champion: {what}. It has the highest {SCORE_NAMES[rule.score]} on the validation images{within}, "
-        f"{100 * champion.score:.1f}\N{NO-BREAK SPACE}%. Its scores on test images did not count in the choice. "
+        f"Champion: {champion.model}. It has the highest {SCORE_NAMES[rule.score]} on the validation images{within}, "
+        f"{value}{before}.{refined} Scores on test images did not count in the choice. "
         f"To use it: segbench predict models:/segbench-{dataset}@champion photos/ --out labelled"
     )
