@@ -62,7 +62,7 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests but the slow ones
 	$(PYTEST) -m "not slow"
 
 test-slow: $(READY_TO_TEST) ## run the slow tests: whole pipelines, kills, exports
-	$(PYTEST) -m slow
+	$(PYTEST) --no-loadscope-reorder -m slow tests/pipeline tests # the longest first, so that none is left for last
 
 test-all: test test-slow ## run all tests
 
