@@ -85,11 +85,13 @@ def first_failure(project: Path, tests: Sequence[str]) -> str | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="NAME", help="only faults with this in their name")
-    only = parser.parse_args().only or ""
-    mutants = [mutant for mutant in read_mutants() if only in mutant.name]
+    parser.add_argument(
+        "--only", metavar="NAME", nargs="+", default=[""], help="only faults with one of these in their name"
+    )
+    only = parser.parse_args().only
+    mutants = [mutant for mutant in read_mutants() if any(part in mutant.name for part in only)]
     if not mutants:
-        sys.exit(f"no fault has {only} in its name")
+        sys.exit(f"no fault has {' or '.join(only)} in its name")
     start = time.perf_counter()
     survivors = []
     with tempfile.TemporaryDirectory() as folder:
