@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -19,8 +20,11 @@ from tests.parameters import PROJECT
 TRAINING = "train@scenes-fcn_8s"
 WEIGHTS = Path("data/weights/scenes/fcn_8s/seed_0.pt")
 DAY_S = 24 * 3600
+LARGE_DISK = "4G"
 ROOM_BYTES = 2 * 2**20
 """Free on a full disk: enough to begin, too little for a checkpoint."""
+LITTLE_ROOM_BYTES = 8 * 2**10
+"""Free on a full disk: enough to begin, too little for a few images or a table."""
 QUEUE_PATIENCE_S = 300.0
 
 
@@ -211,21 +215,21 @@ def _fails(*command: str) -> bool:
 @contextmanager
 def _small_disk(folder: Path, *, free_bytes: int) -> Iterator[Callable[[], None]]:
     """Put a folder's content on a disk that has little room; gives a function that makes room."""
-    size = sum(file.stat().st_blocks * 512 for file in _files(folder)) + 4096 * sum(1 for _ in folder.rglob("*"))
     aside = folder.with_name(f".{folder.name}.aside")
 
-    def make_room() -> None:
-        subprocess.run(["mount", "-o", "remount,size=4G", str(folder)], check=True)
+    def resize(size: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
 
     folder.rename(aside)
     folder.mkdir()
     try:
-        if _fails("mount", "-t", "tmpfs", "-o", f"size={size + free_bytes}", "tmpfs", str(folder)):
+        if _fails("mount", "-t", "tmpfs", "-o", f"size={LARGE_DISK}", "tmpfs", str(folder)):
             raise Impossible("mounting a tmpfs is not permitted here")
         try:
             shutil.copytree(aside, folder, symlinks=True, dirs_exist_ok=True)
             shutil.rmtree(aside)
-            yield make_room
+            resize(str(shutil.disk_usage(folder).used + free_bytes))
+            yield partial(resize, LARGE_DISK)
         finally:
             if not aside.exists():
                 shutil.copytree(folder, aside, symlinks=True)
@@ -235,15 +239,36 @@ def _small_disk(folder: Path, *, free_bytes: int) -> Iterator[Callable[[], None]
         aside.rename(folder)
 
 
-def _full_disk(stage: str) -> Callable[[Ground], Outcome]:
-    """The disk of data/ is full while a stage runs as if for the first time; then there is room."""
+def _full_disk(stage: str, folder: str, *, free_bytes: int) -> Callable[[Ground], Outcome]:
+    """The disk of a folder is full while a stage runs as if for the first time; then there is room."""
 
     def happen(ground: Ground) -> Outcome:
         ground.forget(stage)
-        with _small_disk(ground.root / "data", free_bytes=ROOM_BYTES) as make_room:
-            return ground.outcome(ground.dvc("repro", "--single-item", stage), mend=make_room)
+        with _small_disk(ground.root / folder, free_bytes=free_bytes) as make_room:
+            said = ground.dvc("repro", "--single-item", stage)
+            outcome = ground.outcome(said, mend=make_room)
+        return outcome if said.code else _but(outcome, "the stage did not need the room that was missing")
 
     return happen
+
+
+def _full_cache(ground: Ground) -> Outcome:
+    """The training ends, but DVC's cache has no room for its weights: they must not be trained a second time."""
+    ground.forget(TRAINING)
+    cache = ground.root / ".dvc/cache"
+    shutil.rmtree(cache / "files")
+    with _small_disk(cache, free_bytes=LITTLE_ROOM_BYTES) as make_room:
+        said = ground.dvc("repro", "--single-item", TRAINING)
+        make_room()
+        again = ground.dvc("repro", "--single-item", TRAINING)
+        outcome = ground.outcome(said)
+    if not (said.code and "epoch 1/" in said.output):
+        return _but(outcome, "DVC did not need the room that was missing, or nothing was trained")
+    return _but(outcome, "trained a second time") if "epoch " in again.output else outcome
+
+
+def _but(outcome: Outcome, problem: str) -> Outcome:
+    return Outcome(outcome.stops, (*outcome.problems, problem))
 
 
 def _times(*paths: str, by_s: float) -> Callable[[Ground], Outcome]:
@@ -275,6 +300,21 @@ def _edit_with_old_time(ground: Ground) -> Outcome:
     outcome = ground.outcome()
     unseen = () if f"{TRAINING}:" in status else (f"dvc status does not name {TRAINING}",)
     return Outcome(outcome.stops, (*outcome.problems, *unseen))
+
+
+def _model_fails(ground: Ground) -> Outcome:
+    """`make reproduce` must end with a table that says so, and, when that is mended, with the model's scores."""
+    reproduce = ("python", "-m", "pipeline.reproduce", "--jobs", "2")
+    source = ground.root / "src/segbench/models/fcn.py"
+    before = source.read_text()
+    source.write_text(before.replace("super().__init__()", "raise RuntimeError('out of order')", 1))
+    said = ground.said(ground.launch(*reproduce))
+    table = (ground.root / "reports/scenes/benchmark.md").read_text()
+    source.write_text(before)
+    outcome = ground.outcome(ground.said(ground.launch(*reproduce)))
+    outcome = Outcome((said.clear_line, *outcome.stops), outcome.problems)
+    is_told = "error: fcn_8s on scenes: failed" in said.clear_line and "failed: RuntimeError: out of order" in table
+    return outcome if is_told else _but(outcome, f"the failure is not told: {said.clear_line}")
 
 
 def _parent_killed(ground: Ground) -> Outcome:
@@ -351,11 +391,19 @@ FAULTS = [
     Fault("read only", f"{MODEL}/", _immutable(MODEL, and_run="evaluate@scenes-fcn_8s")),
     Fault("read only", "data/weights/scenes/fcn_8s/", _immutable(WEIGHTS.parent.as_posix(), and_run=TRAINING)),
     Fault("read only", "data/checkpoints/", _immutable("data/checkpoints", and_run=TRAINING)),
-    Fault("disk full", "data/, in a training", _full_disk(TRAINING)),
+    Fault("disk full", "data/, in a training", _full_disk(TRAINING, "data", free_bytes=ROOM_BYTES)),
+    *(
+        Fault("disk full", f"{folder}/, {stage}", _full_disk(stage, folder, free_bytes=LITTLE_ROOM_BYTES))
+        for stage, folder in (
+            ("predict@scenes-fcn_8s", "data"), ("crf@scenes-fcn_8s", "data"), ("compare@scenes", "reports"),
+        )
+    ),
+    Fault("disk full", "DVC's cache, after a training", _full_cache),
     Fault("clock jumps: files of tomorrow", "all sources", _times("src", "pipeline", by_s=DAY_S)),
     Fault("clock jumps: files of last year", "params.yaml", _times("params.yaml", by_s=-365 * DAY_S)),
     Fault("clock jumps: files of tomorrow", "data/ and reports/", _times("data", "reports", by_s=DAY_S)),
     Fault("edited, with yesterday's time", "a model's source", _edit_with_old_time),
+    Fault("raises an error, `make reproduce`", "a model's source", _model_fails),
     Fault("killed, so that PID 1 adopts dvc", "the shell that started dvc", _parent_killed),
     Fault("terminal closed (SIGHUP)", TRAINING, _terminal_closed),
     Fault("stopped (Ctrl-Z), dvc killed, continued", TRAINING, _stage_frozen_then_killed),

@@ -139,10 +139,13 @@ class Ground(Project):
     def forget(self, stage: str) -> None:
         """As if a stage had never been run: without its outputs, its entry in dvc.lock, and DVC's memory of runs."""
         lock = self.root / "dvc.lock"
-        content: dict[str, Any] = yaml.safe_load(lock.read_text())
-        for output in content["stages"].pop(stage)["outs"]:
+        text = lock.read_text()
+        found = re.search(rf"^  {re.escape(stage)}:\n(?:    .*\n)+", text, re.MULTILINE)
+        assert found is not None, stage
+        for output in yaml.safe_load(found[0])[stage]["outs"]:
             remove(self.root / output["path"])
-        lock.write_text(yaml.safe_dump(content, sort_keys=False))
+        # As text: PyYAML writes digests such as 37725103326036e7 without quotes, which DVC then takes for numbers.
+        lock.write_text(text[: found.start()] + text[found.end() :])
         shutil.rmtree(self.root / ".dvc/cache/runs", ignore_errors=True)
 
     def processes(self) -> list[psutil.Process]:
