@@ -15,6 +15,7 @@ from segbench import params
 from segbench.parallel import THREAD_LIMITS
 from tests.pipeline.project import Project
 from tests.pipeline.stages import STAGES
+from tests.pipeline.test_dvc import stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +87,23 @@ def test_what_failed_is_made_when_it_is_mended_and_the_tables_end_the_run(projec
     assert not (project.root / "reports/scenes/models/fcn_8s/failed.log").exists()
     assert "| fcn_8s" in output and "the page:  reports/scenes/index.html" in output
     assert project.status() == {}
+
+
+@pytest.mark.parametrize("left_bytes", [0, 5000])
+def test_a_lock_that_a_killed_dvc_has_cut_short_is_put_back_and_costs_no_training(
+    project: Project, left_bytes: int
+) -> None:
+    """DVC takes an empty one for damaged, and one that is cut short for all that there is."""
+    path = project.root / "dvc.lock"
+    before = path.read_text()
+    os.truncate(path, left_bytes)
+    an_hour_ago = time.time() - 3600
+    os.utime(path, (an_hour_ago, an_hour_ago))
+    code, output = reproduce(project)
+    assert code == 0, output
+    assert "dvc.lock was cut short, since dvc was killed while it wrote the file; its former content is back." in output
+    assert stages_run(output) == {"check"}
+    assert path.read_text() == before
 
 
 def test_a_model_beside_others_has_the_weights_that_it_has_alone(project: Project) -> None:
