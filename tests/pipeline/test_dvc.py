@@ -7,11 +7,13 @@ import shlex
 import shutil
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
+from tests.campaign.ground import without_measured
 from tests.pipeline.project import Project
 from tests.pipeline.stages import commands, filled
 
@@ -197,6 +199,44 @@ def test_a_kill_before_dvc_has_the_weights_costs_no_training(project: Project) -
     assert not folder.exists(), "the table is made, so that DVC has its copy"
     (project.root / "params.yaml").write_text(before)
     project.run("repro")
+
+
+def test_a_network_with_a_former_value_is_taken_out_of_the_cache(project: Project) -> None:
+    """Dropout 0.5, 0.3, 0.5: two trainings, even where nothing but DVC's cache has the first one's weights."""
+    before, training = (project.root / "params.yaml").read_text(), "train@scenes-fcn_8s"
+    weights = project.root / "data/weights/scenes/fcn_8s/seed_0.pt"
+    first = weights.read_bytes()
+    project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(dropout=0.3, train={"epochs": 1}))
+    assert "epoch 1/1" in project.run("repro", training)
+    assert weights.read_bytes() != first
+    for name in ("weights", "checkpoints"):
+        shutil.rmtree(project.root / "data" / name)
+    (project.root / "params.yaml").write_text(before)
+    output = project.run("repro", training)
+    assert f"Stage '{training}' is cached" in output and "epoch " not in output, output
+    assert weights.read_bytes() == first
+    project.run("checkout")
+    assert project.status() == {}
+
+
+def test_two_at_once_end_with_the_results_of_one(project: Project) -> None:
+    """The second waits, or stops with DVC's line of what is busy; what it says is no traceback."""
+    before = {path: without_measured(Path(path)) for path in project.files()}
+    stages = [f"{stage}@scenes-color_clusters" for stage in ("train", "evaluate")]
+    both = [
+        project.start("repro", "--force", "--no-run-cache", "--single-item", *stages, "compare@scenes")
+        for _ in range(2)
+    ]
+    outputs = [process.communicate()[0] for process in both]
+    codes = [process.returncode for process in both]
+    assert 0 in codes, outputs
+    for code, output in zip(codes, outputs, strict=True):
+        assert "Traceback" not in output
+        assert code == 0 or re.search("^ERROR: .*(is busy|lock)", output, re.MULTILINE), output
+    project.run("repro")
+    now = {path: without_measured(Path(path)) for path in project.files()}
+    assert [path for path in {**before, **now} if before.get(path) != now.get(path)] == []
+    assert project.status() == {}
 
 
 def test_what_a_killed_repetition_has_left_goes_where_its_results_are_in_place(project: Project) -> None:
