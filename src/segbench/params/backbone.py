@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from segbench.files import file_digest, project_root
-from segbench.params.fields import Section
+from segbench.params.fields import Section, is_existing_file
 
 NO_FILE = ("bundled", "none", "hub")
 """Values of `weights` that are not the path of a file."""
@@ -28,7 +28,7 @@ class Backbone(Section):
             )
         if self.name == CONTRACTING_PATH and self.weights != "none":
             raise ValueError(f"weights is {self.weights}; it must be none, since {self.name} has none")
-        if self.weights not in NO_FILE and not (project_root() / self.weights).is_file():
+        if self.weights not in NO_FILE and not is_existing_file(self.weights):
             raise ValueError(f"weights is {self.weights}; it must be bundled, none, hub or an existing file")
         return self
 

@@ -37,6 +37,26 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _reachable(value: Path) -> Path:
+    """Refuse a name that the system cannot look up: too long, behind a folder that may not be read, or with a NUL."""
+    try:
+        (project_root() / value).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise PydanticCustomError("path", "Input should be a path that can be read ({why})", {"why": str(why)}) from None
+    return value
+
+
+def is_existing_file(name: str) -> bool:
+    """Whether there is a file of that name, relative to the project's folder."""
+    try:
+        return (project_root() / _reachable(Path(name))).is_file()
+    except PydanticCustomError:
+        return False
+
+
 def _existing_folder(value: Path) -> Path:
     if not (project_root() / value).is_dir():
         raise PydanticCustomError("folder", "Input should be an existing folder")
@@ -71,4 +91,6 @@ Rates = Annotated[list[Count], Field(min_length=1)]
 Range = Annotated[list[Positive], Field(min_length=2, max_length=2), AfterValidator(ascending)]
 OutputStride = Literal[8, 16, 32]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-Folder = Annotated[Path, AfterValidator(_existing_folder)]
+ReachablePath = Annotated[Path, AfterValidator(_reachable)]
+"""Of a file or folder, which need not be there."""
+Folder = Annotated[ReachablePath, AfterValidator(_existing_folder)]

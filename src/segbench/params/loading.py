@@ -25,10 +25,12 @@ from segbench.params.overrides import own_values, schedule_of
 from segbench.params.rates import fitted
 from segbench.params.train import Train
 from segbench.params.variants import Variant, with_whole_variants
-from segbench.params.wording import validated
+from segbench.params.wording import MOST_SHOWN, in_one_line, validated
 
 PARAMS_FILE = Path("params.yaml")
-EXPONENT = re.compile(r"[-+]?\d[\d_]*(\.[\d_]*)?[eE][-+]?\d+")
+EXPONENT = re.compile(r"[-+]?\d[\d_]*(\.[\d_]*)?[eE][-+]?\d+\Z")
+MOST_LEVELS = 50
+"""Of sections and lists inside each other. An alias inside its own entry would make endlessly many."""
 
 Entry = TypeVar("Entry")
 
@@ -149,6 +151,14 @@ class Params(Section):
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the fast one
     """The YAML of PyYAML, but 1e-05 is a number, as it is for DVC, which writes it; 1.0e-05 is a number for both."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node. PyYAML raises errors of Python for some texts, such as 2001-13-45, which is no date."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, KeyError, AttributeError):
+            what = f"cannot read {str(node.value)[:MOST_SHOWN]}; put quotes around a text"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
+
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+0123456789"))
 
@@ -163,7 +173,7 @@ def load(path: Path = PARAMS_FILE, *, changes: Mapping[str, Any] | None = None) 
         _change(tree, where, value, path=path)
     raise_listed(
         [
-            f"{path}: {where} is {value}; it must be a finite number"
+            in_one_line(f"{path}: {where} is {value}; it must be a finite number")
             for where, value in _numbers(tree)
             if not isfinite(value)
         ]
@@ -195,9 +205,26 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such file; run from the project's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise _too_deep(path) from None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: it must hold sections such as train: and models:")
+    _check_levels(tree, path)
     return tree
+
+
+def _check_levels(node: Any, path: Path, *, levels: int = MOST_LEVELS) -> None:
+    """Raise InputError for more than so many sections and lists inside each other."""
+    if not levels:
+        raise _too_deep(path)
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _check_levels(child, path, levels=levels - 1)
+
+
+def _too_deep(path: Path) -> InputError:
+    return InputError(
+        f"{path}: more than {MOST_LEVELS} sections and lists inside each other; is an alias inside its own entry?"
+    )
 
 
 def _change(tree: dict[str, Any], where: str, value: Any, *, path: Path) -> None:

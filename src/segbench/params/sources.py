@@ -3,13 +3,12 @@
 A new source is a class here, a module in `segbench.datasets`, and an entry in params.yaml.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from segbench.params.fields import Count, Part, Section, Seed
+from segbench.params.fields import Count, Part, ReachablePath, Section, Seed
 
 
 class SourceSection(Section):
@@ -48,7 +47,7 @@ class CamvidSource(SourceSection):
 
     module: ClassVar[str] = "segbench.datasets.camvid"
     kind: Literal["camvid"]
-    root: Path
+    root: ReachablePath
     split: Literal["published", "disjoint"]
 
 
@@ -99,9 +98,9 @@ class FolderSource(SourceSection):
 
     module: ClassVar[str] = "segbench.datasets.folder"
     kind: Literal["folder"]
-    root: Path
+    root: ReachablePath
     bits: Annotated[int, Field(ge=8, le=16, strict=True)]
-    groups: Path | None
+    groups: ReachablePath | None
     image_names: NamePattern
     mask_names: NamePattern
     mask_tolerance: Annotated[int, Field(ge=0, le=65535, strict=True)]
@@ -114,8 +113,8 @@ class VOC2012Source(SourceSection):
 
     module: ClassVar[str] = "segbench.datasets.voc2012"
     kind: Literal["voc2012"]
-    root: Path
-    sbd: Path | None
+    root: ReachablePath
+    sbd: ReachablePath | None
 
 
 class CityscapesSource(SourceSection):
@@ -123,7 +122,7 @@ class CityscapesSource(SourceSection):
 
     module: ClassVar[str] = "segbench.datasets.cityscapes"
     kind: Literal["cityscapes"]
-    root: Path
+    root: ReachablePath
 
 
 class OxfordPetSource(SourceSection):
@@ -131,7 +130,7 @@ class OxfordPetSource(SourceSection):
 
     module: ClassVar[str] = "segbench.datasets.oxford_pet"
     kind: Literal["oxford_pet"]
-    root: Path
+    root: ReachablePath
 
 
 class ADE20KSource(SourceSection):
@@ -139,7 +138,7 @@ class ADE20KSource(SourceSection):
 
     module: ClassVar[str] = "segbench.datasets.ade20k"
     kind: Literal["ade20k"]
-    root: Path
+    root: ReachablePath
 
 
 class COCOSource(SourceSection):
@@ -147,7 +146,7 @@ class COCOSource(SourceSection):
 
     module: ClassVar[str] = "segbench.datasets.coco"
     kind: Literal["coco"]
-    root: Path
+    root: ReachablePath
     labels: Literal["panoptic", "stuff"]
 
     def class_arguments(self) -> dict[str, Any]:

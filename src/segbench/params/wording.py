@@ -11,6 +11,9 @@ from segbench.params.fields import Section
 
 AnySection = TypeVar("AnySection", bound=Section)
 
+MOST_SHOWN = 200
+"""Characters of a wrong value."""
+
 
 def validated(section: type[AnySection], tree: Any, *, where: str, path: Path) -> AnySection:
     """The section that a tree of values makes. InputError has one line per mistake.
@@ -20,8 +23,18 @@ def validated(section: type[AnySection], tree: Any, *, where: str, path: Path) -
     try:
         return section.model_validate(tree)
     except ValidationError as error:
-        lines = [f"{path}: {_explain(details, tree, where)}" for details in error.errors()]
+        lines = [in_one_line(f"{path}: {_explain(details, tree, where)}") for details in error.errors()]
         raise InputError("\n".join(dict.fromkeys(lines))) from None
+
+
+def in_one_line(text: str) -> str:
+    """The text with line breaks, and whatever else a terminal does not show, as escape sequences."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _explain(details: Any, tree: Any, prefix: str) -> str:
@@ -37,17 +50,17 @@ def _explain(details: Any, tree: Any, prefix: str) -> str:
             return f"{where} is missing"
         case "union_tag_invalid":
             tag = context["discriminator"].strip("'")
-            return f"{where}.{tag} is {context['tag']}; it must be one of {context['expected_tags']}"
+            return f"{where}.{tag} is {_shown(context['tag'])}; it must be one of {context['expected_tags']}"
         case "union_tag_not_found":
             return f"{where}.{context['discriminator'].strip(chr(39))} is missing"
         case "value_error":
             return f"{where}: {context['error']}" if where else str(context["error"])
         case "string_pattern_mismatch":
-            return f"{where}: the name {value} must have only a-z, 0-9 and _"
+            return f"{where}: the name {_shown(value)} must have only a-z, 0-9 and _"
     allowed = re.sub(r"^Input is not a valid path.*", "a path", message)
     allowed = re.sub(r"^Input should be |, unable to parse.*| or instance of \w+| after validation", "", allowed)
     allowed = re.sub(r"^(List|Dictionary) should have", r"a \1 of", allowed).lower()
-    return f"{where} is {value}; it must be {allowed}"
+    return f"{where or 'the top level'} is {_shown(value)}; it must be {allowed}"
 
 
 def _keys_in(tree: Any, keys: list[str | int], *, is_missing: bool) -> list[str | int]:
