@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -210,6 +211,24 @@ def test_an_archive_writes_nothing_outside_its_folder(served: tuple[Path, str], 
     root = tmp_path / "raw" / "camvid"
     camvid.open_source(root, split="published", archive_url=url, digest=camvid.pixels_digest(folder / "unpacked"))
     assert [path for path in tmp_path.rglob("out") if not path.is_relative_to(root)] == []
+
+
+def test_a_link_in_an_archive_leads_nowhere(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = served
+    link = zipfile.ZipInfo("CamVid/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(write_archive(folder), "a") as archive:
+        archive.writestr(link, str(tmp_path))
+    root = tmp_path / "raw" / "camvid"
+    camvid.open_source(root, split="published", archive_url=url, digest=camvid.pixels_digest(folder / "unpacked"))
+    assert not (root / "link").is_symlink()
+    shutil.rmtree(root)
+    with zipfile.ZipFile(folder / "master.zip", "a") as archive:
+        archive.writestr("CamVid/link/out", "out")
+    with pytest.raises(InputError, match=rf"^{url}: the download is not a complete zip archive; run again$"):
+        camvid.open_source(root, split="published", archive_url=url)
+    assert not (tmp_path / "out").exists()
+    assert list(root.parent.iterdir()) == []
 
 
 def test_a_download_that_is_no_archive_is_refused_and_leaves_nothing(served: tuple[Path, str], tmp_path: Path) -> None:

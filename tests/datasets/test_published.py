@@ -356,3 +356,60 @@ def test_a_failed_download_is_reported_in_one_line_and_leaves_no_folder(
     with pytest.raises(InputError, match=rf"^{root}: no such folder, and it cannot be downloaded \([^\n]*$"):
         oxford_pet.open_source(root)
     assert list(root.parent.iterdir()) == []
+
+
+def a_member(name: str, *, link: str = "", is_hard: bool = False) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    if link:
+        member.type, member.linkname = tarfile.LNKTYPE if is_hard else tarfile.SYMTYPE, link
+    return member
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [a_member("../out")],
+        [a_member("images/../../../out")],
+        [a_member("images", link="../.."), a_member("images/out")],
+        [a_member("images/a.jpg", link="/etc/passwd")],
+        [a_member("images/a.jpg", link="../../../secret")],
+        [a_member("images/a.jpg", link="../secret", is_hard=True)],
+    ],
+    ids=lambda members: " and ".join(f"{member.name} {member.linkname}".strip() for member in members),
+)
+def test_an_archive_that_reaches_outside_its_folder_is_refused_and_leaves_nothing(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: list[tarfile.TarInfo]
+) -> None:
+    from torchvision.datasets import OxfordIIITPet
+
+    folder, url = served
+    with tarfile.open(folder / "images.tar.gz", "w:gz") as bundle:
+        for member in members:
+            bundle.addfile(member)
+    md5 = hashlib.md5((folder / "images.tar.gz").read_bytes()).hexdigest()
+    monkeypatch.setattr(OxfordIIITPet, "_RESOURCES", [(f"{url}/images.tar.gz", md5)])
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/secret").touch()
+    before = set(tmp_path.rglob("*"))
+    root = tmp_path / "raw" / "pets"
+    with pytest.raises(InputError, match=rf"^{root}: no such .* be downloaded \([^\n]*(outside|absolute path)[^\n]*$"):
+        oxford_pet.open_source(root)
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_an_absolute_name_in_an_archive_lies_inside_its_folder(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import OxfordIIITPet
+
+    folder, url = served
+    with tarfile.open(folder / "images.tar.gz", "w:gz") as bundle:
+        bundle.addfile(a_member(f"{tmp_path}/out"))
+    resources = [(f"{url}/images.tar.gz", hashlib.md5((folder / "images.tar.gz").read_bytes()).hexdigest())]
+    pets = write_pets(tmp_path / "unpacked") / "oxford-iiit-pet"
+    for name in ("images", "annotations"):
+        resources.append((f"{url}/{name}.tgz", pack(folder / f"{name}.tgz", {name: pets / name})))
+    monkeypatch.setattr(OxfordIIITPet, "_RESOURCES", resources)
+    assert len(oxford_pet.open_source(tmp_path / "raw").examples) == 22
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / f"raw/oxford-iiit-pet/{tmp_path}/out").exists()

@@ -1,5 +1,6 @@
 """Downloads that show progress, resume where they stopped, and are checked for completeness."""
 
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,14 +57,26 @@ def download(url: str, path: Path) -> None:
 def downloading(root: Path) -> Iterator[Path]:
     """Give a temporary folder for torchvision to download into and unpack; it becomes `root` when the block ends.
 
-    Raises InputError that says what to do if the download fails or its checksum is wrong.
+    Raises InputError that says what to do if the download fails, its checksum is wrong, or the archive has a member
+    that would lie, or link to what lies, outside the folder.
     """
     try:
-        with replacing(root) as temporary:
+        with replacing(root) as temporary, _unpacking_inside():
             yield temporary
-    except (OSError, RuntimeError, EOFError) as error:  # torchvision raises RuntimeError for a wrong checksum
+    except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:  # RuntimeError: torchvision's, for a checksum
         reason = " ".join(str(error).split())
         raise InputError(
             f"{root}: no such folder, and it cannot be downloaded ({reason}); run again when online, or put your copy "
             "or a link to it there"
         ) from None
+
+
+@contextmanager
+def _unpacking_inside() -> Iterator[None]:
+    """Let tarfile refuse members outside the folder that it unpacks to, as it does by itself from Python 3.14 on."""
+    former = vars(tarfile.TarFile)["extraction_filter"]
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = former
