@@ -3,6 +3,7 @@
 import io
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from segbench.datasets.class_table import ClassTable
 from segbench.datasets.preparation import prepare
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.raw import read_mask, read_photo
-from segbench.datasets.source import SPLITS
+from segbench.datasets.source import SPLITS, read_pair
 from segbench.errors import InputError
+from segbench.images import read_image, read_label_map
 from segbench.labels import IGNORE_INDEX
 
 FUZZ = settings(
@@ -167,7 +169,8 @@ def test_any_mode_of_an_image(tmp_path: Path, mode: str, suffix: str) -> None:
     in_one_line(lambda: read_mask(path), path)
     with Image.open(path) as stored:
         if photo is None:
-            assert stored.mode in ("F", "I", "LAB") or stored.has_transparency_data or mode == "RGBX"
+            is_refused = stored.mode in ("F", "I", "LAB") or stored.has_transparency_data or mode == "RGBX"
+            assert is_refused or (mode, suffix) == ("P", "bmp")
         elif stored.mode.startswith("I;16"):
             assert (photo.pixels == np.round(np.asarray(stored)[..., None] * (255 / 65535))).all()
         else:
@@ -185,6 +188,150 @@ def _bytes_of(levels: NDArray[np.uint8], mode: str, bands: int) -> bytes:
         case "F":
             return levels.astype(np.float32).tobytes()
     return np.repeat(levels[..., None], bands, axis=2).tobytes()
+
+
+LABELS = np.array([[0, 1, 1, 0, 1], [1, 1, 0, 0, 0], [0, 1, 0, 1, 1]], np.uint8).repeat(4, axis=0)
+PALETTE = [9, 9, 9, 4, 5, 6]
+
+
+def label_file(form: str, **how: Any) -> bytes:
+    """LABELS as an indexed image whose colours say nothing about its values."""
+    image = Image.fromarray(LABELS, mode="P")
+    image.putpalette(PALETTE)
+    file = io.BytesIO()
+    image.save(file, format=form, **how)
+    return file.getvalue()
+
+
+LABEL_FILES = {
+    "png": label_file("PNG"),
+    "1 bit.png": label_file("PNG", bits=1),
+    "tif": label_file("TIFF"),
+    "lzw.tif": label_file("TIFF", compression="tiff_lzw"),
+    "deflate.tif": label_file("TIFF", compression="tiff_adobe_deflate"),
+    "packbits.tif": label_file("TIFF", compression="packbits"),
+    "bmp": label_file("BMP"),
+    "tga": label_file("TGA"),
+    "rle.tga": label_file("TGA", compression="tga_rle"),
+    "gif": label_file("GIF", optimize=False),
+    "pgm": encoded(LABELS, "PPM"),
+    "grey.png": encoded(LABELS, "PNG"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("name", LABEL_FILES)
+def test_a_label_map_cut_anywhere_is_whole_or_refused(tmp_path: Path, name: str) -> None:
+    content, path, table = LABEL_FILES[name], tmp_path / f"a.{name.rpartition('.')[2]}", tmp_path / "classes.csv"
+    table.write_text("name,value\na,0\nb,1\n")
+    readers = (
+        lambda: read_label_map(path),
+        lambda: read_pair(path, path, {0: 0, 1: 1})[1],
+        lambda: ClassTable.read(table).label_map(path, tolerance=0)[0],
+    )
+    for length in (*range(len(content) - 1, -1, -11), len(content)):
+        path.write_bytes(content[:length])
+        for read in readers:
+            labels = in_one_line(read, path)
+            if labels is not None:
+                np.testing.assert_array_equal(labels, LABELS, err_msg=f"cut at {length} of {len(content)}")
+    assert labels is not None, "the whole file is read"
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("name", FILES)
+def test_a_photo_cut_anywhere_is_whole_or_refused(tmp_path: Path, name: str) -> None:
+    content, path = FILES[name], tmp_path / f"a.{name.rpartition('.')[2]}"
+    path.write_bytes(content)
+    photo, image = read_photo(path, bits=16).pixels, read_image(path)
+    for length in range(len(content) - 1, -1, -11):
+        path.write_bytes(content[:length])
+        for read, whole in ((lambda: read_photo(path, bits=16).pixels, photo), (lambda: read_image(path), image)):
+            pixels = in_one_line(read, path)
+            if pixels is not None:
+                np.testing.assert_array_equal(pixels, whole, err_msg=f"cut at {length} of {len(content)}")
+
+
+@settings(FUZZ, max_examples=60)
+@given(
+    palette=st.binary(max_size=12).map(lambda colors: 3 * colors),
+    transparency=st.one_of(st.none(), st.integers(0, 3), st.binary(min_size=1, max_size=4)),
+    bits=st.sampled_from([1, 2, 4, 8]),
+    suffix=st.sampled_from(["png", "tif", "bmp"]),
+)
+def test_a_palette_says_nothing_about_labels(
+    tmp_path: Path, palette: bytes, transparency: int | bytes | None, bits: int, suffix: str
+) -> None:
+    path, table = tmp_path / f"a.{suffix}", tmp_path / "classes.csv"
+    image = Image.fromarray(LABELS, mode="P")
+    image.putpalette(palette)
+    how: dict[str, Any] = {"bits": bits} if suffix == "png" else {}
+    if transparency is not None and suffix == "png":
+        how["transparency"] = transparency
+    image.save(path, **how)
+    table.write_text("name,value\na,0\nb,1\n")
+    readers = [lambda: ClassTable.read(table).label_map(path, tolerance=0)[0]]
+    if suffix != "bmp":  # no published dataset has such files
+        readers.append(lambda: read_label_map(path))
+    for read in readers:
+        labels = in_one_line(read, path)
+        if labels is not None:
+            np.testing.assert_array_equal(labels, LABELS)
+        else:
+            assert suffix == "bmp", "of black and white"
+
+
+def test_a_bmp_that_pillow_would_take_for_one_of_1_bit_is_refused(tmp_path: Path) -> None:
+    """A mask of 8 bits whose palette is black and white: Pillow would read each bit as a pixel."""
+    path = tmp_path / "a.bmp"
+    image = Image.fromarray(LABELS, mode="P")
+    image.putpalette([0, 0, 0, 255, 255, 255])
+    image.save(path)
+    for read in (lambda: read_mask(path), lambda: read_photo(path, bits=8)):
+        with pytest.raises(InputError, match=r"a.bmp: a BMP file with a grey palette .* read wrongly; save it as PNG$"):
+            read()
+    Image.fromarray(LABELS > 0).save(path)
+    np.testing.assert_array_equal(read_mask(path).pixels, LABELS * 255)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "tga", "gif"])
+def test_labels_in_any_mode_are_those_that_were_drawn_or_refused(tmp_path: Path, mode: str, suffix: str) -> None:
+    """Masks that are black and white."""
+    levels = LABELS * 255
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    image = Image.frombytes(mode, LABELS.shape[::-1], _bytes_of(levels, mode, bands))
+    if mode in ("P", "PA"):
+        image.putpalette([level for value in range(256) for level in (value, value, value)])
+    path, table = tmp_path / f"a.{suffix}", tmp_path / "classes.csv"
+    try:
+        image.save(path)
+    except (OSError, KeyError, ValueError):
+        pytest.skip(f"Pillow writes no {mode} as {suffix}")
+    one = 65535 if mode == "I;16" else 255
+    table.write_text(f"name,value,red,green,blue\na,0,0,0,0\nb,{one},255,255,255\n")
+    for read in (
+        lambda: ClassTable.read(table).label_map(path, tolerance=0)[0],
+        lambda: read_pair(path, path, {0: 0, one: 1})[1],
+    ):
+        labels = in_one_line(read, path)
+        if labels is not None:
+            np.testing.assert_array_equal(labels, LABELS)
+        else:
+            assert mode not in ("L", "P") or suffix == "gif"
+
+
+def test_an_image_of_15000_px_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    content = bytearray(FILES["grey.png"])
+    header = content[12:16] + (15_000).to_bytes(4, "big") * 2 + content[24:29]
+    path = tmp_path / "images/a.png"
+    path.parent.mkdir()
+    path.write_bytes(content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:])
+    for read in (lambda: read_photo(path, bits=8), lambda: read_mask(path), lambda: read_label_map(path)):
+        with pytest.raises(
+            InputError, match=r"a.png: more than 178956970 pixels; cut it into tiles or make it smaller$"
+        ):
+            read()
 
 
 def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:

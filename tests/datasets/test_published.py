@@ -407,8 +407,9 @@ def test_an_absolute_name_in_an_archive_lies_inside_its_folder(
         bundle.addfile(a_member(f"{tmp_path}/out"))
     resources = [(f"{url}/images.tar.gz", hashlib.md5((folder / "images.tar.gz").read_bytes()).hexdigest())]
     pets = write_pets(tmp_path / "unpacked") / "oxford-iiit-pet"
-    for name in ("images", "annotations"):
-        resources.append((f"{url}/{name}.tgz", pack(folder / f"{name}.tgz", {name: pets / name})))
+    resources += [
+        (f"{url}/{name}.tgz", pack(folder / f"{name}.tgz", {name: pets / name})) for name in ("images", "annotations")
+    ]
     monkeypatch.setattr(OxfordIIITPet, "_RESOURCES", resources)
     assert len(oxford_pet.open_source(tmp_path / "raw").examples) == 22
     assert not (tmp_path / "out").exists()

@@ -23,6 +23,7 @@ SWAPPING = (5, 6, 7, 8)
 ORIENTATION, PAGE_KIND, BANDS, SAMPLE_FORMAT = 274, 254, 277, 339
 """Tags of TIFF; the first is also EXIF's."""
 SIGNED = 2
+BITS_OF_MODE = {"1": 1, "L": 8}
 STRIP_PIXELS = 1 << 20
 """Large arrays are converted so many pixels at a time: index arrays take eight times the memory of the pixels."""
 
@@ -163,7 +164,27 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise InputError(f"{path}: {bands} bands, of which {read} can be read; save it as grey or RGB")
         if SIGNED in tags.get(SAMPLE_FORMAT, ()) and image.mode == "L" and np.asarray(image).max() > 127:
             raise InputError(f"{path}: signed levels, of which some are below 0; save it with levels of 0..255")
+        if (
+            image.format in ("BMP", "DIB")
+            and image.mode in BITS_OF_MODE
+            and _bits_of_bmp(path) != BITS_OF_MODE[image.mode]
+        ):
+            raise InputError(
+                f"{path}: a BMP file with a grey palette of few colours, which is read wrongly; save it as PNG"
+            )
         yield image
+
+
+def _bits_of_bmp(path: Path) -> int:
+    """Bits per pixel as the file's header says.
+
+    Pillow takes every BMP whose palette is black and white for one of 1 bit, and every other grey one for one of 8.
+    """
+    with path.open("rb") as file:
+        header = file.read(30)
+    info = header[14:] if header.startswith(b"BM") else header
+    place = 14 if int.from_bytes(info[:4], "little") >= 40 else 10  # the older header has sizes of 2 bytes
+    return int.from_bytes(info[place : place + 2], "little")
 
 
 def _num_images(path: Path, image: Image.Image) -> int:

@@ -45,7 +45,9 @@ def _reachable(value: Path) -> Path:
         pass
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise PydanticCustomError("path", "Input should be a path that can be read ({why})", {"why": str(why)}) from None
+        raise PydanticCustomError(
+            "path", "Input should be a path that can be read ({why})", {"why": str(why)}
+        ) from None
     return value
 
 
