@@ -5,6 +5,7 @@ digests of what it imports, for its own model and dataset, as dependencies in dv
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -14,6 +15,7 @@ from segbench import params, tracking
 from segbench.augment.transforms import Augmentation
 from segbench.checkpoints import remove_folders
 from segbench.datasets.catalog import classes_of, open_source, source_files
+from segbench.datasets.source import SPLITS
 from segbench.errors import InputError, raise_listed
 from segbench.files import folder_digest, project_root, read_json, replacing, write_json
 from segbench.params.backbone import weights_file
@@ -178,7 +180,7 @@ def _check_batches(name: str, dataset: params.Dataset, parameters: params.Params
 
     Published datasets have many training images; they are not opened, since that may download them.
     """
-    num_images = _num_training_images(dataset.source)
+    num_images = _num_training_images(name, dataset.source)
     mistakes = []
     for model_name in (*parameters.benchmark.models, *parameters.benchmark.variants):
         model = parameters.model(model_name)
@@ -198,13 +200,16 @@ def _check_batches(name: str, dataset: params.Dataset, parameters: params.Params
     raise_listed(mistakes)
 
 
-def _num_training_images(source: params.AnySource) -> int | None:
+def _num_training_images(name: str, source: params.AnySource) -> int | None:
     """How many there are; None for published datasets. A user's own folder is opened: its mistakes are told at once."""
     match source:
         case params.ScenesSource():
             return source.num_train
         case params.FolderSource():
-            return sum(example.split == "train" for example in open_source(source).examples)
+            counts = Counter(example.split for example in open_source(source).examples)
+            if empty := [split for split in SPLITS if not counts[split]]:
+                raise InputError(f"{name}: the split {empty[0]} is empty; it must have at least one image")
+            return counts["train"]
     return None
 
 

@@ -108,3 +108,22 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
     (tmp_path / "model" / CARD).write_text(json.dumps({**card, "weights_digest": other["weights_digest"]}))
     with pytest.raises(InputError, match=r"not the weights of this network"):
         PackagedModel.open(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("side_px", "scale", "tile_px"),
+    [
+        (2000, 1.0, None),
+        (2001, 1.0, 768),
+        (4000, 0.5, None),
+        (13_000, 1.0, 768),
+        (15_000, 1.0, 768),
+        (15_000, 0.1, None),
+    ],
+)
+def test_tiles_are_chosen_by_an_images_size_alone(
+    tmp_path: Path, side_px: int, scale: float, tile_px: int | None
+) -> None:
+    package_at(tmp_path / "model", scale=scale)
+    huge = np.broadcast_to(np.uint8(0), (side_px, side_px, 3))  # takes one byte
+    assert PackagedModel.open(tmp_path / "model").tile_px(huge) == tile_px

@@ -142,3 +142,22 @@ def test_a_training_fits_its_own_model_to_its_own_dataset_by_its_own_schedule(
     settings = training.settings
     assert settings["backbone"] == own and settings["train"]["lr"] == 0.5 and settings["train"]["seeds"] == [3]
     assert settings["samples"]["crop_px"] == (24, 32) and settings["dataset_fingerprint"] == data.fingerprint
+
+
+def test_another_weights_file_of_the_same_name_is_another_training(tmp_path: Path) -> None:
+    weights = tmp_path / "my.pth"
+    backbone = params.Backbone.model_construct(name="resnet18", weights=str(weights))
+    parameters = PARAMETERS.model_copy(update={"backbone": backbone})
+    recipe = Recipe(seed=0, copies=1, scale=1.0, crop_px=(32, 32), transforms=[])
+    data: Any = SimpleNamespace(fingerprint="scenes")
+    samples: Any = SimpleNamespace(recipe=recipe)
+
+    def key(content: bytes) -> str:
+        weights.write_bytes(content)
+        return Training("scenes", "unet", 0, parameters, data, samples).key
+
+    assert key(b"some weights") == key(b"some weights") != key(b"other weights")
+    training = Training("scenes", "unet", 0, parameters, data, samples)
+    before = training.settings
+    weights.write_bytes(b"replaced while it trains")
+    assert training.settings == before
