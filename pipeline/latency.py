@@ -8,12 +8,12 @@ from pipeline.command import run
 from segbench import params
 from segbench.datasets.prepared import Prepared
 from segbench.files import write_json
+from segbench.images import scaled_size
 from segbench.machine import device_name
 from segbench.models.build import build_model
 from segbench.parallel import num_cores
 from segbench.prediction.latency import ROUNDS, measure_latencies
 from segbench.prediction.predictor import Predictor
-from segbench.prediction.tiles import scaled_size
 
 TIMED_IMAGES = 10
 

@@ -78,7 +78,9 @@ def test_resizing_down_averages_instead_of_picking() -> None:
     np.testing.assert_allclose(resize_image(stripes, height_px=8, width_px=8), 100, atol=15)
 
 
-@pytest.mark.parametrize(("scale", "shape"), [(0.5, (10, 15, 3)), (1.0, (20, 30, 3)), (1.25, (25, 38, 3))])
+@pytest.mark.parametrize(
+    ("scale", "shape"), [(0.5, (10, 15, 3)), (1.0, (20, 30, 3)), (1.25, (25, 38, 3)), (0.01, (1, 1, 3))]
+)
 def test_scaling_is_by_a_factor_of_both_sides(scale: float, shape: tuple[int, int, int]) -> None:
     assert scale_image(IMAGE, scale=scale).shape == shape
 

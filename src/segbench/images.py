@@ -82,5 +82,11 @@ def resize_image(image: RGBImage, *, height_px: int, width_px: int) -> RGBImage:
 
 def scale_image(image: RGBImage, *, scale: float) -> RGBImage:
     """Resize to `scale` times the image's size, the size at which a network sees it."""
+    height, width = scaled_size(image, scale=scale)
+    return resize_image(image, height_px=height, width_px=width)
+
+
+def scaled_size(image: RGBImage, *, scale: float) -> tuple[int, int]:
+    """(height, width) of what `scale_image` gives, at least a pixel each."""
     height, width = image.shape[:2]
-    return resize_image(image, height_px=round(height * scale), width_px=round(width * scale))
+    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segbench.images import RGBImage, scale_image
+from segbench.images import RGBImage, scale_image, scaled_size
 from segbench.models.build import build_model
 from segbench.models.color_clusters import ColorClusters
 from segbench.models.network import DEEPEST, Network, enlarge, size_of
@@ -23,7 +23,6 @@ from segbench.prediction.tiles import (
     blending_weights,
     resized_rows,
     scaled_rows,
-    scaled_size,
     tile_starts,
 )
 from tests.parameters import PARAMETERS

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench import params
-from segbench.images import RGBImage, scale_image
+from segbench.images import RGBImage, scale_image, scaled_size
 from segbench.labels import LabelMap
 from segbench.models.subsampling import subsample_atrous_depthwise
 from segbench.prediction.folding import fold_batch_norms
-from segbench.prediction.tiles import blended_rows, resized_rows, scaled_rows, scaled_size
+from segbench.prediction.tiles import blended_rows, resized_rows, scaled_rows
 
 Probabilities = NDArray[np.float32]
 """(num_classes, H, W) float32; they sum to 1 at each pixel."""

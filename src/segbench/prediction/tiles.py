@@ -32,7 +32,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from segbench.images import RGBImage
+from segbench.images import RGBImage, scaled_size
 from segbench.models.network import DEEPEST
 
 OVERLAP = 0.25
@@ -119,12 +119,6 @@ def resized_rows(blocks: Iterator[Tensor], *, size: tuple[int, int], to: tuple[i
         upper, lower = (held[:, (of - held_from).to(held.device)] for of in (above, below))
         between = torch.lerp(upper, lower, shares)  # (C, m, w)
         yield F.interpolate(between[None], size=(len(rows), to[1]), mode="bilinear", align_corners=False)[0]
-
-
-def scaled_size(image: RGBImage, *, scale: float) -> tuple[int, int]:
-    """(height, width) of what `scale_image` gives."""
-    height, width = image.shape[:2]
-    return round(height * scale), round(width * scale)
 
 
 def scaled_rows(image: RGBImage, first: int, last: int, *, scale: float) -> RGBImage:
