@@ -7,13 +7,11 @@ import shlex
 import shutil
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from tests.campaign.ground import without_measured
 from tests.pipeline.project import Project
 from tests.pipeline.stages import commands, filled
 
@@ -216,23 +214,6 @@ def test_a_network_with_a_former_value_is_taken_out_of_the_cache(project: Projec
     assert f"Stage '{training}' is cached" in output and "epoch " not in output, output
     assert weights.read_bytes() == first
     project.run("checkout")
-    assert project.status() == {}
-
-
-def test_two_at_once_end_with_the_results_of_one(project: Project) -> None:
-    """The second waits, or stops with DVC's line of what is busy; what it says is no traceback."""
-    before = {path: without_measured(Path(path)) for path in project.files()}
-    command = ("repro", "--force", "--no-run-cache", "--single-item", "train@scenes-color_clusters", "compare@scenes")
-    both = [project.start(*command) for _ in range(2)]
-    outputs = [process.communicate()[0] for process in both]
-    codes = [process.returncode for process in both]
-    assert 0 in codes, outputs
-    for code, output in zip(codes, outputs, strict=True):
-        assert "Traceback" not in output
-        assert code == 0 or re.search("^ERROR: .*(is busy|lock)", output, re.MULTILINE), output
-    project.run("repro")
-    now = {path: without_measured(Path(path)) for path in project.files()}
-    assert [path for path in {**before, **now} if before.get(path) != now.get(path)] == []
     assert project.status() == {}
 
 

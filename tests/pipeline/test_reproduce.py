@@ -89,15 +89,12 @@ def test_what_failed_is_made_when_it_is_mended_and_the_tables_end_the_run(projec
     assert project.status() == {}
 
 
-@pytest.mark.parametrize("left_bytes", [0, 5000])
-def test_a_lock_that_a_killed_dvc_has_cut_short_is_put_back_and_costs_no_training(
-    project: Project, left_bytes: int
-) -> None:
-    """DVC takes an empty one for damaged, and one that is cut short for all that there is."""
+def test_a_lock_that_a_killed_dvc_has_cut_short_is_put_back_and_costs_no_training(project: Project) -> None:
+    """DVC would take it for all that there is."""
     path = project.root / "dvc.lock"
     project.run("repro", "check")  # each stage copies the lock as it starts, so that now all stages are in the copy
     before = path.read_text()
-    os.truncate(path, left_bytes)
+    os.truncate(path, 5000)
     an_hour_ago = time.time() - 3600
     os.utime(path, (an_hour_ago, an_hour_ago))
     code, output = reproduce(project)
