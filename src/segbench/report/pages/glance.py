@@ -128,9 +128,9 @@ def write_glance(folder: Path) -> list[str]:
         f"({picture_path})",
         "",
         f"A test image of {report.name}, its true classes, and what four models see; mIoU is of this image alone. "
-        f"Rules chose what is shown. The image is the middle one, by mean mIoU, of the {len(page.pictures)} test "
-        f"images that [the page]({page_path}) shows. {', '.join(first)} and {third} go from coarse to fine; {last} is "
-        "the most accurate of the other models. Label maps are of each model's first training.",
+        f"It is the middle one of the {len(page.pictures)} test images that [the page]({page_path}) shows, ordered by "
+        f"the models' mean mIoU. {', '.join(first)} and {third} go from coarse to fine; {last} is the most accurate of "
+        "the other models. Label maps are of each model's first training.",
     ]
 
 
