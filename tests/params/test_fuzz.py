@@ -132,7 +132,7 @@ def test_a_name_that_begins_like_a_number_is_a_text(tmp_path: Path, text: str) -
     ("place", "value", "says"),
     [
         ("datasets.camvid.source.root", "x" * 300, "xxx...; it must be a path that can be read (file name too long)"),
-        ("datasets.camvid.source.root", "a\0", r"a\x00; it must be a path that can be read (embedded null byte)"),
+        ("datasets.camvid.source.root", "a\0", r"a\x00; it must be a path that can be read ("),
         ("datasets.camvid.predictions", {"theirs": "x" * 300}, "it must be a path that can be read (file name too lo"),
         ("backbone.weights", "x" * 300, "x; it must be bundled, none, hub or an existing file"),
     ],
