@@ -53,8 +53,9 @@ def cautions(data: Prepared, curves: Sequence[Curve], *, num_trainings: Mapping[
         which = f"{once[0]} was" if len(once) == 1 else which
         texts.append(f"{which} trained once: trainings with other seeds may change the order of close models.")
     if still := _still_learning(curves):
+        which = f"all {len(curves)} networks" if _are_many_and_all(still, curves) else listed(still)
         texts.append(
-            f"In the last quarter of training, the validation mIoU of {_which(still, curves)} rose by more than "
+            f"In the last quarter of training, the validation mIoU of {which} rose by more than "
             f"{100 * STILL_LEARNING:g} points: more epochs may raise it further, and change the order."
         )
     return [*texts, *_limit_of_seen_groups(data)]
@@ -182,8 +183,9 @@ def _describe_progress(curves: Sequence[Curve], *, is_repeated: bool) -> Iterato
         yield f"The validation scores do not tell whether {listed(unknown)} would gain from longer training."
     if still:
         effect = "change the order" if len(curves) > 1 else "raise its score"
-        each = "" if len(still) == 1 else "each of "
-        yield f"{on} {each}{_which(still, curves)} still gained {points}: longer training may {effect}."
+        which = listed(still) if len(still) == 1 else f"each of {listed(still)}"
+        which = "every network" if _are_many_and_all(still, curves) else which
+        yield f"{on} {which} still gained {points}: longer training may {effect}."
     elif len(unknown) < len(curves):
         yield f"{on} {'no other' if unknown else 'no'} network gained {points}."
 
@@ -192,11 +194,9 @@ def _still_learning(curves: Sequence[Curve]) -> list[str]:
     return [curve.model for curve in curves if (_late_gain(curve) or 0.0) > STILL_LEARNING]
 
 
-def _which(models: Sequence[str], curves: Sequence[Curve]) -> str:
-    """The models by their names, or how many networks they are where they are all of many."""
-    if len(models) == len(curves) > MOST_NAMED:
-        return f"all {len(curves)} networks"
-    return listed(models)
+def _are_many_and_all(models: Sequence[str], curves: Sequence[Curve]) -> bool:
+    """Whether they are all networks, and too many to be named."""
+    return len(models) == len(curves) > MOST_NAMED
 
 
 def _late_gain(curve: Curve) -> float | None:
