@@ -256,6 +256,11 @@ BLIND = Curve("blind", EPOCHS, (nan, nan, nan, nan))
             "On validation images, unet still gained more than 2 points in the last quarter of its epochs: longer "
             "training may raise its score.",
         ),
+        (
+            [STILL] * 6,
+            "On validation images, every network still gained more than 2 points in the last quarter of its epochs: "
+            "longer training may change the order.",
+        ),
         ([LEVEL], "On validation images, no network gained more than 2 points in the last quarter of its epochs."),
         (
             [LEVEL, SHORT],
