@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 READY_TO_TEST := $(VENV)/.ready-to-test
 PORT ?= 5000
 HOST ?= 127.0.0.1
-INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE = $(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true # on all cores, where pip would use one
 LOCKED = $(INSTALL) --require-hashes -r
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --quiet \
 	--custom-compile-command 'make lock'
@@ -38,10 +39,12 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(ANEW) $(VENV)
 	$(LOCKED) requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(COMPILE)
 	@pwd -P > $@
 
 $(READY_TO_TEST): $(READY) requirements-dev.lock
 	$(LOCKED) requirements-dev.lock
+	@$(COMPILE)
 	@touch $@
 
 setup: $(READY) scm ## make .venv with what the pipeline needs
@@ -59,12 +62,16 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests but the slow ones
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy
 	$(IN_VENV) lint-imports --no-cache
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
-test-slow: $(READY_TO_TEST) ## run the slow tests: whole pipelines, kills, exports
-	$(PYTEST) --no-loadscope-reorder -m slow tests/pipeline tests # the longest first, so that none is left for last
+SLOW_FIRST = --no-loadscope-reorder tests/pipeline tests
+# The longest are handed out first, so that none is left for last.
 
-test-all: test test-slow ## run all tests
+test-slow: $(READY_TO_TEST) ## run the slow tests: a pipeline from README, kills, exports
+	$(PYTEST) -m "slow and not long" $(SLOW_FIRST)
+
+test-all: test ## run all tests: those of a cluster, of shared stores and of the whole guide too
+	$(PYTEST) -m "slow or long" $(SLOW_FIRST)
 
 test-gpu: $(READY_TO_TEST) ## run the tests that need a GPU: training, continuing, predictions, the CRF
 	$(IN_VENV) python -m pytest -m cuda

@@ -27,7 +27,7 @@ from tests.pipeline.test_shared import Clone, Shared, make_origin
 pytest.importorskip("ray", reason="ray is not installed")
 pytest.importorskip("moto", reason="moto[server] is not installed")
 pytest.importorskip("dvc_s3", reason="dvc-s3 is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 EPOCHS = 30
 PROGRAM = ("python", "-m", "pipeline.cluster")

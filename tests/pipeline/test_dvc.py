@@ -134,6 +134,7 @@ def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -
     assert project.status() == {}
 
 
+@pytest.mark.long
 def test_an_edit_of_params_while_a_training_runs_is_refused(project: Project) -> None:
     """DVC takes parameters down when the stage has ended, and would record the new value for the old training."""
     before = (project.root / "params.yaml").read_text()
@@ -162,6 +163,7 @@ def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '(.*?)'", output))
 
 
+@pytest.mark.long
 def test_results_of_former_values_come_out_of_the_cache(project: Project) -> None:
     """A, B, A; and results that were removed."""
     before = (project.root / "params.yaml").read_text()
@@ -182,6 +184,7 @@ def test_results_of_former_values_come_out_of_the_cache(project: Project) -> Non
     assert project.status() == {}
 
 
+@pytest.mark.long
 def test_a_kill_before_dvc_has_the_weights_costs_no_training(project: Project) -> None:
     """DVC takes seconds for its copy when the stage has ended, and removes what the stage has left if killed then."""
     before = (project.root / "params.yaml").read_text()
@@ -199,6 +202,7 @@ def test_a_kill_before_dvc_has_the_weights_costs_no_training(project: Project) -
     project.run("repro")
 
 
+@pytest.mark.long
 def test_a_network_with_a_former_value_is_taken_out_of_the_cache(project: Project) -> None:
     """Dropout 0.5, 0.3, 0.5: two trainings, even where nothing but DVC's cache has the first one's weights."""
     before, training = (project.root / "params.yaml").read_text(), "train@scenes-fcn_8s"
@@ -217,6 +221,7 @@ def test_a_network_with_a_former_value_is_taken_out_of_the_cache(project: Projec
     assert project.status() == {}
 
 
+@pytest.mark.long
 def test_what_a_killed_repetition_has_left_goes_where_its_results_are_in_place(project: Project) -> None:
     """DVC takes the results out of its cache then, and no stage would look at what was left."""
     reports = project.root / "reports/scenes/models"
@@ -238,6 +243,7 @@ def test_what_a_killed_repetition_has_left_goes_where_its_results_are_in_place(p
     shutil.rmtree(other)
 
 
+@pytest.mark.long
 def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     """Few colours, which are quick to fit; a variant is its model's values with others, so both are read."""
     before = (project.root / "params.yaml").read_text()
@@ -268,6 +274,7 @@ def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     assert project.status() == {}
 
 
+@pytest.mark.long
 def test_a_clone_compares_a_changed_model_with_what_git_has_of_the_others(project: Project) -> None:
     """As the guide says, for parameters and code, without any data or weights. The last test, since it removes them."""
     for name in ("data", ".dvc/cache"):

@@ -13,7 +13,7 @@ import yaml
 from tests.parameters import PROJECT
 from tests.pipeline.stages import tiny_parameters
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 NOTES_CONNECTIONS = """
 import os

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from tests.parameters import PROJECT
 from tests.pipeline.project import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 PATIENCE_S = 600
 TARGET = "crf@scenes-fcn_8s"

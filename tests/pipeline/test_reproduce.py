@@ -104,6 +104,7 @@ def test_a_lock_that_a_killed_dvc_has_cut_short_is_put_back_and_costs_no_trainin
     assert path.read_text() == before
 
 
+@pytest.mark.long
 def test_a_model_beside_others_has_the_weights_that_it_has_alone(project: Project) -> None:
     project.edit(lambda parameters: parameters["datasets"]["scenes"]["train"].update(epochs=3))
     code, output = reproduce(project)

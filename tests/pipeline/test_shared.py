@@ -22,7 +22,7 @@ from tests.pipeline.test_dvc import stages_run
 pytest.importorskip("moto", reason="moto[server] is not installed")
 pytest.importorskip("dvc_s3", reason="dvc-s3 is not installed")
 pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 GIT = ("git", "-c", "user.name=tester", "-c", "user.email=tester@example.org")
 MODELS = ["color_clusters", "fcn_8s"]

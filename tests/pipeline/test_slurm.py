@@ -21,7 +21,7 @@ from tests.pipeline.test_shared import MODELS, Clone, Shared, make_origin
 
 pytest.importorskip("moto", reason="moto[server] is not installed")
 pytest.importorskip("dvc_s3", reason="dvc-s3 is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 EPOCHS = 30
 LIMIT_S = 300

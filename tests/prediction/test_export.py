@@ -55,7 +55,13 @@ def onnx_file(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
-@pytest.mark.parametrize("name", PARAMETERS.benchmark.models)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("color_clusters", "sliding_window", "unet") else pytest.mark.long)
+        for name in PARAMETERS.benchmark.models
+    ],
+)
 def test_an_onnx_file_gives_the_networks_logits_and_classes(name: str, tmp_path: Path) -> None:
     network, path = network_of(name).to(memory_format=torch.channels_last), tmp_path / "network.onnx"  # as predicted
     export_onnx(network, path=path, metadata={})

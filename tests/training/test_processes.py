@@ -215,7 +215,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "two/checkpoints").iterdir()] == ["last.ckpt"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_torchrun_starts_the_processes_too(tmp_path: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "--standalone")
     by_torchrun = trained(tmp_path / "torchrun", devices=2, launcher=launcher)
