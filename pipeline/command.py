@@ -19,6 +19,10 @@ UNWRITABLE = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "let it and its folder be written to"),
 }
 """What helps, by the number of the system's error."""
+LESS_MEMORY = (
+    "in params.yaml, training needs less with a smaller train.batch_size or input.crop_px, prediction with a smaller "
+    "input.tile_px or input.scale; or run fewer models at a time"
+)
 
 
 def print_anything() -> None:
@@ -26,6 +30,12 @@ def print_anything() -> None:
     for stream in (sys.__stdout__, sys.__stderr__):  # the real ones: the import of dvc.api hides them behind others
         assert isinstance(stream, io.TextIOWrapper)
         stream.reconfigure(errors="backslashreplace")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a GPU's or a machine's memory was full, as Python, NumPy and torch say it; torch need not be imported."""
+    of_torch = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate" in str(error)
+    return of_torch or isinstance(error, MemoryError)
 
 
 def run(main: Callable[..., None]) -> None:
@@ -52,6 +62,10 @@ def run(main: Callable[..., None]) -> None:
             raise
         what = UNWRITABLE[error.errno]
         sys.exit(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}; {what}, run again")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        sys.exit(f"error: memory is full ({(str(error) or 'no more is granted').splitlines()[0]}); {LESS_MEMORY}")
     atexit._run_exitfuncs()  # what libraries do at the end, such as ending their processes
     sys.stdout.flush()
     sys.stderr.flush()

@@ -44,12 +44,12 @@ def main(
     backbone, seen = parameters.backbone_for(model), parameters.dataset(dataset).input
     section = parameters.model_for(dataset, model)
     networks = restore_seeds(section, backbone=backbone, num_classes=len(data.classes), folder=weights)
-    predictors = {seed: Predictor.seeing(network, seen) for seed, network in networks}
+    predictors = {seed: Predictor.seeing(network, seen, data) for seed, network in networks}
     first = next(iter(predictors.values()))
     device = first.device.type
 
     tuning_rows = data.sample("val", parameters.crf.tuning_images)
-    tile_px = affordable_side_px(num_classes=len(data.classes)) if seen.tile_px else None
+    tile_px = affordable_side_px(num_classes=len(data.classes)) if first.tile_px else None
     rng = np.random.default_rng(parameters.crf.seed)
     tuning_images = [
         TuningImage(image, first.probabilities(image), data.label_map(row))

@@ -36,7 +36,7 @@ def main(*, dataset: str, prepared: Path, out: Path) -> None:
         except Exception as error:  # of a network's own code
             print(f"warning: {name} is not timed: {type(error).__name__}: {error}", file=sys.stderr)
             continue
-        predictors[name] = Predictor.seeing(network, seen)
+        predictors[name] = Predictor.seeing(network, seen, data)
     images = [data.image(row) for row in data.sample("test", TIMED_IMAGES)]
     first = next(iter(predictors.values()))
     height_px, width_px = scaled_size(images[0], scale=seen.scale)

@@ -60,7 +60,8 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
             seen = parameters.dataset(dataset).input
             card = Card(
                 format=FORMAT, dataset=dataset, model=model, seed=seed, architecture=section, backbone=backbone.name,
-                scale=seen.scale, tile_px=seen.tile_px, flip=seen.test_time.flip, scales=tuple(seen.test_time.scales),
+                scale=seen.scale, tile_px=read_json(results / model / "prediction.json").get("tile_px"),
+                flip=seen.test_time.flip, scales=tuple(seen.test_time.scales),
                 image_px=sizes.most_common(1)[0][0],
                 class_names=data.classes.names, class_colors=data.classes.colors,
                 crf=read_json(results / model / "crf.json")["chosen"],

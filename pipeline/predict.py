@@ -34,17 +34,17 @@ def main(*, dataset: str, model: str, prepared: Path, weights: Path, out: Path, 
     report: dict[str, Any] = {}
     with replacing(out) as folder:
         for seed, network in networks:
-            predictor = Predictor.seeing(network, seen)
+            predictor = Predictor.seeing(network, seen, data)
             for row in tqdm(rows, desc=f"predict {model} {seed}", unit="image", disable=None):
                 label_map = predictor.label_map(data.image(row))
                 write_label_map(folder / seed / f"{row.name}.png", label_map, data.classes)
-            report = report or {**_costs(predictor, data.image(rows[0]), held_mib=held_mib), **_unlike_default(seen)}
+            report = report or {**_costs(predictor, data.image(rows[0]), held_mib=held_mib), **_how(predictor, seen)}
     write_json(costs, report)
 
 
-def _unlike_default(seen: params.ModelInput) -> dict[str, Any]:
+def _how(predictor: Predictor, seen: params.ModelInput) -> dict[str, Any]:
     """How predictions differ from those of whole images, each seen once."""
-    tiles = {"tile_px": seen.tile_px} if seen.tile_px else {}
+    tiles = {"tile_px": predictor.tile_px} if predictor.tile_px else {}
     return tiles | ({"test_time": seen.test_time.model_dump()} if seen.test_time.are_several else {})
 
 

@@ -67,7 +67,7 @@ def test_a_damaged_copy_is_made_anew(work: Path) -> None:
 
 @pytest.mark.slow
 def test_large_images_are_labelled_by_tiles_of_the_own_engine(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segbench.packages.model.MOST_PIXELS", 100)
+    monkeypatch.setattr("segbench.prediction.tiles.MOST_PIXELS", 100)
     opened = PackagedModel.open(work / "colors")
     model = engines.with_engine(opened, work / "colors", Engine.onnx, num_images=1)
     seen = []

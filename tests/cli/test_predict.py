@@ -203,8 +203,8 @@ def test_large_images_are_labelled_by_tiles(work: Path, monkeypatch: pytest.Monk
     arguments = ("predict", "streets/colors", "photos/rgb.png", "--out")
     whole = segbench(work, *arguments, "whole")
     assert "by tiles" not in whole.stderr
-    monkeypatch.setattr("segbench.packages.model.MOST_PIXELS", 50_000)
-    monkeypatch.setattr("segbench.packages.model.LARGE_IMAGES_TILE_PX", 96)
+    monkeypatch.setattr("segbench.prediction.tiles.MOST_PIXELS", 50_000)
+    monkeypatch.setattr("segbench.prediction.tiles.LARGE_IMAGES_TILE_PX", 96)
     monkeypatch.setattr("segbench.packages.model.LARGE_IMAGES_CRF_TILE_PX", 192)
     assert "photos/rgb.png: labelled by tiles of 96 px" in segbench(work, *arguments, "large").stderr
     asked = segbench(work, *arguments, "asked", "--tile-px", "64")

@@ -75,3 +75,28 @@ def test_a_file_that_may_not_be_written_is_one_line(number: int) -> None:
     assert ended.returncode == 1
     told = "error: data/weights cannot be written: no; let it and its folder be written to, run again\n"
     assert ended.stderr == told
+
+
+@pytest.mark.parametrize(
+    ("raising", "told"),
+    [
+        ("import torch; torch.empty(2**60, dtype=torch.uint8)", "can't allocate memory: you tried to allocate"),
+        (
+            "import torch; raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.\\nMore')",
+            "CUDA",
+        ),
+        ("import numpy; numpy.empty(2**60, numpy.uint8)", "Unable to allocate 1.00 EiB"),
+        ("raise MemoryError", "no more is granted"),
+    ],
+)
+def test_full_memory_is_one_line_that_says_what_needs_less(raising: str, told: str) -> None:
+    ended = run_stage("", code=CODE.replace('print("written")', raising))
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: memory is full (") and told in line
+    assert "a smaller train.batch_size or input.crop_px" in line
+
+
+def test_other_errors_of_the_code_keep_their_traceback() -> None:
+    ended = run_stage("", code=CODE.replace('print("written")', "raise RuntimeError('out of order')"))
+    assert ended.returncode == 1 and "Traceback" in ended.stderr and "memory" not in ended.stderr

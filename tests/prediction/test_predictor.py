@@ -1,12 +1,16 @@
 """The test protocol: scaled images in, probabilities and classes at the images' own size out."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segbench.datasets.prepared import Prepared, Row
 from segbench.images import scale_image
+from segbench.labels import Classes
 from segbench.params.datasets import Views
 from segbench.prediction.predictor import Predictor
 from tests.parameters import PARAMETERS
@@ -55,6 +59,12 @@ def coarse() -> Coarse:
     return Coarse()
 
 
+def with_images_of(*sizes: tuple[int, int]) -> Prepared:
+    """A dataset with images of these heights and widths, none of which can be read."""
+    rows = tuple(Row("test", str(number), "", "", *size, (), 0, "", "", 0) for number, size in enumerate(sizes))
+    return Prepared(Path("nowhere"), Classes.of([("a", (0, 0, 0)), ("b", (9, 9, 9))]), "", rows)
+
+
 class Mirrored(nn.Module):
     """Logits of three classes that depend on what lies to the left of a pixel."""
 
@@ -99,8 +109,34 @@ def test_a_predictor_sees_images_as_the_parameters_say() -> None:
     seen = PARAMETERS.dataset("camvid").input.model_copy(
         update={"tile_px": 96, "test_time": Views(flip=True, scales=[1.0, 2.0])}
     )
-    predictor = Predictor.seeing(coarse(), seen)
+    predictor = Predictor.seeing(coarse(), seen, with_images_of((720, 960)))
     assert (predictor.scale, predictor.tile_px) == (0.5, 96)
     assert predictor.views == [(1.0, False), (1.0, True), (2.0, False), (2.0, True)]
-    (view,) = Predictor.seeing(coarse(), PARAMETERS.dataset("camvid").input).views
+    (view,) = Predictor.seeing(coarse(), PARAMETERS.dataset("camvid").input, with_images_of((720, 960))).views
     assert view == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("largest", "scale", "views", "tile_px"),
+    [
+        ((2000, 2000), 1.0, [1.0], None),
+        ((2000, 2001), 1.0, [1.0], 768),
+        ((4000, 6000), 0.4, [1.0], None),
+        ((4000, 6000), 0.4, [0.5, 1.5], 768),
+    ],
+)
+def test_large_images_are_seen_by_tiles_where_no_side_is_given(
+    largest: tuple[int, int], scale: float, views: list[float], tile_px: int | None
+) -> None:
+    seen = PARAMETERS.dataset("camvid").input.model_copy(
+        update={"scale": scale, "test_time": Views(flip=False, scales=views)}
+    )
+    data = with_images_of((100, 100), largest)
+    assert Predictor.seeing(coarse(), seen, data).tile_px == tile_px
+    given = seen.model_copy(update={"tile_px": 256})
+    assert Predictor.seeing(coarse(), given, data).tile_px == 256
+
+
+def test_a_tile_that_is_larger_than_the_image_sees_it_as_a_whole() -> None:
+    whole, tile = (Predictor(Mirrored(), scale=1.0, tile_px=tile_px) for tile_px in (None, 100_000))
+    np.testing.assert_allclose(tile.probabilities(IMAGE), whole.probabilities(IMAGE), atol=1e-5)

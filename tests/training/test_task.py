@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segbench import params
+from segbench.labels import IGNORE_INDEX
 from segbench.models.network import LossTerm, Network
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 from segbench.training import losses
@@ -79,3 +80,38 @@ def test_each_validation_scores_the_whole_split_at_its_label_maps_size(monkeypat
         assert float(logged["val_loss"]) == pytest.approx(np.mean(losses))
         assert logged["val_mean_iou"] == pytest.approx(compute_scores(expected).mean_iou)
         assert logged["val_pixel_accuracy"] == pytest.approx(compute_scores(expected).pixel_accuracy)
+
+
+class Local(Network):
+    """Two of the image's channels, and the sizes of what it has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, int]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append((images.shape[-2], images.shape[-1]))
+        return images[:, :2]
+
+
+@pytest.mark.parametrize("enlarged", [1, 2])
+def test_a_large_image_is_validated_by_tiles_and_scores_as_a_whole(
+    enlarged: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    height, width = 200, 150
+    images = torch.randint(256, (1, 3, height, width)).byte()
+    label_maps = torch.randint(2, (1, enlarged * height, enlarged * width)).byte()
+    label_maps[:, :70] = IGNORE_INDEX  # so that strips have unequal numbers of labelled pixels
+    monkeypatch.setattr("segbench.prediction.tiles.LARGE_IMAGES_TILE_PX", 96)
+    found = []
+    for most_pixels, largest_px in ((height * width, height), (height * width - 1, 96)):
+        monkeypatch.setattr("segbench.prediction.tiles.MOST_PIXELS", most_pixels)
+        network = Local()
+        task = Task(network, PARAMETERS.train, seed=0, num_classes=2, class_weights=None)
+        task.validation_step((images, label_maps), 0)
+        assert max(map(max, network.seen)) == largest_px
+        found.append((task.confusion.compute(), task.validation_loss.compute()))
+    (counts, loss), (tiled_counts, tiled_loss) = found
+    assert int(counts.sum()) == int((label_maps != IGNORE_INDEX).sum())
+    assert (counts - tiled_counts).abs().sum() <= 0.001 * counts.sum()  # logits that round to equal ones
+    torch.testing.assert_close(tiled_loss, loss, rtol=1e-4, atol=0)

@@ -19,17 +19,16 @@ from segbench.models.build import build_model
 from segbench.packages.card import CARD, Card
 from segbench.prediction.export import OnnxPredictor, export_onnx, export_torch
 from segbench.prediction.predictor import Predictor, Probabilities
+from segbench.prediction.tiles import tile_px_of_large
 
 WEIGHTS = "weights.safetensors"
 """Holds tensors alone: reading it cannot run code."""
 ONNX, CARD_PROPERTY = ".onnx", "segbench.card"
 """An exported network has the card in its metadata."""
-MOST_PIXELS = 4_000_000
-LARGE_IMAGES_TILE_PX, LARGE_IMAGES_CRF_TILE_PX = 768, 512
-"""An image of more pixels, after scaling, is labelled and refined by tiles of these sides.
+LARGE_IMAGES_CRF_TILE_PX = 512
+"""Large images of a model that was evaluated with smaller ones are refined by tiles of this side.
 
-U-Net takes a GiB per million pixels. By such tiles more than 99.5 % of the pixels have the whole image's class, and
-10,000x10,000 px with 20 classes need less than 3 GiB; see reports/benchmarks/views.md and large_image.md.
+So 10,000x10,000 px with 20 classes need less than 3 GiB; see reports/benchmarks/large_image.md.
 """
 IN_MLFLOW = Path("data/model")
 """Where an MLflow model that `segbench.tracking` wrote has the package."""
@@ -77,8 +76,7 @@ class PackagedModel:
         if isinstance(self.predictor, OnnxPredictor):
             return None
         height, width = image.shape[:2]
-        is_large = height * width * self.predictor.scale**2 > MOST_PIXELS
-        return self.predictor.tile_px or (LARGE_IMAGES_TILE_PX if is_large else None)
+        return self.predictor.tile_px or tile_px_of_large((height, width), scale=self.predictor.scale)
 
     def _predictor_for(self, image: RGBImage) -> Predictor | OnnxPredictor:
         tile_px = self.tile_px(image)

@@ -33,7 +33,7 @@ class Views(Section):
 class ModelInput(Section):
     """What a network sees: images resized by `scale`, training samples cut to `crop_px` (height, width).
 
-    tile_px: the side of tiles, after scaling, by which images are predicted; None: whole images.
+    tile_px: the side of tiles, after scaling, by which images are predicted; None: whole images, unless they are large.
     """
 
     scale: Annotated[Number, Field(ge=0.05, le=4)]

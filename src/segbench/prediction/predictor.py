@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench import params
+from segbench.datasets.prepared import Prepared
 from segbench.images import RGBImage, scale_image, scaled_size
 from segbench.labels import LabelMap
 from segbench.models.subsampling import subsample_atrous_depthwise
 from segbench.prediction.folding import fold_batch_norms
-from segbench.prediction.tiles import blended_rows, resized_rows, scaled_rows
+from segbench.prediction.tiles import blended_rows, resized_rows, scaled_rows, tile_px_of_large
 
 Probabilities = NDArray[np.float32]
 """(num_classes, H, W) float32; they sum to 1 at each pixel."""
@@ -60,10 +61,12 @@ class Predictor:
         self.views = [View(*view) for view in product(scales, (False, True) if flip else (False,))]
 
     @classmethod
-    def seeing(cls, model: nn.Module, seen: params.ModelInput) -> "Predictor":
-        """As a dataset's `input` in params.yaml says."""
+    def seeing(cls, model: nn.Module, seen: params.ModelInput, data: Prepared) -> "Predictor":
+        """As a dataset's `input` in params.yaml says; without `tile_px`, by tiles if the dataset has large images."""
         views = seen.test_time
-        return cls(model, scale=seen.scale, tile_px=seen.tile_px, flip=views.flip, scales=views.scales)
+        largest = max(data.rows, key=lambda row: row.height_px * row.width_px)
+        of_large = tile_px_of_large((largest.height_px, largest.width_px), scale=seen.scale * max(views.scales))
+        return cls(model, scale=seen.scale, tile_px=seen.tile_px or of_large, flip=views.flip, scales=views.scales)
 
     def by_tiles(self, tile_px: int) -> "Predictor":
         """The same network, predicting by tiles of this side."""

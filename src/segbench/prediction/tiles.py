@@ -41,6 +41,19 @@ SIGMA = 0.125
 """Of the Gaussian weights, relative to a tile's side; MONAI's default."""
 STRIP_ROWS = DEEPEST
 """Rows that are handed on at a time; tiles start at multiples of it."""
+MOST_PIXELS = 4_000_000
+LARGE_IMAGES_TILE_PX = 768
+"""An image of more pixels, after scaling, is predicted by tiles of this side, unless another is given.
+
+U-Net takes a GiB per million pixels. By such tiles more than 99.5 % of the pixels have the whole image's class; see
+reports/benchmarks/views.md.
+"""
+
+
+def tile_px_of_large(size: tuple[int, int], *, scale: float) -> int | None:
+    """The side of the tiles for an image of (H, W) = size pixels where none is given; None: the image as a whole."""
+    height, width = size
+    return LARGE_IMAGES_TILE_PX if height * width * scale**2 > MOST_PIXELS else None
 
 
 def tile_starts(side_px: int, *, tile_px: int) -> list[int]:

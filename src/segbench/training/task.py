@@ -1,5 +1,6 @@
 """What Lightning trains: the model, the loss, the optimiser and the validation metrics."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
@@ -10,8 +11,10 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from segbench import params
+from segbench.images import RGBImage
 from segbench.labels import IGNORE_INDEX
 from segbench.models.network import Network
+from segbench.prediction.tiles import blended_rows, resized_rows, tile_px_of_large
 from segbench.scoring.metrics import compute_scores
 from segbench.training import losses
 from segbench.training.processes import weight_of_part
@@ -66,11 +69,35 @@ class Task(L.LightningModule):
         return loss if weight is None else loss * weight
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """Score an image at the size of its label map, as on the test split."""
+        """Score an image at the size of its label map, as on the test split.
+
+        A large one comes in strips, whose losses count by their labelled pixels.
+        """
         images, label_maps = batch
-        logits = F.interpolate(self(images), size=label_maps.shape[-2:], mode="bilinear", align_corners=False)
-        self.validation_loss.update(self.loss(logits, label_maps))
-        self.confusion.update(logits.argmax(dim=1), label_maps.long())
+        num_labelled, loss = (label_maps != IGNORE_INDEX).sum().clamp(min=1), torch.zeros((), device=self.device)
+        for logits, truth in self._parts(images, label_maps):
+            loss += self.loss(logits, truth) * ((truth != IGNORE_INDEX).sum() / num_labelled)
+            self.confusion.update(logits.argmax(dim=1), truth.long())
+        self.validation_loss.update(loss)
+
+    def _parts(self, images: Tensor, label_maps: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits (1, C, n, W') and label maps (1, n, W') of an image (1, 3, H, W), whole or from top to bottom."""
+        size, to = (images.shape[-2], images.shape[-1]), (label_maps.shape[-2], label_maps.shape[-1])
+        tile_px = tile_px_of_large(size, scale=1)
+        if tile_px is None:
+            yield F.interpolate(self(images), size=to, mode="bilinear", align_corners=False), label_maps
+            return
+        (pixels,) = images.permute(0, 2, 3, 1).cpu().numpy()
+
+        def logits_of(tile: RGBImage) -> Tensor:
+            logits: Tensor = self(torch.from_numpy(tile).permute(2, 0, 1)[None].to(images.device))
+            return logits
+
+        blocks = blended_rows(lambda top, bottom: pixels[top:bottom], logits_of, size=size, tile_px=tile_px)
+        first = 0
+        for strip in resized_rows(blocks, size=size, to=to):
+            yield strip[None], label_maps[:, first : first + strip.shape[1]]
+            first += strip.shape[1]
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the whole split. With several processes, torchmetrics sums their counts."""
