@@ -194,7 +194,8 @@ def _check_batches(name: str, dataset: params.Dataset, parameters: params.Params
             why = f"{model_name} needs two, or input.crop_px above {stride}, or its batch norm would see one value"
         else:
             continue
-        batches = f"{num_images} training images and batch_size {train.batch_size} make batches of one"
+        images = f"{num_images} training image{'s' * (num_images > 1)}"
+        batches = f"{images} and batch_size {train.batch_size} make batches of one"
         on_each = f" on each of {train.known_processes} devices" if train.known_processes > 1 else ""
         mistakes.append(f"{name}: {batches}{on_each}; {why}")
     raise_listed(mistakes)

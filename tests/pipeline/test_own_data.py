@@ -141,7 +141,7 @@ def test_one_training_image_is_too_few_where_batch_norm_would_see_one_value(proj
     with pytest.raises(InputError) as caught:
         run_stage("check")
     assert str(caught.value) == (
-        "cells: 1 training images and batch_size 8 make batches of one; deeplab_v3 needs two, since its batch norm "
+        "cells: 1 training image and batch_size 8 make batches of one; deeplab_v3 needs two, since its batch norm "
         "after pooling the image would see one value"
     )
     small = {"input": {"scale": 0.25, "crop_px": [32, 32], **WHOLE_IMAGES}}
@@ -149,7 +149,7 @@ def test_one_training_image_is_too_few_where_batch_norm_would_see_one_value(proj
     with pytest.raises(InputError) as caught:
         run_stage("check")
     assert str(caught.value) == (
-        "cells: 1 training images and batch_size 8 make batches of one; fcn_8s needs two, or input.crop_px above 32, "
+        "cells: 1 training image and batch_size 8 make batches of one; fcn_8s needs two, or input.crop_px above 32, "
         "or its batch norm would see one value"
     )
     select(project, "deeplab_v1", "color_clusters", **small)
