@@ -17,7 +17,7 @@ from segbench.checkpoints import remove_folders
 from segbench.datasets.catalog import classes_of, open_source, source_files
 from segbench.datasets.source import SPLITS
 from segbench.errors import InputError, raise_listed
-from segbench.files import folder_digest, project_root, read_json, replacing, write_json
+from segbench.files import folder_digest, project_root, read_json, remove_all_left_over, replacing, write_json
 from segbench.params.backbone import weights_file
 from segbench.sources import source_digests
 
@@ -52,6 +52,8 @@ def main(*, out: Path) -> None:
     _check_backbones(parameters)
     check_machine(parameters)
     remove_folders(_keys_in_place(parameters))
+    for folder in _folders_of_results():
+        remove_all_left_over(folder)
     tracking.check_store()
     with replacing(out) as folder:
         for name, modules in _modules(parameters):
@@ -94,6 +96,16 @@ def _keys_in_place(parameters: params.Params) -> Iterator[str]:
             for record in read_json(report)["trainings"]:
                 if (Path("data/weights") / dataset / model / f"seed_{record['seed']}.pt").exists():
                     yield record["training_key"]
+
+
+def _folders_of_results() -> Iterator[Path]:
+    """Those in which stages put what they have made; not data/raw, whose files are the user's."""
+    yield Path("data")
+    for made in (path for path in Path("data").glob("*") if path.is_dir() and path.name != "raw"):
+        yield made
+        yield from (path for pattern in ("*", "*/*") for path in made.glob(pattern) if path.is_dir())
+    for pattern in ("reports", "reports/*", "reports/*/models", "reports/*/models/*"):
+        yield from (path for path in Path().glob(pattern) if path.is_dir())
 
 
 def _trained(parameters: params.Params) -> tuple[str, ...]:

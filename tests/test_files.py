@@ -10,7 +10,17 @@ import pytest
 import torch
 
 from segbench.errors import InputError
-from segbench.files import damage_of, project_root, put_in_place, read_csv, read_json, replacing, write_csv, write_json
+from segbench.files import (
+    damage_of,
+    project_root,
+    put_in_place,
+    read_csv,
+    read_json,
+    remove_all_left_over,
+    replacing,
+    write_csv,
+    write_json,
+)
 
 
 def test_json_comes_back_and_ends_with_a_newline(tmp_path: Path) -> None:
@@ -66,6 +76,18 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert {each.name for each in tmp_path.iterdir()} == {path.name, "folder", *kept}
 
 
+def test_all_that_ended_processes_left_in_a_folder_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    kept = [f".a.png.{os.getppid()}.partial", ".a.png.mine.partial", "a.1.partial", ".only.former", "b", "b.former"]
+    for name in (*kept, f".a.png.{ended.pid}.partial"):
+        (tmp_path / name).touch()
+    for name in (f".b.{ended.pid}.partial", ".b.former"):
+        (tmp_path / name / "within").mkdir(parents=True)
+    remove_all_left_over(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == set(kept)
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for name in ("first", "second"):
@@ -119,7 +141,7 @@ def test_the_former_folder_is_whole_until_the_new_one_is_there(tmp_path: Path, m
     for name in ("data", "new"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    monkeypatch.setattr("shutil.rmtree", lambda folder: seen.append(sorted((tmp_path / "data").iterdir())))
+    monkeypatch.setattr("shutil.rmtree", lambda folder, **options: seen.append(sorted((tmp_path / "data").iterdir())))
     seen: list[list[Path]] = []
     put_in_place(tmp_path / "new", tmp_path / "data")
     assert seen == [[tmp_path / "data" / "new"]]

@@ -143,12 +143,29 @@ def _remove_left_over(path: Path) -> None:
     if any(part.endswith(".partial") for part in path.parts):
         return
     for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
-        process = left.name.removeprefix(f".{path.name}.").removesuffix(".partial")
-        if process.isdecimal() and not _is_alive(int(process)):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)  # another process may do the same
-            else:
-                left.unlink(missing_ok=True)
+        _remove_of_ended(left)
+
+
+def remove_all_left_over(folder: Path) -> None:
+    """Remove what `replacing` has left in a folder, in the name of ended processes, whatever it was to replace.
+
+    A killed stage is not run again where DVC takes its results out of its cache.
+    """
+    for left in folder.glob(".*.partial"):
+        _remove_of_ended(left)
+    for former in folder.glob(".*.former"):
+        if former.with_name(former.name.removeprefix(".").removesuffix(".former")).exists():
+            shutil.rmtree(former, ignore_errors=True)
+
+
+def _remove_of_ended(temporary: Path) -> None:
+    """Remove a temporary file or folder if it names a process that has ended."""
+    process = temporary.name.removesuffix(".partial").rpartition(".")[2]
+    if process.isdecimal() and not _is_alive(int(process)):
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)  # another process may do the same
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def _is_alive(process: int) -> bool:
@@ -172,6 +189,6 @@ def put_in_place(temporary: Path, path: Path) -> None:
     if path.is_dir():
         path.rename(former)
         temporary.replace(path)
-        shutil.rmtree(former)
+        shutil.rmtree(former, ignore_errors=True)  # another process may do the same
     else:
         temporary.replace(path)

@@ -418,6 +418,10 @@ FAULTS = [
     Fault("stopped (Ctrl-Z), dvc killed, continued", TRAINING, _stage_frozen_then_killed),
     Fault(
         "temporary files of a killed process", "reports/ and data/",
-        _half_written(f"{MODEL}/.scores.json.{{process}}.partial", "data/weights/scenes/.fcn_8s.{process}.partial"),
+        _half_written(
+            f"{MODEL}/.scores.json.{{process}}.partial",
+            "data/weights/scenes/.fcn_8s.{process}.partial",
+            "data/records/scenes/fcn_8s/.crf_steps.png.{process}.partial",  # of a stage that does not run again
+        ),
     ),
 ]  # fmt: skip

@@ -43,6 +43,28 @@ def test_after_a_kill_the_results_are_as_without(ground: Ground, kill: Kill) -> 
     assert outcome.stops == ()
 
 
+def test_what_a_killed_stage_left_goes_though_it_does_not_run_again(ground: Ground) -> None:
+    """DVC takes its results out of the cache then."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    places = (
+        "data",
+        "data/records/scenes/fcn_8s",
+        "data/weights/scenes",
+        "reports/scenes",
+        "reports/scenes/models/unet",
+    )
+    left = [ground.root / place / f".a.png.{ended.pid}.partial" for place in places]
+    users = ground.root / f"data/raw/mine/.a.png.{ended.pid}.partial"
+    for path in (*left, users):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert ground.dvc("repro", "check").code == 0
+    assert [path for path in left if path.exists()] == []
+    assert users.exists()
+    users.unlink()
+
+
 def test_the_campaign_sees_what_should_not_be(ground: Ground) -> None:
     weights = ground.root / "data/weights/scenes/color_clusters/seed_0.pt"
     before = weights.read_bytes()
