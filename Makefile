@@ -90,6 +90,8 @@ bench: $(READY_TO_TEST) ## measure the speeds that the project promises, into re
 		cat reports/benchmarks/$$report; \
 	done
 	$(IN_VENV) python -m benchmarks.whole --avx2-only > reports/benchmarks/whole_avx2.md
+	$(IN_VENV) ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python -m benchmarks.training --precision float32 \
+		> reports/benchmarks/training_avx2.md
 
 bench-gpu: $(READY_TO_TEST) ## measure all networks on a GPU within minutes, into reports/benchmarks/gpu.md
 	@mkdir -p reports/benchmarks
