@@ -67,7 +67,7 @@ test: $(READY_TO_TEST) ## lint, check types, run the tests but the slow ones
 SLOW_FIRST = --no-loadscope-reorder tests/pipeline tests
 # The longest are handed out first, so that none is left for last.
 
-test-slow: $(READY_TO_TEST) ## run the slow tests: a pipeline from README, kills, exports
+test-slow: $(READY_TO_TEST) ## run the slow tests: a pipeline, kills, exports
 	$(PYTEST) -m "slow and not long" $(SLOW_FIRST)
 
 test-all: test ## run all tests: those of a cluster, of shared stores and of the whole guide too

@@ -114,11 +114,6 @@ NOT_HERE = {
 SCRIPTS = {("docs/machines.md", "SLURM"): "it needs SLURM; test_shared runs its three last commands"}
 
 BLOCKS_RUN = [block for block in ALL_BLOCKS if set(block.commands) <= RUN.keys()]
-FIRST_OF_A_KIND = [
-    block
-    for place, block in enumerate(BLOCKS_RUN)
-    if block.text not in [earlier.text for earlier in BLOCKS_RUN[:place]]
-]
 
 
 def is_script(block: Block) -> bool:
@@ -219,16 +214,9 @@ def commit(project: Project) -> None:
     project.run("commit", "--quiet", "--allow-empty", "--message", "Up to here", program=("git",))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param(
-            block.text,
-            id=block.text.splitlines()[0],
-            marks=pytest.mark.slow if block.page == "README.md" else pytest.mark.long,
-        )
-        for block in FIRST_OF_A_KIND
-    ],
+    "text", [pytest.param(text, id=text.splitlines()[0]) for text in dict.fromkeys(block.text for block in BLOCKS_RUN)]
 )
 def test_a_block_runs_as_it_stands(text: str, project: Project) -> None:
     output = project.run("-e", "-o", "pipefail", "-c", text, program=("bash",))

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.parameters import PARAMS_FILE, PROJECT
 from tests.pipeline.stages import make_tiny
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SECTIONS = dict(
     re.findall(

@@ -63,7 +63,7 @@ def still_working(folder: Path) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_model_that_fails_does_not_stop_the_others_and_is_in_the_table(project: Project, jobs: int) -> None:
     source = project.root / "src/segbench/models/fcn.py"
     before = source.read_text()

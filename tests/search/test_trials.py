@@ -88,7 +88,7 @@ def test_a_search_that_is_killed_goes_on_with_the_trial_that_it_was_at(tmp_path:
     assert made == {("data", "search"), ("data", "tracking")}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_processes_share_a_study(tmp_path: Path) -> None:
     project_at(tmp_path)
     search = started(tmp_path, "--param", LR, "--trials", "4", "--jobs", "2", "--name", "both")
