@@ -38,6 +38,7 @@ def reproduce(project: Project, *, jobs: int = 2) -> tuple[int, str]:
     return process.returncode, output
 
 
+@pytest.mark.long
 def test_what_is_killed_leaves_no_process(project: Project) -> None:
     process = project.start("2", program=PROGRAM)
     assert process.stdout is not None
@@ -63,7 +64,8 @@ def still_working(folder: Path) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 2])
+@pytest.mark.long
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_a_model_that_fails_does_not_stop_the_others_and_is_in_the_table(project: Project, jobs: int) -> None:
     source = project.root / "src/segbench/models/fcn.py"
     before = source.read_text()
@@ -80,6 +82,7 @@ def test_a_model_that_fails_does_not_stop_the_others_and_is_in_the_table(project
     assert "| color_clusters" in table
 
 
+@pytest.mark.long
 def test_what_failed_is_made_when_it_is_mended_and_the_tables_end_the_run(project: Project) -> None:
     code, output = reproduce(project)
     assert code == 0, output
@@ -89,6 +92,7 @@ def test_what_failed_is_made_when_it_is_mended_and_the_tables_end_the_run(projec
     assert project.status() == {}
 
 
+@pytest.mark.long
 def test_a_lock_that_a_killed_dvc_has_cut_short_is_put_back_and_costs_no_training(project: Project) -> None:
     """DVC would take it for all that there is."""
     path = project.root / "dvc.lock"

@@ -58,7 +58,7 @@ def onnx_file(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in ("color_clusters", "sliding_window", "unet") else pytest.mark.long)
+        pytest.param(name, marks=[] if name in ("color_clusters", "sliding_window") else pytest.mark.long)
         for name in PARAMETERS.benchmark.models
     ],
 )

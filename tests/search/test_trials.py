@@ -56,7 +56,7 @@ def trained_as_told(scores: dict[int, Sequence[float]], monkeypatch: pytest.Monk
     return begun
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_that_is_killed_goes_on_with_the_trial_that_it_was_at(tmp_path: Path) -> None:
     """It reads no test image: there is none. Nothing outside of data/search and data/tracking is touched."""
     project_at(tmp_path, epochs=30)

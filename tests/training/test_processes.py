@@ -224,7 +224,7 @@ def test_torchrun_starts_the_processes_too(tmp_path: Path) -> None:
         assert torch.equal(by_torchrun[0]["weights"][name], weights), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_that_fails_ends_all(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         trained(tmp_path / "some", devices=2, ends_itself=True)
