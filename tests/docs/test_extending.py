@@ -17,8 +17,6 @@ from PIL import Image
 from tests.parameters import PARAMS_FILE, PROJECT
 from tests.pipeline.stages import make_tiny
 
-pytestmark = pytest.mark.long
-
 SECTIONS = dict(
     re.findall(
         r"^## (.*?)\n.*?^```diff\n(.*?)^```", (PROJECT / "docs/extending.md").read_text(), re.DOTALL | re.MULTILINE
@@ -37,16 +35,21 @@ def run(*command: str, folder: Path, text: str = "") -> str:
     return result.stdout
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with every diff applied, in which the pipeline has run with the new model and loss."""
-    root = tmp_path_factory.mktemp("extended")
+def extend(root: Path) -> None:
+    """Make a copy of the project with every diff applied."""
     for name in ("src", "pipeline"):
         shutil.copytree(PROJECT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "dvc.yaml", root)
     shutil.copy(PARAMS_FILE, root / "params.yaml")
     for change in SECTIONS.values():
         run("git", "apply", "-", folder=root, text=change)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with every diff applied, in which the pipeline has run with the new model and loss."""
+    root = tmp_path_factory.mktemp("extended")
+    extend(root)
     parameters = yaml.safe_load((root / "params.yaml").read_text())
     make_tiny(parameters)
     parameters["benchmark"]["models"] = ["lr_aspp"]
@@ -57,12 +60,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_every_diff_applies(tmp_path: Path) -> None:
+    extend(tmp_path)
+    assert (tmp_path / "src/segbench/datasets/kitti.py").exists()
+
+
 def test_the_page_shows_every_kind_of_change() -> None:
     assert list(SECTIONS) == [
         "A model", "A source of images", "A loss", "A metric", "A column of the tables", "A stage",
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_new_model_is_trained_and_depends_on_its_own_file(project: Path) -> None:
     table = pd.read_csv(project / "reports/scenes/benchmark.csv")
     assert set(table["model"]) == {"lr_aspp"}
@@ -70,16 +79,19 @@ def test_the_new_model_is_trained_and_depends_on_its_own_file(project: Path) -> 
     assert "src/segbench/models/lr_aspp.py" in digests and "src/segbench/models/unet.py" not in digests
 
 
+@pytest.mark.long
 def test_the_new_loss_is_trained_with(project: Path) -> None:
     training = json.loads((project / "reports/scenes/models/lr_aspp/training.json").read_text())
     assert training["settings"]["train"]["loss"] == {"cross_entropy": 1, "tversky": 0.5}
 
 
+@pytest.mark.long
 def test_the_new_stage_ranks_the_images(project: Path) -> None:
     table = pd.read_csv(project / "reports/scenes/hardest.csv")
     assert len(table) == 3 and table["mean"].is_monotonic_increasing
 
 
+@pytest.mark.long
 def test_the_new_source_is_prepared(project: Path) -> None:
     rng = np.random.default_rng(0)
     for kind, shape in (("image_2", (32, 64, 3)), ("semantic", (32, 64))):
@@ -94,6 +106,7 @@ def test_the_new_source_is_prepared(project: Path) -> None:
     assert manifest["split"].value_counts().to_dict() == {"train": 14, "test": 4, "val": 2}
 
 
+@pytest.mark.long
 def test_the_new_metric_and_column_are_in_every_table(project: Path) -> None:
     report = project / "reports/scenes"
     table = pd.read_csv(report / "benchmark.csv")
