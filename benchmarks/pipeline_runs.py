@@ -1,13 +1,14 @@
 """Runs of the pipeline in a clone of the last commit, with what each stage's process cost."""
 
+import ctypes
 import json
 import os
 import resource
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ class Clone:
 
     @classmethod
     def make(cls, folder: Path, *, avx2_only: bool = False) -> "Clone":
-        """Clone, and put a `python` beside it that runs `timed`."""
+        """Clone, and put a `sitecustomize` beside it that measures stages."""
         subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(folder)], check=True)
         clone = cls(folder, avx2_only=avx2_only)
         if avx2_only:  # `precision: auto` asks the processor, which still knows bfloat16
@@ -54,17 +55,21 @@ class Clone:
             text = params.read_text(encoding="utf-8")
             assert text.count("precision: auto") == 1
             params.write_text(text.replace("precision: auto", "precision: float32"), encoding="utf-8")
-        clone._bin.mkdir()
-        launcher = clone._bin / "python"
-        timed = folder / "benchmarks" / "timed.py"
-        command = shlex.join([sys.executable, "-P", str(timed), str(clone._log)])
-        launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
-        launcher.chmod(0o755)
+        clone._measuring.mkdir()
+        lines = (
+            "import importlib.util",
+            "from pathlib import Path",
+            f"spec = importlib.util.spec_from_file_location('timed', {str(folder / 'benchmarks' / 'timed.py')!r})",
+            "timed = importlib.util.module_from_spec(spec)",
+            "spec.loader.exec_module(timed)",
+            f"timed.begin(Path({str(clone._log)!r}))",
+        )
+        (clone._measuring / "sitecustomize.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return clone
 
     @property
-    def _bin(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}_bin")
+    def _measuring(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}_measuring")
 
     @property
     def _log(self) -> Path:
@@ -72,11 +77,12 @@ class Clone:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The clone's own sources, DVC of this environment, and the measured python."""
-        path = os.pathsep.join([str(self._bin), str(Path(sys.executable).parent), os.environ["PATH"]])
+        """The clone's own sources, DVC and Python of this environment, and what measures stages."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        modules = os.pathsep.join([str(self.folder / "src"), str(self._measuring)])
         kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
         limits = AVX2_ONLY if self.avx2_only else {}
-        return {**kept, **limits, "PATH": path, "PYTHONPATH": str(self.folder / "src")}
+        return {**kept, **limits, "PATH": path, "PYTHONPATH": modules}
 
     def run(self, *command: str) -> float:
         """Seconds of a command that must succeed, in the clone. Its output goes to stderr."""
@@ -85,9 +91,14 @@ class Clone:
         return time.perf_counter() - start
 
     def cpu_seconds(self, *command: str) -> float:
-        """Of a command as in `run`, and of all processes that it starts and waits for."""
+        """Of a command as in `run`, and of all processes that it starts, also of those that outlive it."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        adopts_orphans = 36  # PR_SET_CHILD_SUBREAPER
+        ctypes.CDLL(None).prctl(adopts_orphans, 1, 0, 0, 0)
         self.run(*command)
+        with suppress(ChildProcessError):  # when none is left
+            while True:
+                os.waitpid(-1, 0)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

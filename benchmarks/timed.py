@@ -1,9 +1,8 @@
-"""Runs a module as `python -m` does, and appends one line of JSON with what it cost: CPU seconds by part, and memory.
+"""Appends a line of JSON for each stage's process, with what it cost: CPU seconds by part, and memory.
 
-`python -P timed.py LOG -m MODULE ARGUMENTS` is a script, not a module: `python` of a folder at the head of PATH calls
-it, so that DVC's commands are measured as they are, with no word of it in the stages. Parts are functions, which are
-wrapped once their module has been imported; a part's time is without that of parts within it. Only the main thread is
-timed.
+`sitecustomize` of a folder on PYTHONPATH calls `begin`, so that stages are measured as they are, with no word of it in
+them: also those that are forks, which begin when they are forked. Parts are functions, which are wrapped once their
+module has been imported; a part's time is without that of parts within it. Only the main thread is timed.
 """
 
 import atexit
@@ -15,7 +14,6 @@ import importlib.util
 import json
 import os
 import resource
-import runpy
 import sys
 import threading
 import time
@@ -41,8 +39,9 @@ PARTS = {
 
 seconds: dict[str, float] = {}
 """By part."""
-running: list[str] = ["the rest"]
-switched_at = time.process_time()
+running: list[str] = []
+started = switched_at = 0.0
+first_process = os.getpid()
 
 
 def switch(*, to: str | None) -> None:
@@ -113,35 +112,52 @@ def own_peak_mib() -> float:
     )
 
 
-def write(log: Path, command: Sequence[str], started: float) -> None:
-    """Append the line."""
+def restart() -> None:
+    """In a new process: nothing was spent yet."""
+    global started, switched_at
+    started, switched_at = time.perf_counter(), time.process_time()
+    seconds.clear()
+    running[:] = ["the rest"]
+
+
+def is_fork_server() -> bool:
+    """Whether this process imports for the stages that are its forks."""
+    return os.getpid() == first_process and "multiprocessing.forkserver" in " ".join(sys.orig_argv)
+
+
+def module_of_process() -> str | None:
+    """Of a stage, by its first argument: its file, or in a fork its name; None for what is no process of a stage."""
+    if is_fork_server():
+        return "pipeline.preloaded"
+    *folder, name = sys.argv[0].removesuffix(".py").replace(os.sep, ".").split(".")
+    is_stage = "DVC_STAGE" in os.environ and folder[-1:] == ["pipeline"]
+    return f"pipeline.{name}" if is_stage and "--multiprocessing-fork" not in sys.orig_argv else None
+
+
+def write(log: Path) -> None:
+    """Append the line, if this is a process of a stage."""
+    module = module_of_process()
+    if module is None:
+        return
     switch(to=None)
-    usages = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    of_self, of_children = (resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    usages = [of_self] if is_fork_server() else [of_self, of_children]  # its children are stages, with their own lines
     line = {
-        "module": command[0],
-        "arguments": command[1:],
+        "module": module,
+        "arguments": sys.argv[1:],
         "seconds": time.perf_counter() - started,
         "cpu_seconds": sum(usage.ru_utime + usage.ru_stime for usage in usages),
-        "peak_mib": max(own_peak_mib(), usages[1].ru_maxrss / 1024),
+        "peak_mib": max([own_peak_mib(), *(usage.ru_maxrss / 1024 for usage in usages[1:])]),
         "parts": seconds,
     }
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 
-def main() -> None:
-    """Run the module."""
-    started = time.perf_counter()
-    log, flag, module, *arguments = sys.argv[1:]
-    assert flag == "-m"
-    process = os.getpid()
-    atexit.register(lambda: write(Path(log), [module, *arguments], started) if os.getpid() == process else None)
+def begin(log: Path) -> None:
+    """Measure this process, and those that are forked from it."""
+    restart()
+    os.register_at_fork(after_in_child=restart)
+    atexit.register(write, log)
     sys.meta_path.insert(0, Wrapping())
     builtins.__import__ = wrapped(builtins.__import__, "imports")
-    sys.path.insert(0, str(Path.cwd()))
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    main()

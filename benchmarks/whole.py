@@ -28,13 +28,14 @@ REST = {
     "latency": "building networks for latencies",
     "crf": "CRF of test images",
     "evaluate": "scoring",
+    "preloaded": "forks of what is imported",
     "claims": "claims",
     "compare": "statistics and pages",
 }
 """What a stage does beside the parts that `timed` names."""
 WORK = ("training", "validation", "inference", "CRF search", REST["crf"], "sliding window's forms")
 """Parts for which a model's stages are there. All else is overhead."""
-CHAIN = ("train", "predict", "crf", "evaluate")
+CHAIN = ("preloaded", "train", "predict", "crf", "evaluate")
 DVC = "DVC itself, and starts and ends of Python"
 
 

@@ -157,14 +157,13 @@ def _check_backbones(parameters: params.Params) -> None:
     ]
     if not others:
         return
-    import torch
-
     from segbench.models.backbones import check_hub_weights
     from segbench.models.build import build_model
+    from segbench.models.shapes import without_numbers
 
     for encoder in sorted({backbone.name for _, backbone in others if backbone.weights == "hub"}):
         check_hub_weights(encoder)
-    with torch.device("meta"):
+    with without_numbers():
         for name, backbone in others:
             untrained = backbone.model_copy(update={"weights": "none"})
             build_model(parameters.model(name), backbone=untrained, num_classes=2)

@@ -5,6 +5,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
 
@@ -20,8 +23,12 @@ def end_with_parent() -> None:
     A stage that is not started by DVC may outlive its parent, as users may mean it to.
     """
     signal.signal(signal.SIGTERM, _leave)
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_watch, args=(_ancestors(),), daemon=True).start()
+    if "DVC_STAGE" not in os.environ:
+        return
+    if (parent := parent_process()) is not None:  # what asked for this fork; the system's parent is a fork server
+        threading.Thread(target=_end_after, args=(parent.join,), daemon=True).start()
+    else:
+        threading.Thread(target=_end_after, args=(partial(_watch, _ancestors()),), daemon=True).start()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -31,6 +38,10 @@ def _leave(number: int, frame: FrameType | None) -> None:
 def _watch(links: list[tuple[int, int]]) -> None:
     while all(_parent_of(child) == parent for child, parent in links):
         time.sleep(EVERY_S)
+
+
+def _end_after(end_of_parent: Callable[[], None]) -> None:
+    end_of_parent()
     os.kill(os.getpid(), signal.SIGTERM)  # so that files are left whole and the MLflow run ends
     time.sleep(PATIENCE_S)
     os._exit(128 + signal.SIGTERM)

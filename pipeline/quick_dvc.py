@@ -8,12 +8,11 @@ The bytes are those that DVC would have written.
 import re
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dvc import dvcfile
-from dvc.cli import main
+from dvc import cli, dvcfile
 from dvc.stage import Stage, serialize
 from dvc.utils.serialize import dump_yaml
 
@@ -65,6 +64,11 @@ def dump_stages(lockfile: dvcfile.Lockfile, stages: Iterable[Stage], **options: 
         lockfile.repo.scm_context.track_file(lockfile.relpath)
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> int:
+    """DVC's exit code for these arguments of its command line."""
     dvcfile.Lockfile.dump_stages = dump_stages
-    sys.exit(main())
+    return int(cli.main(list(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

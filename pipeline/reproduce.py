@@ -6,7 +6,6 @@ thirds of the time that they take one after the other. No model's stages write w
 
 import argparse
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,10 +20,11 @@ import yaml
 from pipeline import index, lock, summary
 from pipeline.check import failure_log
 from pipeline.command import print_anything
+from pipeline.preloaded import Forks
 from segbench import params
 from segbench.errors import InputError
 from segbench.files import replacing
-from segbench.parallel import THREAD_LIMITS, available_memory_bytes, num_cores
+from segbench.parallel import available_memory_bytes, num_cores
 
 DVC = (sys.executable, "-m", "pipeline.quick_dvc")
 MOST_JOBS = 4
@@ -57,7 +57,7 @@ class Jobs:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self._running: list[subprocess.Popen[str]] = []
+        self._forks = Forks(threads=max(1, num_cores() // number))
 
     def run(self, chains: Sequence[Chain]) -> dict[Chain, str]:
         """Run them, the longest first, and print each line with the model's name; what the failed ones printed."""
@@ -67,26 +67,19 @@ class Jobs:
             logs = list(pool.map(self._run, ordered))
         finally:  # also after Ctrl-C or kill
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in self._running:
-                process.terminate()
+            self._forks.terminate()
         return {chain: log for chain, log in zip(ordered, logs, strict=True) if log}
 
     def _run(self, chain: Chain) -> str:
         """What the stages printed if one of them failed, else nothing."""
-        threads = str(max(1, num_cores() // self.number))
-        process = subprocess.Popen(
-            [*DVC, "--wait-for-lock", "repro", "--single-item", *chain.stages],
-            env=os.environ | dict.fromkeys(THREAD_LIMITS, threads),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        )  # fmt: skip
-        self._running.append(process)
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
+        lines: list[str] = []
+
+        def keep(line: str) -> None:
             print(f"{chain.model:15} | {line}", end="", flush=True)
             lines.append(line)
-        self._running.remove(process)
-        return "".join(lines) or "error: nothing was printed" if process.wait() else ""
+
+        failed = self._forks.run_dvc("--wait-for-lock", "repro", "--single-item", *chain.stages, on_line=keep)
+        return ("".join(lines) or "error: nothing was printed") if failed else ""
 
 
 def chains_of(stages: Mapping[str, Any], benchmark: params.Benchmark) -> list[Chain]:

@@ -61,30 +61,33 @@ def _processor() -> str:
 
 
 def peak_memory_mib() -> float:
-    """The most memory that this process has held so far: on the GPU if it uses one, else in RAM."""
+    """The most memory that this process has held so far: on the GPU if it uses one, else in RAM.
+
+    Without pages of files, such as libraries: processes share them, and a fork of another has none of them at first.
+    """
     import torch
 
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**20
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would tell the peak of the process that started this one, if that is higher
-        (peak_kib,) = (
-            int(line.split()[1])
-            for line in status.read_text(encoding="utf-8").splitlines()
-            if line.startswith("VmHWM:")
-        )
-        return peak_kib / 2**10
+    if kib := _memory_kib():  # getrusage would tell the peak of the process that started this one, if that is higher
+        return (kib["VmHWM"] - kib["RssFile"] - kib["RssShmem"]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def held_memory_mib() -> float:
     """The RAM that this process holds now; where the system does not say, the most that it has held so far."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return peak_memory_mib()
-    _, resident_pages, *_ = map(int, statm.read_text(encoding="utf-8").split())
-    return resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    kib = _memory_kib()
+    return kib["RssAnon"] / 2**10 if kib else peak_memory_mib()
+
+
+def _memory_kib() -> dict[str, int]:
+    """What Linux says of this process; nothing elsewhere."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return {}
+    lines = (line.partition(":") for line in status.read_text(encoding="utf-8").splitlines())
+    return {name: int(value.split()[0]) for name, _, value in lines if name.startswith(("Rss", "VmHWM"))}
 
 
 def added_memory_mib(*, held_mib: float) -> float:

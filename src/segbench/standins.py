@@ -1,4 +1,4 @@
-"""Empty modules that stand in, while a library is imported, for parts that take seconds and that nobody here uses."""
+"""Empty modules that stand in for parts of libraries that take seconds to import, and that nobody here uses."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ def standing_in(modules: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
             del sys.modules[name]
 
 
-def _unchanged(function: Any = None, recursive: bool = True, *, reason: str | None = None) -> Any:
+def _unchanged(function: Any = None, recursive: bool = True, **options: Any) -> Any:
     """For torch.compiler.disable, as a decorator with arguments or without."""
     return function if function is not None else _identity
 
@@ -37,7 +37,8 @@ TORCH_COMPILER: Mapping[str, Mapping[str, Any]] = {
     "torch._dynamo": {"disable": _unchanged},
     "torch._dynamo.utils": {"is_compile_supported": lambda device_type: False},
 }
-"""timm marks functions that torch.compile must leave alone; torchvision.ops asks whether it could compile one."""
+"""timm marks functions that torch.compile must leave alone, as torch does with what watches its operations, at their
+first call; torchvision.ops asks whether it could compile one."""
 
 SCIPY_SIGNAL: Mapping[str, Mapping[str, Any]] = {"scipy.signal": {"hamming": None}}
 """torchmetrics imports it only to add a name that it lacks."""

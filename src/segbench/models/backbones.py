@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from segbench.errors import InputError
 from segbench.files import project_root
 from segbench.models.network import DEEPEST
+from segbench.models.shapes import without_numbers
 from segbench.standins import TORCH_COMPILER, standing_in
 
 with standing_in(TORCH_COMPILER):
@@ -51,7 +52,7 @@ class Backbone(nn.Module):
         elif weights not in ("none", "hub"):
             _load(self.encoder, _stored_state(weights), source=weights)
         self.output_stride = output_stride
-        with torch.device("meta"):
+        with without_numbers():
             info: Any = _create(name, output_stride=DEEPEST, pretrained=False).feature_info
         self.strides: list[int] = info.reduction()
         self.channels: dict[int, int] = dict(zip(self.strides, info.channels(), strict=True))
@@ -142,7 +143,7 @@ def _bundled_state(name: str) -> dict[str, Tensor]:
     """The bundled weights under timm's names, by position: both list the same tensors in the same order."""
     with resources.as_file(resources.files(BUNDLED_PACKAGE) / BUNDLED_FILE) as path:
         tensors = torch.load(path, map_location="cpu", weights_only=True).values()
-    with torch.device("meta"):
+    with without_numbers():
         names = timm.create_model(name).state_dict().keys()
     return dict(zip(names, tensors, strict=True))
 

@@ -1,10 +1,10 @@
 """Atrous depthwise convolutions, computed as plain ones on subsampled images: the same results, faster on a CPU."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.models.network import cut, size_of
+from segbench.models.shapes import without_numbers
 
 
 class SubsampledConv2d(nn.Conv2d):
@@ -29,7 +29,7 @@ class SubsampledConv2d(nn.Conv2d):
     @classmethod
     def sharing(cls, convolution: nn.Conv2d) -> "SubsampledConv2d":
         """The same convolution with the same parameters, not copies of them."""
-        with torch.device("meta"):
+        with without_numbers():
             shared = cls(
                 convolution.in_channels,
                 convolution.out_channels,

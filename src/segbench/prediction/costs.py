@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from segbench.images import RGBImage
 from segbench.models.network import Sliding
 from segbench.prediction.predictor import timed
+from segbench.standins import TORCH_COMPILER, standing_in
 
 SLIDING_STRIDES = (16, 8, 4, 2, 1)
 REPEATS = 3
@@ -39,7 +40,7 @@ class SlidingCosts:
 
 def multiply_adds(compute: Callable[[], object]) -> int:
     """Number of multiply-adds in convolutions and matrix products; torch counts each as two FLOPs."""
-    with FlopCounterMode(display=False) as counter:
+    with standing_in(TORCH_COMPILER), FlopCounterMode(display=False) as counter:
         compute()
     return int(counter.get_total_flops()) // 2
 

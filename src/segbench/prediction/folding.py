@@ -9,6 +9,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from segbench.standins import TORCH_COMPILER, standing_in
+
 CONVOLUTIONS = ("torch.nn.modules.conv.Conv2d", "timm.layers.conv2d_same.Conv2dSame")
 NORMS = ("torch.nn.modules.batchnorm.BatchNorm2d", "timm.layers.norm_act.BatchNormAct2d")
 """These types alone: a subclass may compute something else, such as a convolution with standardised weights.
@@ -43,7 +45,7 @@ def _followed(model: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, nn.Batc
             handles.append(module.register_forward_hook(lambda layer, _, output: outputs.append((layer, output))))
         elif _type_name(module) in NORMS:
             handles.append(module.register_forward_pre_hook(lambda layer, taken: inputs.append((layer, taken[0]))))
-    with _Operations() as operations:
+    with standing_in(TORCH_COMPILER), _Operations() as operations:
         model(images)
     for handle in handles:
         handle.remove()

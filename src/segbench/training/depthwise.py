@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
+from segbench.models.shapes import without_numbers
+
 Numbers = NDArray[Any]
 """float32, or bfloat16 as the uint16 with the same bits."""
 
@@ -176,7 +178,7 @@ class CompiledDepthwise(nn.Conv2d):
     def sharing(cls, convolution: nn.Conv2d) -> "CompiledDepthwise":
         """The same convolution with the same weights, not a copy of them."""
         channels = convolution.in_channels
-        with torch.device("meta"):
+        with without_numbers():
             shared = cls(
                 channels, channels, convolution.kernel_size[0], convolution.stride[0], convolution.padding,  # type: ignore[arg-type]
                 convolution.dilation[0], groups=channels, bias=False,
