@@ -1,6 +1,8 @@
 """Predicting with batch norms in the convolutions, and with subsampled atrous ones: faster, with the same results."""
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,7 +20,7 @@ from segbench.models.subsampling import SubsampledConv2d
 from segbench.prediction.costs import multiply_adds
 from segbench.prediction.folding import fold_batch_norms
 from segbench.prediction.predictor import Predictor
-from tests.parameters import PARAMETERS
+from tests.parameters import PARAMETERS, PROJECT
 
 M = TypeVar("M", bound=nn.Module)
 CPU = torch.device("cpu")
@@ -60,10 +62,13 @@ def test_a_predictors_label_maps_and_multiply_adds_are_its_models(name: str) -> 
     unchanged.to(predictor.device)
     with torch.inference_mode():
         logits, expected = predictor.model(pixels), unchanged(pixels)
-    assert float((logits - expected).abs().max()) < 1e-4 * float(expected.abs().max())
+    rounding = 1e-4 * float(expected.abs().max())
+    assert float((logits - expected).abs().max()) < rounding
     expected = F.interpolate(expected, size=(65, 97), mode="bilinear", align_corners=False)
-    equal = predictor.label_map(image) == expected[0].argmax(dim=0).cpu().numpy()
-    assert equal.mean() >= 0.9999
+    (first, second), (classes, _) = (found.cpu().numpy() for found in expected[0].topk(2, dim=0))
+    is_clear = first - second > 2 * rounding
+    assert is_clear.mean() > 0.99
+    assert (predictor.label_map(image) == classes)[is_clear].all()
     assert multiply_adds(lambda: predictor.model(pixels)) == multiply_adds(lambda: unchanged(pixels))
 
 
@@ -142,3 +147,23 @@ def test_a_norm_stays_where_folding_would_change_the_result(
 def test_a_predictors_atrous_depthwise_convolutions_are_subsampled() -> None:
     model = build_model(PARAMETERS.model("deeplab_v2"), backbone=BACKBONE, num_classes=5)
     assert any(isinstance(module, SubsampledConv2d) for module in Predictor(model, scale=1.0).model.modules())
+
+
+def test_predicting_and_counting_operations_import_no_compiler() -> None:
+    """Folding, counting and networks without numbers could each import it: 2 seconds of a core, and 70 MiB."""
+    code = """
+import sys
+import numpy as np
+from segbench import params
+from segbench.models.build import build_model
+from segbench.prediction.costs import multiply_adds
+from segbench.prediction.predictor import Predictor
+parameters = params.load()
+backbone = parameters.backbone_for("deeplab_v1").model_copy(update={"weights": "none"})
+predictor = Predictor(build_model(parameters.models["deeplab_v1"], backbone=backbone, num_classes=3), scale=1.0)
+image = np.zeros((64, 64, 3), np.uint8)
+print(predictor.label_map(image).shape, multiply_adds(lambda: predictor.label_map(image)) > 10**6)
+print(*sorted({"torch._dynamo", "torch._inductor"} & set(sys.modules)))
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert found.stdout.split("\n") == ["(64, 64) True", "", ""]
