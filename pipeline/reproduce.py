@@ -171,3 +171,6 @@ if __name__ == "__main__":
         main()
     except InputError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped. Run again when you like: nothing that is done is done twice", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)

@@ -39,13 +39,21 @@ def reproduce(project: Project, *, jobs: int = 2) -> tuple[int, str]:
 
 
 @pytest.mark.long
-def test_what_is_killed_leaves_no_process(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("signal_number", "code"),
+    [
+        (signal.SIGTERM, 128 + signal.SIGTERM),
+        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGINT, 128 + signal.SIGINT),
+    ],
+)
+def test_what_is_killed_leaves_no_process(project: Project, signal_number: signal.Signals, code: int) -> None:
     process = project.start("2", program=PROGRAM)
     assert process.stdout is not None
     assert next((line for line in process.stdout if "epoch 1/" in line), "") != ""
-    process.terminate()
+    process.send_signal(signal_number)
     process.communicate()
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == code
     end = time.monotonic() + PATIENCE_S
     while still_working(project.root) and time.monotonic() < end:
         time.sleep(0.2)
