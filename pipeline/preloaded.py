@@ -24,7 +24,9 @@ from typing import Any
 from segbench.parallel import THREAD_LIMITS
 
 STAGES = ("train", "predict", "crf", "evaluate")
-IMPORTED = ("pipeline.quick_dvc", "segbench.report.tracked", *(f"pipeline.{stage}" for stage in STAGES))
+LATE = ("dvc.repo", "dvc.scm", "omegaconf", "s3fs", "numba.np.arraymath")
+"""What DVC, Lightning and numba import only when they work."""
+IMPORTED = ("pipeline.quick_dvc", "segbench.report.tracked", *(f"pipeline.{stage}" for stage in STAGES), *LATE)
 SOURCES = ("pipeline", "src/segbench")
 ENDED = 128 + signal.SIGTERM
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from dvc.utils.serialize import modify_yaml
 
-from pipeline.quick_dvc import with_stage
+from pipeline import quick_dvc
+from pipeline.quick_dvc import parse_once, with_stage
 from tests.parameters import PROJECT
 
 TEXT = (PROJECT / "dvc.lock").read_text(encoding="utf-8")
@@ -40,3 +41,19 @@ def test_a_stage_that_is_written_again_changes_no_byte() -> None:
 def test_a_changed_or_new_stage_stands_as_dvc_writes_it(tmp_path: Path, name: str, end: str) -> None:
     text = SHORT + end
     assert with_stage(text, name, CHANGED) == by_dvc(tmp_path, text, name, CHANGED)
+
+
+def test_a_text_is_parsed_once_and_no_caller_sees_what_another_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed, before = [], quick_dvc.parse
+
+    def parse(text: str, path: str, **how: Any) -> Any:
+        parsed.append(text)
+        return before(text, path, **how)
+
+    monkeypatch.setattr(quick_dvc, "parse", parse)
+    first = parse_once(SHORT, "dvc.lock")
+    assert first == yaml.load(SHORT, yaml.CSafeLoader)
+    first["stages"].clear()
+    assert parse_once(SHORT, "dvc.lock")["stages"]
+    assert parsed == [SHORT]
+    assert parse_once("a: 1 # why", "dvc.yaml", typ="rt").ca.items, "comments are kept where a file is rewritten"

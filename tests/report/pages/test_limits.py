@@ -239,6 +239,8 @@ def test_costs_are_compared_on_one_machine(other: ModelResults, expected: list[s
 EPOCHS = (2, 4, 6, 8)
 STILL = Curve("unet", EPOCHS, (nan, 0.50, 0.60, 0.63))
 LEVEL = Curve("fcn_8s", EPOCHS, (0.30, 0.64, 0.60, 0.65))
+RARE = Curve("pspnet", (2, 4, 6, 8, 10), (0.5, 0.6, 0.7, 0.712, 0.72))
+"""Its last quarter begins between two validated epochs: 0.75 of the rise from 0.7 to 0.712 came before."""
 SHORT = Curve("fcn_32s", (1,), (0.5,))
 BLIND = Curve("blind", EPOCHS, (nan, nan, nan, nan))
 
@@ -261,6 +263,7 @@ BLIND = Curve("blind", EPOCHS, (nan, nan, nan, nan))
             "On validation images, every network still gained more than 2 points in the last quarter of its epochs: "
             "longer training may change the order.",
         ),
+        ([RARE], "On validation images, no network gained more than 2 points in the last quarter of its epochs."),
         ([LEVEL], "On validation images, no network gained more than 2 points in the last quarter of its epochs."),
         (
             [LEVEL, SHORT],

@@ -171,11 +171,11 @@ def _limit_of_schedules(networks: Sequence[ModelResults], curves: Sequence[Curve
 
 
 def _describe_progress(curves: Sequence[Curve], *, is_repeated: bool) -> Iterator[str]:
-    """Which models more epochs could improve: their last one is far better than any in the first three quarters.
+    """Which models more epochs could improve: the last quarter of them still added much.
 
     is_repeated: some models have several seeds; the curves are the first one's.
     """
-    unknown = [curve.model for curve in curves if _late_gain(curve) is None]
+    unknown = [curve.model for curve in curves if curve.late_gain is None]
     still = _still_learning(curves)
     on = "On validation images, with the first seed," if is_repeated else "On validation images,"
     points = f"more than {100 * STILL_LEARNING:g} points in the last quarter of its epochs"
@@ -191,21 +191,12 @@ def _describe_progress(curves: Sequence[Curve], *, is_repeated: bool) -> Iterato
 
 
 def _still_learning(curves: Sequence[Curve]) -> list[str]:
-    return [curve.model for curve in curves if (_late_gain(curve) or 0.0) > STILL_LEARNING]
+    return [curve.model for curve in curves if (curve.late_gain or 0.0) > STILL_LEARNING]
 
 
 def _are_many_and_all(models: Sequence[str], curves: Sequence[Curve]) -> bool:
     """Whether they are all networks, and too many to be named."""
     return len(models) == len(curves) > MOST_NAMED
-
-
-def _late_gain(curve: Curve) -> float | None:
-    """The last epoch's mean IoU minus the best of the first three quarters; None if one of the two is not known."""
-    mean_iou = np.array(curve.mean_iou)
-    before = mean_iou[np.array(curve.epochs) <= 0.75 * curve.epochs[-1]]
-    if not np.isfinite(before).any() or not np.isfinite(mean_iou[-1]):
-        return None
-    return float(mean_iou[-1] - np.nanmax(before))
 
 
 def _limit_of_settings(networks: Sequence[ModelResults]) -> list[str]:

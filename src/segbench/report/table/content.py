@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from segbench.images import RGBImage
 from segbench.labels import Classes, LabelMap
 from segbench.report.table.claims import Finding
@@ -122,6 +124,19 @@ class Curve:
     epochs: tuple[int, ...]
     mean_iou: tuple[float, ...]
     train_loss: tuple[float, ...] = ()
+
+    @property
+    def late_gain(self) -> float | None:
+        """What the last quarter of the epochs added to the best mIoU until then, between epochs by interpolation.
+
+        None if the mIoU is not known after the last epoch, or not before the last quarter.
+        """
+        mean_iou, epochs, start = np.array(self.mean_iou), np.array(self.epochs), 0.75 * self.epochs[-1]
+        known = np.isfinite(mean_iou)
+        before = mean_iou[known & (epochs <= start)]
+        if not known[-1] or not len(before):
+            return None
+        return float(mean_iou[-1] - max(before.max(), np.interp(start, epochs[known], mean_iou[known])))
 
 
 @dataclass(frozen=True, eq=False)
