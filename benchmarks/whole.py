@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--avx2-only", action="store_true", help="as on a processor without bfloat16 and AVX-512")
     arguments = parser.parse_args()
     results = []
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:  # what sends runs may still write there
         clone = Clone.make(arguments.keep or Path(temporary) / "clone", avx2_only=arguments.avx2_only)
         start = time.perf_counter()
         cpu_s = clone.cpu_seconds(sys.executable, "-m", "pipeline.reproduce")
