@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.command import run
 from pipeline.parent import EVERY_S
 from tests.parameters import PROJECT
 
@@ -23,6 +24,12 @@ def write_every_moment(*, file: Path) -> None:
 def stage(file: Path) -> str:
     code = "from pipeline.command import run; from tests.pipeline.test_parent import write_every_moment as m; run(m)"
     return f'"{sys.executable}" -c "{code}" --file "{file}"'
+
+
+def be_stage(file: str) -> None:
+    """What a fork does."""
+    sys.argv = ["stage", "--file", file]
+    run(write_every_moment)
 
 
 def start(command: str, *, file: Path, by_dvc: bool) -> subprocess.Popen[str]:
@@ -58,6 +65,20 @@ def test_a_stage_ends_when_dvc_is_killed(tmp_path: Path, signal_number: signal.S
     dvc = start(f"sh -c '{inner}'; true", file=file, by_dvc=True)
     dvc.send_signal(signal_number)
     dvc.wait()
+    assert not writes_on(file, within_s=8 * EVERY_S)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere stages are no forks")
+def test_a_stage_in_a_fork_ends_when_what_asked_for_it_is_killed(tmp_path: Path) -> None:
+    """The fork server, which is its parent for the system, lives on."""
+    file = tmp_path / "file"
+    code = (
+        "from multiprocessing import get_context; from tests.pipeline.test_parent import be_stage; "
+        f"stage = get_context('forkserver').Process(target=be_stage, args=('{file}',)); stage.start(); stage.join()"
+    )
+    process = start(f'exec "{sys.executable}" -c "{code}"', file=file, by_dvc=True)
+    process.kill()
+    process.wait()
     assert not writes_on(file, within_s=8 * EVERY_S)
 
 
