@@ -131,7 +131,7 @@ def main() -> None:
     stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     all_chains = chains_of(stages, params.load().benchmark)
     forget_failures(all_chains)
-    dvc("repro", "check")
+    dvc("repro", "src/dvc.yaml")
     failed = _on_cluster(out_of_date(all_chains), options)
     keep_failures(failed)
     if failed:

@@ -37,8 +37,9 @@ class Told:
 
     @classmethod
     def read(cls, stage: str, *, dataset: str, model: str) -> "Told":
-        """Read the dependencies of a stage, named as DVC names it: train@scenes-unet."""
-        entry = _read(Path("dvc.yaml"))["stages"][stage.partition("@")[0]]
+        """Read the dependencies of a stage, named as DVC names it: train@scenes-unet, or src/dvc.yaml:check."""
+        file, _, name = stage.rpartition(":")
+        entry = _read(Path(file or "dvc.yaml"))["stages"][name.partition("@")[0]]
         body = entry.get("do", entry)
         names = {"${item.dataset}": dataset, "${item.model}": model, "${item}": dataset}
         return cls(stage, body, names, dict(_values(body, names)))

@@ -1,4 +1,4 @@
-"""Mends what DVC leaves when it is killed while it writes dvc.lock or .dvc/tmp/rwlock, which it does in place.
+"""Mends what DVC leaves when it is killed while it writes a dvc.lock or .dvc/tmp/rwlock, which it does in place.
 
 By a dvc.lock that is cut short, or empty, DVC would make anew what stages have made: a copy is put back. With an rwlock
 that is cut short, in which DVC notes who reads and writes what, it does nothing at all: an empty one is put in its
@@ -16,7 +16,10 @@ import yaml
 from segbench.errors import InputError
 from segbench.files import replacing
 
-LOCK, COPY = Path("dvc.lock"), Path(".dvc/tmp/dvc.lock")
+LOCK = Path("dvc.lock")
+LOCKS = (LOCK, Path("src/dvc.lock"))
+"""Beside each dvc.yaml."""
+COPIES = Path(".dvc/tmp/locks")
 RWLOCK = Path(".dvc/tmp/rwlock")
 RESTORE = "python -m pipeline.mend"
 WRITING_S = 30.0
@@ -24,26 +27,26 @@ WRITING_S = 30.0
 
 
 def keep() -> None:
-    """Copy a whole lock, as a stage starts. InputError for one that is cut short, before DVC writes a new one."""
-    if not LOCK.exists():
-        return
-    text = _settled(LOCK, is_whole)
-    if is_whole(text):
-        with replacing(COPY) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    elif COPY.exists():
-        raise InputError(
-            f"{LOCK} is cut short: dvc was killed while it wrote the file; `{RESTORE}` puts the former one back"
-        )
+    """Copy whole locks, as a stage starts. InputError for one that is cut short, before DVC writes a new one."""
+    for path in filter(Path.exists, LOCKS):
+        text = _settled(path, is_whole)
+        if is_whole(text):
+            with replacing(COPIES / path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        elif (COPIES / path).exists():
+            raise InputError(
+                f"{path} is cut short: dvc was killed while it wrote the file; `{RESTORE}` puts the former one back"
+            )
 
 
-def restore() -> bool:
-    """Put the copy in the place of a lock that is cut short, and tell whether that was so."""
-    if not (LOCK.exists() and COPY.exists()) or is_whole(_settled(LOCK, is_whole)):
-        return False
-    with replacing(LOCK) as temporary:
-        temporary.write_text(COPY.read_text(encoding="utf-8"), encoding="utf-8")
-    return True
+def restore() -> list[Path]:
+    """Put copies in the place of locks that are cut short, and tell which were."""
+    kept = [path for path in LOCKS if path.exists() and (COPIES / path).exists()]
+    cut = [path for path in kept if not is_whole(_settled(path, is_whole))]
+    for path in cut:
+        with replacing(path) as temporary:
+            temporary.write_text((COPIES / path).read_text(encoding="utf-8"), encoding="utf-8")
+    return cut
 
 
 def restore_rwlock() -> bool:
@@ -88,9 +91,10 @@ def is_whole(text: str) -> bool:
 
 def mend() -> list[str]:
     """Put both files right if need be: one line for each that was not."""
-    found = []
-    if restore():
-        found.append(f"{LOCK} was cut short, since dvc was killed while it wrote the file; its former content is back.")
+    found = [
+        f"{path} was cut short, since dvc was killed while it wrote the file; its former content is back."
+        for path in restore()
+    ]
     if restore_rwlock():
         found.append(f"{RWLOCK} was cut short, since dvc was killed while it wrote the file; it is empty again.")
     return found

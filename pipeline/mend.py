@@ -32,11 +32,11 @@ def copies_of(damaged: set[str]) -> Iterator[Path]:
 
 
 def _outputs() -> Iterator[tuple[Path, str]]:
-    """Every file that dvc.lock knows of, and its md5."""
-    if not lock.LOCK.exists():
-        return
-    stages = yaml.load(lock.LOCK.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
-    for output in (output for stage in stages.values() for output in stage.get("outs", [])):
+    """Every file that DVC's locks know of, and its md5."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    locks = [yaml.load(path.read_text(encoding="utf-8"), loader) for path in lock.LOCKS if path.exists()]
+    stages = [stage for content in locks for stage in content["stages"].values()]
+    for output in (output for stage in stages for output in stage.get("outs", [])):
         path, md5 = Path(output["path"]), str(output["md5"])
         yield path, md5
         if md5.endswith(OF_FOLDER):

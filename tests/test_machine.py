@@ -25,14 +25,15 @@ def test_the_commit_is_dirty_by_code_and_parameters_not_by_results(
     monkeypatch.chdir(tmp_path)
     assert git_commit() == "unknown"
     git("init")
-    for name in ("params.yaml", "dvc.lock", "src/code.py"):
+    for name in ("params.yaml", "dvc.lock", "src/dvc.lock", "src/code.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("before")
     git("add", ".")
     git("commit", "-m", "all")
     commit = git_commit()
     assert len(commit) == 40
-    (tmp_path / "dvc.lock").write_text("after")
+    for name in ("dvc.lock", "src/dvc.lock"):
+        (tmp_path / name).write_text("after")
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/table.md").write_text("new")
     assert git_commit() == commit

@@ -12,7 +12,8 @@ from pathlib import Path
 from segbench.parallel import num_cores
 
 REPORTED_PACKAGES = ("segbench", "torch", "timm", "lightning", "albumentations", "numpy")
-RESULTS_DEPEND_ON = ("src", "pipeline", "params.yaml", "dvc.yaml")
+RESULTS_DEPEND_ON = ("src", "pipeline", "params.yaml", "dvc.yaml", ":(exclude)src/dvc.lock")
+"""As git's pathspecs."""
 
 
 VECTORS = {

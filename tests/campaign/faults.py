@@ -16,6 +16,7 @@ import yaml
 
 from tests.campaign.ground import ADVICE, Ground, Outcome, Said, remove
 from tests.parameters import PROJECT
+from tests.pipeline.project import CHECK
 
 TRAINING = "train@scenes-fcn_8s"
 WEIGHTS = Path("data/weights/scenes/fcn_8s/seed_0.pt")
@@ -280,7 +281,7 @@ def _times(*paths: str, by_s: float) -> Callable[[Ground], Outcome]:
                 moment = time.time() + by_s
                 os.utime(file, (moment, moment))
         said = ground.dvc("repro")
-        rerun = [line for line in said.output.splitlines() if line.startswith("Running stage") and "check" not in line]
+        rerun = [line for line in said.output.splitlines() if line.startswith("Running stage") and CHECK not in line]
         outcome = ground.outcome(said)
         return Outcome(outcome.stops, (*outcome.problems, *(f"ran for nothing: {line}" for line in rerun)))
 
@@ -293,7 +294,7 @@ def _edit_with_old_time(ground: Ground) -> Outcome:
     before, state = source.read_text(), source.stat()
     source.write_text(before.replace("for skip in (16, 8)", "for skip in [16, 8]"))
     os.utime(source, (state.st_atime - DAY_S, state.st_mtime - DAY_S))
-    ground.dvc("repro", "check")
+    ground.dvc("repro", CHECK)
     status = ground.dvc("status").output
     source.write_text(before)
     os.utime(source, (state.st_atime - DAY_S, state.st_mtime - DAY_S))
@@ -392,6 +393,8 @@ FAULTS = [
     Fault("empty", "dvc.lock", _file_at_start("dvc.lock", _empty)),
     Fault("cut to half", "dvc.lock", _file_at_start("dvc.lock", _halve)),
     Fault("removed", "dvc.lock", _file_at_start("dvc.lock", Path.unlink)),
+    Fault("empty", "src/dvc.lock", _file_at_start("src/dvc.lock", _empty)),
+    Fault("cut to half", "src/dvc.lock", _file_at_start("src/dvc.lock", _halve)),
     Fault("empty", "params.yaml", _file_at_start("params.yaml", _empty)),
     Fault("cut to half", "params.yaml", _file_at_start("params.yaml", _halve)),
     Fault("half written", "DVC's list of locks, .dvc/tmp/rwlock", _file_at_start(".dvc/tmp/rwlock", _plant_half_json)),

@@ -25,8 +25,9 @@ from typing import Any
 import psutil
 import yaml
 
+from pipeline.lock import LOCKS
 from segbench.parallel import THREAD_LIMITS
-from tests.pipeline.project import Project
+from tests.pipeline.project import CHECK, Project
 
 MEASURED = re.compile(r"(_ms|seconds|_per_second|memory_mib)$|^is_on_front$")
 """Columns and keys of what differs from run to run; whether a model is on the Pareto front follows from its latency."""
@@ -36,7 +37,7 @@ NO_RESULTS = re.compile(
 )
 ADVICE = re.compile(r"`(python -m pipeline\.\w+)`")
 """How a clear line names a program that mends what it is about."""
-DAMAGED = ("'./dvc.lock' validation failed", "RWLock-file")
+DAMAGED = ("'./dvc.lock' validation failed", "'src/dvc.lock' validation failed", "RWLock-file")
 """What DVC says of its own files when it was killed while it wrote them; the guide says what mends them."""
 PATIENCE_S = 90.0
 """How long processes may take to end when what started them has been killed."""
@@ -137,12 +138,13 @@ class Ground(Project):
         return self.root.with_name(f"{self.root.name}.{name}")
 
     def forget(self, stage: str) -> None:
-        """As if a stage had never been run: without its outputs, its entry in dvc.lock, and DVC's memory of runs."""
-        lock = self.root / "dvc.lock"
+        """As if a stage had never been run: without its outputs, its entry in its lock, and DVC's memory of runs."""
+        file, _, name = stage.rpartition(":")
+        lock = (self.root / (file or "dvc.yaml")).with_suffix(".lock")
         text = lock.read_text()
-        found = re.search(rf"^  {re.escape(stage)}:\n(?:    .*\n)+", text, re.MULTILINE)
+        found = re.search(rf"^  {re.escape(name)}:\n(?:    .*\n)+", text, re.MULTILINE)
         assert found is not None, stage
-        for output in yaml.safe_load(found[0])[stage]["outs"]:
+        for output in yaml.safe_load(found[0])[name]["outs"]:
             remove(self.root / output["path"])
         # As text: PyYAML writes digests such as 37725103326036e7 without quotes, which DVC then takes for numbers.
         lock.write_text(text[: found.start()] + text[found.end() :])
@@ -217,7 +219,7 @@ class Ground(Project):
 
     def send_runs(self) -> None:
         """Let MLflow know all runs, as the next `dvc repro` would, which also removes what is of no use any more."""
-        self.said(self.launch("dvc", "repro", "check"))
+        self.said(self.launch("dvc", "repro", CHECK))
 
     def results(self) -> dict[str, str]:
         """The digest of each file without what was measured, by path; DVC's and MLflow's own files are left out."""
@@ -226,7 +228,7 @@ class Ground(Project):
             for name in names:
                 path = Path(folder, name)
                 where = path.relative_to(self.root).as_posix()
-                if not NO_RESULTS.search(where) and where != "dvc.lock":
+                if not NO_RESULTS.search(where) and Path(where) not in LOCKS:
                     found[where] = hashlib.sha256(without_measured(path)).hexdigest()
         return found
 

@@ -61,12 +61,12 @@ CVAT = "tests/docs/test_annotation_tools.py::test_cvat"
 SERVED = "tests/packages/test_pyfunc.py::test_a_served_model_answers_with_a_label_map_and_shares"
 ELSEWHERE = {
     **dict.fromkeys(("cd data/raw/mine", "ln -s JPEGImages images", "ln -s SegmentationClass masks"), CVAT),
-    "git rm --quiet dvc.lock": SHARED,
+    "git rm --quiet dvc.lock src/dvc.lock": SHARED,
     "dvc remote add --default shared s3://BUCKET/segbench": SHARED,
     "dvc remote modify shared endpointurl https://ADDRESS": SHARED,
     "dvc repro augment": SHARED,
     "dvc push": SHARED,
-    "git add .dvc/config dvc.lock reports": SHARED,
+    "git add .dvc/config dvc.lock src/dvc.lock reports": SHARED,
     'git commit --message "A shared cache"': SHARED,
     "git push": SHARED,
     "dvc repro --pull evaluate@scenes-unet evaluate@scenes-pspnet": SHARED,

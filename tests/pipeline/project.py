@@ -14,6 +14,9 @@ import yaml
 from tests.parameters import PROJECT
 from tests.pipeline.stages import tiny_parameters
 
+CHECK = "src/dvc.yaml:check"
+"""DVC's name of the stage that runs every time."""
+
 
 def undisturbed_environment() -> dict[str, str]:
     """Of a shell in which nothing is set for DVC and MLflow, and whose programs are those of this Python."""
@@ -70,12 +73,12 @@ class Project:
         content = source.read_text()
         assert content.count(old) == 1, f"{path}: {old}"
         source.write_text(content.replace(old, new))
-        self.run("repro", "check")
+        self.run("repro", CHECK)
 
     def status(self) -> dict[str, Any]:
         """Stages with a changed dependency, parameter or output, and what has changed. The first runs every time."""
         content: dict[str, list[Any]] = yaml.safe_load(self.run("status", "--json"))
-        content["check"].remove("always changed")
+        content[CHECK].remove("always changed")
         return {stage: changes for stage, changes in content.items() if changes}
 
     def files(self) -> dict[str, bytes]:

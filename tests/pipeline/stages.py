@@ -1,4 +1,4 @@
-"""What dvc.yaml says, read as DVC reads it: stages, their commands, parameters and sources."""
+"""What the files dvc.yaml say, read as DVC reads it: stages, their commands, parameters and sources."""
 
 import importlib
 import inspect
@@ -9,7 +9,10 @@ import yaml
 
 from tests.parameters import PARAMS_FILE, PROJECT, WHOLE_IMAGES
 
-STAGES: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+FILES = ("src/dvc.yaml", "dvc.yaml")
+STAGES: dict[str, Any] = {
+    name: stage for file in FILES for name, stage in yaml.safe_load((PROJECT / file).read_text())["stages"].items()
+}
 PER_MODEL = [name for name, stage in STAGES.items() if stage.get("matrix", {}).get("model") == "${benchmark.models}"]
 PER_VARIANT = [
     name for name, stage in STAGES.items() if stage.get("matrix", {}).get("model") == "${benchmark.variants}"

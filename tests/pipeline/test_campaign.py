@@ -13,6 +13,7 @@ from tests.campaign.faults import Fault, Impossible
 from tests.campaign.ground import Ground, Outcome, Said, let_programs_be_interrupted, without_measured
 from tests.campaign.kills import SIGNALS, TARGETS, Kill, draw_kills, strike
 from tests.campaign.report import Entry, report
+from tests.pipeline.project import CHECK
 
 TRAIN, PREDICT = "train@scenes-color_clusters", "predict@scenes-color_clusters"
 
@@ -59,7 +60,7 @@ def test_what_a_killed_stage_left_goes_though_it_does_not_run_again(ground: Grou
     for path in (*left, users):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert ground.dvc("repro", "check").code == 0
+    assert ground.dvc("repro", CHECK).code == 0
     assert [path for path in left if path.exists()] == []
     assert users.exists()
     users.unlink()
@@ -105,8 +106,8 @@ def test_the_campaign_sees_a_process(ground: Ground, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("output", "problems"),
     [
-        ("error: params.yaml: train.lr is -1\nERROR: failed to reproduce 'check'", []),
-        ("ERROR: failed to reproduce 'check'", []),
+        ("error: params.yaml: train.lr is -1\nERROR: failed to reproduce 'src/dvc.yaml:check'", []),
+        ("ERROR: failed to reproduce 'src/dvc.yaml:check'", []),
         (
             "Traceback (most recent call last):\n  File\nOSError: [Errno 28] No space left on device\nERROR: failed",
             ["a traceback: OSError: [Errno 28] No space left on device"],

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tests.pipeline.project import Project
+from tests.pipeline.project import CHECK, Project
 from tests.pipeline.stages import commands, filled
 
 pytestmark = pytest.mark.slow
@@ -56,13 +56,13 @@ def test_a_killed_training_continues_and_ends_in_one_run(project: Project) -> No
 
 def test_nothing_is_left_to_do(project: Project) -> None:
     assert project.status() == {}
-    assert stages_run(project.run("repro")) == {"check"}
+    assert stages_run(project.run("repro")) == {CHECK}
 
 
 def test_a_models_parameter_concerns_that_model_alone(project: Project) -> None:
     before = (project.root / "params.yaml").read_text()
     project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.001}))
-    assert set(project.status()) == {"check"} | OF_ALL | MODEL_CHAIN
+    assert set(project.status()) == {CHECK} | OF_ALL | MODEL_CHAIN
     (project.root / "params.yaml").write_text(before)
 
 
@@ -129,7 +129,7 @@ def test_a_dataset_that_is_not_there_spares_the_prepared_one(project: Project) -
     (project.root / "params.yaml").write_text(before)
     assert "error: " in output and "train.txt: no such file; the root of CamVid holds" in output
     assert "Traceback" not in output
-    project.run("repro", "check")  # sees that the source is as before
+    project.run("repro", CHECK)  # sees that the source is as before
     assert files == project.files()
     assert project.status() == {}
 
@@ -189,7 +189,7 @@ def test_a_kill_before_dvc_has_the_weights_costs_no_training(project: Project) -
     """DVC takes seconds for its copy when the stage has ended, and removes what the stage has left if killed then."""
     before = (project.root / "params.yaml").read_text()
     project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.001, "epochs": 1}))
-    project.run("repro", "check")
+    project.run("repro", CHECK)
     command = filled(commands("train")[0], dataset="scenes", model="fcn_8s")
     trained = project.run(*shlex.split(command)[1:], program=("python",))
     assert "epoch 1/1" in trained
@@ -235,10 +235,10 @@ def test_what_a_killed_repetition_has_left_goes_where_its_results_are_in_place(p
         (folder / "last.ckpt").touch()
     weights = project.root / "data/weights/scenes/fcn_8s/seed_0.pt"
     weights.rename(weights.with_suffix(".aside"))
-    project.run("repro", "check")
+    project.run("repro", CHECK)
     assert done.exists(), "it may be needed"
     weights.with_suffix(".aside").rename(weights)
-    project.run("repro", "check")
+    project.run("repro", CHECK)
     assert not done.exists() and other.exists()
     shutil.rmtree(other)
 
@@ -256,7 +256,7 @@ def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     variant, judged = "variant@scenes-few_colors", {"latency@scenes", "claims@scenes", "compare@scenes"}
     packaged = {"package@scenes"}
     counted = "evaluate_variant@scenes-few_colors"
-    assert stages_run(project.run("repro")) == {"check", variant, counted} | judged | packaged
+    assert stages_run(project.run("repro")) == {CHECK, variant, counted} | judged | packaged
     assert project.status() == {}
     folder = project.root / "reports/scenes/models/few_colors"
     told = json.loads((folder / "training.json").read_text())["settings"]
@@ -264,13 +264,13 @@ def test_a_variant_is_a_stage_where_it_is_asked_for(project: Project) -> None:
     assert "few_colors" not in (project.root / "reports/scenes/benchmark.csv").read_text()
 
     project.edit(lambda parameters: parameters["models"]["color_clusters"].update(train={"epochs": 6}))
-    project.run("repro", "check")
+    project.run("repro", CHECK)
     chain = {f"{stage}@scenes-color_clusters" for stage in ("train", "predict", "crf")}
     assert set(project.status()) == {variant} | OF_ALL | chain, "what a variant has from its model concerns it too"
 
     (project.root / "params.yaml").write_text(before)
     shutil.rmtree(folder)
-    assert stages_run(project.run("repro")) == {"check"} | judged | packaged
+    assert stages_run(project.run("repro")) == {CHECK} | judged | packaged
     assert project.status() == {}
 
 

@@ -13,6 +13,7 @@ from segbench.errors import InputError
 from segbench.files import file_digest, write_json
 from segbench.sources import code_digest
 from tests.parameters import PROJECT
+from tests.pipeline.project import CHECK
 from tests.pipeline.stages import tiny_parameters
 
 SOURCE = Path("src/segbench/models/fcn.py")
@@ -24,9 +25,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if DVC had started the training of fcn_8s on scenes in this folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_STAGE", "train@scenes-fcn_8s")
-    shutil.copy(PROJECT / "dvc.yaml", tmp_path)
-    Path("params.yaml").write_text(yaml.safe_dump(tiny_parameters()))
     SOURCE.parent.mkdir(parents=True)
+    for file in ("dvc.yaml", "src/dvc.yaml"):
+        shutil.copy(PROJECT / file, file)
+    Path("params.yaml").write_text(yaml.safe_dump(tiny_parameters()))
     SOURCE.write_text("ANSWER = 42\n")
     write_json(Path("data/sources/train/fcn_8s.json"), {str(SOURCE): code_digest(SOURCE.read_text())})
 
@@ -84,9 +86,9 @@ def test_what_the_stage_does_not_depend_on_may_change() -> None:
 
 @pytest.mark.usefixtures("stage")
 def test_the_check_itself_must_see_one_state_of_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_STAGE", "check")
+    monkeypatch.setenv("DVC_STAGE", CHECK)
     former = Path("data/sources/train/fcn_8s.json")
-    with pytest.raises(InputError, match=r"^src/segbench/models/fcn.py: changed while check ran"):
+    with pytest.raises(InputError, match=r"^src/segbench/models/fcn.py: changed while src/dvc.yaml:check ran"):
         run(lambda: SOURCE.write_text("ANSWER = 43\n"))
     assert former.exists(), "DVC keeps the former output of this stage too"
 

@@ -38,22 +38,29 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def write_lock(text: str) -> None:
+def write_lock(text: str, path: Path = lock.LOCK) -> None:
     """As a killed dvc left it some time ago."""
-    lock.LOCK.write_text(text)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
     earlier_s = time.time() - 3600
-    os.utime(lock.LOCK, (earlier_s, earlier_s))
+    os.utime(path, (earlier_s, earlier_s))
 
 
+@pytest.mark.parametrize("path", lock.LOCKS)
 @pytest.mark.parametrize("cut", CUT)
-def test_a_lock_that_is_cut_short_comes_back(cut: str) -> None:
-    write_lock(WHOLE)
+def test_a_lock_that_is_cut_short_comes_back(cut: str, path: Path) -> None:
+    others = {other: f"{WHOLE}# {other}\n" for other in lock.LOCKS if other != path}
+    for other, text in others.items():
+        write_lock(text, other)
+    write_lock(WHOLE, path)
     lock.keep()
-    write_lock(cut)
-    with pytest.raises(InputError, match=r"^dvc.lock is cut short: .* `python -m pipeline.mend` puts the former one"):
+    write_lock(cut, path)
+    told = rf"^{path} is cut short: .* `python -m pipeline.mend` puts the former one"
+    with pytest.raises(InputError, match=told):
         lock.keep()
-    assert lock.restore()
-    assert lock.LOCK.read_text() == WHOLE
+    assert lock.restore() == [path]
+    assert path.read_text() == WHOLE
+    assert {other: other.read_text() for other in others} == others
     assert not lock.restore()
 
 
@@ -90,7 +97,7 @@ def test_without_a_copy_or_a_lock_there_is_nothing_to_do() -> None:
     write_lock("")
     lock.keep()
     assert not lock.restore()
-    assert not lock.COPY.exists()
+    assert not (lock.COPIES / lock.LOCK).exists()
     write_lock(WHOLE)
     lock.keep()
     lock.LOCK.unlink()  # by the user
@@ -116,8 +123,9 @@ def test_an_rwlock_that_is_in_use_stays() -> None:
     assert not lock.restore_rwlock() and lock.RWLOCK.stat().st_mtime_ns == before
 
 
-def test_the_projects_lock_has_its_end() -> None:
-    text = (PROJECT / "dvc.lock").read_text()
+@pytest.mark.parametrize("path", lock.LOCKS)
+def test_the_projects_locks_have_their_ends(path: Path) -> None:
+    text = (PROJECT / path).read_text()
     assert lock.is_whole(text)
     assert not lock.is_whole(text[: len(text) // 2].rpartition("\n")[0])
 
@@ -130,4 +138,4 @@ def test_each_stage_of_dvc_keeps_the_lock(environment: dict[str, str], copies: b
     others = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     path = os.pathsep.join([str(PROJECT / "src"), str(PROJECT)])
     subprocess.run([sys.executable, "-c", code], env={**others, **environment, "PYTHONPATH": path}, check=True)
-    assert lock.COPY.exists() == copies
+    assert (lock.COPIES / lock.LOCK).exists() == copies

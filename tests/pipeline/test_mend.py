@@ -12,14 +12,16 @@ from tests.pipeline.project import Project
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with a stage whose outputs, a file and a folder of two, are in the cache."""
+    """A project with a stage whose outputs, a file and a folder of two, are in the cache, and one with another file."""
     project = Project(tmp_path / "project")
     (project.root / "dvc.yaml").write_text(
         "stages:\n  make:\n"
         "    cmd: mkdir -p folder/below && echo 1 > folder/one && echo 2 > folder/below/two && echo 3 > file\n"
         "    outs: [folder, file]\n"
     )
-    project.run("repro")
+    (project.root / "src/dvc.yaml").write_text("stages: {first: {wdir: .., cmd: echo 4 > other, outs: [other]}}\n")
+    (project.root / "src/dvc.lock").unlink()
+    project.run("repro", "--all-pipelines")
     monkeypatch.chdir(project.root)
     return project
 
@@ -39,7 +41,7 @@ def test_nothing_is_done_where_nothing_is_damaged(project: Project, capsys: pyte
     assert project.files() == before and project.run("status").strip() == "Data and pipelines are up to date."
 
 
-@pytest.mark.parametrize(("content", "where"), [(b"2\n", "folder/below/two"), (b"3\n", "file")])
+@pytest.mark.parametrize(("content", "where"), [(b"2\n", "folder/below/two"), (b"3\n", "file"), (b"4\n", "other")])
 def test_a_damaged_file_and_its_copy_go_and_are_made_anew(
     project: Project, content: bytes, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,7 +52,7 @@ def test_a_damaged_file_and_its_copy_go_and_are_made_anew(
     mend.main()
     told = capsys.readouterr().out.splitlines()
     assert told == [f"{where}: damaged, as is DVC's copy; removed", f"{cached}: damaged; removed"]
-    project.run("repro")
+    project.run("repro", "--all-pipelines")
     assert Path(where).read_bytes() == content
     mend.main()
     assert capsys.readouterr().out == "Nothing is damaged.\n"

@@ -12,6 +12,7 @@ import pytest
 from pipeline.command import run
 from pipeline.parent import EVERY_S
 from tests.parameters import PROJECT
+from tests.pipeline.project import CHECK
 
 
 def write_every_moment(*, file: Path) -> None:
@@ -37,7 +38,7 @@ def start(command: str, *, file: Path, by_dvc: bool) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
     process = subprocess.Popen(
         ["sh", "-c", command], cwd=PROJECT, text=True, stderr=subprocess.PIPE,
-        env={**environment, **({"DVC_STAGE": "check"} if by_dvc else {})},
+        env={**environment, **({"DVC_STAGE": CHECK} if by_dvc else {})},
     )  # fmt: skip
     while not file.exists():
         assert process.poll() is None, process.stderr and process.stderr.read()

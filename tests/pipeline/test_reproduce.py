@@ -13,7 +13,7 @@ import pytest
 from pipeline.reproduce import Chain, chains_of, main, out_of_date
 from segbench import params
 from segbench.parallel import THREAD_LIMITS
-from tests.pipeline.project import Project
+from tests.pipeline.project import CHECK, Project
 from tests.pipeline.stages import STAGES
 from tests.pipeline.test_dvc import stages_run
 
@@ -104,7 +104,7 @@ def test_what_failed_is_made_when_it_is_mended_and_the_tables_end_the_run(projec
 def test_a_lock_that_a_killed_dvc_has_cut_short_is_put_back_and_costs_no_training(project: Project) -> None:
     """DVC would take it for all that there is."""
     path = project.root / "dvc.lock"
-    project.run("repro", "check")  # each stage copies the lock as it starts, so that now all stages are in the copy
+    project.run("repro", CHECK)  # each stage copies the lock as it starts, so that now all stages are in the copy
     before = path.read_text()
     os.truncate(path, 5000)
     an_hour_ago = time.time() - 3600
@@ -112,7 +112,7 @@ def test_a_lock_that_a_killed_dvc_has_cut_short_is_put_back_and_costs_no_trainin
     code, output = reproduce(project)
     assert code == 0, output
     assert "dvc.lock was cut short, since dvc was killed while it wrote the file; its former content is back." in output
-    assert stages_run(output) == {"check"}
+    assert stages_run(output) == {CHECK}
     assert path.read_text() == before
 
 

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from tests.docs.guide import block_with
 from tests.parameters import PROJECT
 from tests.pipeline import servers
-from tests.pipeline.project import Project, undisturbed_environment
+from tests.pipeline.project import CHECK, Project, undisturbed_environment
 from tests.pipeline.test_dvc import stages_run
 
 pytest.importorskip("moto", reason="moto[server] is not installed")
@@ -64,7 +64,7 @@ class Clone(Project):
 
     def share(self) -> None:
         """What is done once."""
-        self.follow(block_with("git rm --quiet dvc.lock"))
+        self.follow(block_with("git rm --quiet dvc.lock src/dvc.lock"))
 
 
 def make_origin(root: Path, *, change: Callable[[Project], object] = lambda project: None) -> Path:
@@ -101,7 +101,7 @@ def trained(shared: Shared) -> list[Clone]:
     of_two = "evaluate@scenes-unet evaluate@scenes-pspnet"
     for clone, model in zip(clones, MODELS, strict=True):
         output = clone.follow(block_with(f"dvc repro --pull {of_two}").replace(of_two, f"evaluate@scenes-{model}"))
-        expected = {"check", *(f"{stage}@scenes-{model}" for stage in ("train", "predict", "crf", "evaluate"))}
+        expected = {CHECK, *(f"{stage}@scenes-{model}" for stage in ("train", "predict", "crf", "evaluate"))}
         assert stages_run(output) == expected
     return clones
 
