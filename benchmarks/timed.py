@@ -17,7 +17,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -162,5 +162,13 @@ def begin(log: Path) -> None:
     sys.meta_path.insert(0, Wrapping())
     find = builtins.__import__
     load = wrapped(find, "imports")
-    # torch has statements that import in functions of every training step: what is loaded is not timed anew
-    builtins.__import__ = lambda name, *rest, **named: (find if name in sys.modules else load)(name, *rest, **named)
+
+    def load_or_find(
+        name: str, scope: Mapping[str, Any] | None = None, local: Any = None, fromlist: Any = (), level: int = 0
+    ) -> Any:
+        """torch has statements that import in functions of every training step: what is loaded is not timed anew."""
+        package = (scope or {}).get("__package__") or ""
+        whole_name = importlib.util.resolve_name("." * level + name, package) if package else name
+        return (find if whole_name in sys.modules else load)(name, scope, local, fromlist, level)
+
+    builtins.__import__ = load_or_find

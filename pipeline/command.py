@@ -3,13 +3,14 @@
 import argparse
 import atexit
 import errno
+import gc
 import inspect
 import io
 import os
 import sys
 from collections.abc import Callable
 
-from pipeline import guard, lock
+from pipeline import SEARCH_FOR_GARBAGE, guard, lock
 from pipeline.guard import refuse_changes as refuse_changes
 from pipeline.parent import end_with_parent
 from segbench.errors import InputError
@@ -32,6 +33,12 @@ def print_anything() -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
+def leave_out_imports() -> None:
+    """Let Python search for garbage again, but not in what was imported: each search would take half a second."""
+    gc.freeze()
+    gc.set_threshold(*SEARCH_FOR_GARBAGE)
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a GPU's or a machine's memory was full, as Python, NumPy and torch say it; torch need not be imported."""
     of_torch = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate" in str(error)
@@ -50,6 +57,7 @@ def run(main: Callable[..., None]) -> None:
     end_with_parent()
     print_anything()
     arguments = vars(parser.parse_args())
+    leave_out_imports()
     try:
         if "DVC_STAGE" in os.environ:
             lock.keep()

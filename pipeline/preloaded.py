@@ -111,7 +111,9 @@ def _be_dvc(arguments: Sequence[str], environment: dict[str, str], broker: Conne
     from dvc.stage import run
 
     from pipeline import quick_dvc
+    from pipeline.command import leave_out_imports
 
+    leave_out_imports()
     _write_to(output)
     os.environ.update(environment)
     run._run = partial(_ask_for_stage, broker, run._run)

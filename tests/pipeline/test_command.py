@@ -42,6 +42,13 @@ def test_a_stage_ends_at_once_and_loses_nothing() -> None:
     assert ended.stdout.split("\n") == ["written", "at the end", ""]
 
 
+def test_python_searches_for_garbage_as_always_but_not_in_what_was_imported() -> None:
+    """A search through Lightning and torch takes half a second."""
+    asks = CODE.replace('print("written")', "print(gc.get_threshold() == usual, gc.get_freeze_count() > 10_000)")
+    ended = run_stage("", code=f"import gc\nusual = gc.get_threshold()\n{asks}")
+    assert ended.stdout.splitlines()[0] == "True True", ended.stderr
+
+
 def test_a_mistake_is_one_line_and_exit_code_1() -> None:
     ended = run_stage("x is 3; it must be 4")
     assert (ended.returncode, ended.stderr) == (1, "error: x is 3; it must be 4\n")
