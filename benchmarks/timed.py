@@ -17,7 +17,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -163,12 +163,10 @@ def begin(log: Path) -> None:
     find = builtins.__import__
     load = wrapped(find, "imports")
 
-    def load_or_find(
-        name: str, scope: Mapping[str, Any] | None = None, local: Any = None, fromlist: Any = (), level: int = 0
-    ) -> Any:
+    def load_or_find(name: str, *rest: Any, **named: Any) -> Any:
         """torch has statements that import in functions of every training step: what is loaded is not timed anew."""
-        package = (scope or {}).get("__package__") or ""
-        whole_name = importlib.util.resolve_name("." * level + name, package) if package else name
-        return (find if whole_name in sys.modules else load)(name, scope, local, fromlist, level)
+        package, level = (rest[0]["__package__"], rest[3]) if len(rest) > 3 else ("", 0)
+        whole_name = importlib.util.resolve_name("." * level + name, package) if level else name
+        return (find if whole_name in sys.modules else load)(name, *rest, **named)
 
     builtins.__import__ = load_or_find
