@@ -55,8 +55,8 @@ class Choice:
 
 CHOICES = {
     "scenes": (
-        Choice("sliding_window", {"patches_per_image": 64}),
-        Choice("sliding_window", {"patches_per_image": 256}),
+        Choice("sliding_window", {"stride": 2}),
+        Choice("sliding_window", {"stride": 8}),
         Choice("fcn_8s", {"head_channels": 128}),
         Choice("fcn_8s", {"head_channels": 512}),
         Choice("fcn_8s", train={"poly_power": 0.9}),

@@ -11,7 +11,7 @@ def test_the_forms_are_compared_on_the_middle_of_a_large_image(monkeypatch: pyte
     monkeypatch.setattr(costs, "MOST_SIDE_PX", 32)
     torch.manual_seed(0)
     model = SlidingWindow(
-        num_classes=3, patch_px=16, stride=4, channels=4, hidden_channels=8, patches_per_image=4
+        num_classes=3, patch_px=16, stride=4, channels=4, hidden_channels=8
     ).eval()  # fmt: skip
     middle = torch.rand(1, 3, 24, 32)
     large = torch.rand(1, 3, 24, 100)

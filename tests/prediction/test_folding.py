@@ -26,7 +26,7 @@ M = TypeVar("M", bound=nn.Module)
 CPU = torch.device("cpu")
 BACKBONE = params.Backbone(name="tf_efficientnet_lite0", weights="none")
 NETWORKS = [name for name in PARAMETERS.models if not name.startswith("paper_") and name != "color_clusters"]
-USED_AS_FUNCTIONS = {"sliding_window": 1}
+USED_AS_FUNCTIONS = {"sliding_window": 2}
 """Batch norms behind a convolution that is not called as a module, by model."""
 NOT_OF_THE_PREDICTION = {"pspnet": 1}
 """Batch norms that only training uses, by model."""

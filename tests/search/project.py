@@ -15,9 +15,7 @@ from segbench.datasets.preparation import prepare
 from tests.parameters import PARAMS_FILE, PROJECT
 
 COMMAND = "import sys; from segbench.cli import main; sys.exit(main())"
-SMALL = {
-    "patch_px": 16, "stride": 4, "channels": 4, "hidden_channels": 4, "patches_per_image": 4,
-}  # fmt: skip
+SMALL = {"patch_px": 16, "stride": 4, "channels": 4, "hidden_channels": 4}
 """A network that trains in no time."""
 
 

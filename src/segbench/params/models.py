@@ -59,7 +59,6 @@ class SlidingWindowModel(ModelSection):
     stride: Literal[1, 2, 4, 8]
     channels: Count
     hidden_channels: Count
-    patches_per_image: Count
 
 
 class FCNModel(BackboneModel):
