@@ -165,8 +165,8 @@ def begin(log: Path) -> None:
 
     def load_or_find(name: str, *rest: Any, **named: Any) -> Any:
         """torch has statements that import in functions of every training step: what is loaded is not timed anew."""
-        package, level = (rest[0]["__package__"], rest[3]) if len(rest) > 3 else ("", 0)
-        whole_name = importlib.util.resolve_name("." * level + name, package) if level else name
+        level = rest[3] if len(rest) > 3 else 0
+        whole_name = importlib.util.resolve_name("." * level + name, rest[0]["__package__"]) if level else name
         return (find if whole_name in sys.modules else load)(name, *rest, **named)
 
     builtins.__import__ = load_or_find
