@@ -56,7 +56,7 @@ class Choice:
 CHOICES = {
     "scenes": (
         Choice("sliding_window", {"stride": 2}),
-        Choice("sliding_window", {"stride": 8}),
+        Choice("sliding_window", {"stride": 4}),
         Choice("fcn_8s", {"head_channels": 128}),
         Choice("fcn_8s", {"head_channels": 512}),
         Choice("fcn_8s", train={"poly_power": 0.9}),

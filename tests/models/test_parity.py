@@ -250,12 +250,15 @@ def test_sliding_window_positions_are_the_centres_of_squares(stride: int) -> Non
     assert_same(network.scores(images, stride=stride)[..., :height, :width], centres)
 
 
-def test_sliding_window_trains_on_the_scores_of_labelled_positions() -> None:
+@pytest.mark.parametrize(("stride", "shape"), [(2, (2, 18, 26)), (4, (2, 9, 13)), (8, (2, 9, 13))])
+def test_sliding_window_trains_on_the_scores_of_labelled_positions(stride: int, shape: tuple[int, ...]) -> None:
+    """They are at most 4 px apart, the first at the middle of a stride."""
     network, images = sliding_window(), torch.rand(2, 3, 37, 53)
+    network.stride = stride
     label_maps = torch.arange(2 * 37 * 53).view(2, 37, 53)  # a pixel's label is its number: it tells where it was
     (term,) = network.loss_terms(images, label_maps)
     dense = network.scores(images, stride=1).permute(0, 2, 3, 1).flatten(0, 2)  # (N * H * W, C)
-    assert term.label_maps.shape == (2, 9, 13)  # positions are 4 px apart, the first at 2
+    assert term.label_maps.shape == shape
     assert_same(term.logits, dense[term.label_maps].permute(0, 3, 1, 2))
 
 

@@ -9,6 +9,9 @@ from segbench.models.network import LossTerm, Network, size_of
 NORM_MOMENTUM = 0.3
 """Of the running statistics: weights that are not pretrained change so fast that those of ten batches ago mislead."""
 
+TRAINED_EVERY_PX = 4
+"""Neighbours share their computations, so that positions closer than those of a prediction cost little."""
+
 
 class SlidingWindow(Network):
     """A classifier of a patch's centre pixel, slid over the image, in the manner of Ciresan et al.: Deep neural
@@ -67,10 +70,11 @@ class SlidingWindow(Network):
         return torch.stack(rows).unflatten(1, (len(images), -1)).permute(1, 3, 0, 2)  # (N, C, rows, columns)
 
     def loss_terms(self, images: Tensor, label_maps: Tensor) -> list[LossTerm]:
-        """The scores of all positions, to compare with the labels of their pixels."""
-        labels = label_maps[:, self.stride // 2 :: self.stride, self.stride // 2 :: self.stride]
+        """The scores of positions at most TRAINED_EVERY_PX apart, to compare with the labels of their pixels."""
+        stride = min(self.stride, TRAINED_EVERY_PX)
+        labels = label_maps[:, stride // 2 :: stride, stride // 2 :: stride]
         height, width = size_of(labels)
-        return [LossTerm(self.scores(images, stride=self.stride)[..., :height, :width], labels, 1.0)]
+        return [LossTerm(self.scores(images, stride=stride)[..., :height, :width], labels, 1.0)]
 
     def _classify(self, patches: Tensor) -> Tensor:
         """(P, 3, patch_px, patch_px) -> (P, C) scores of the classes of the centre pixels"""
