@@ -37,7 +37,7 @@ NO_RESULTS = re.compile(
 )
 ADVICE = re.compile(r"`(python -m pipeline\.\w+)`")
 """How a clear line names a program that mends what it is about."""
-DAMAGED = ("'./dvc.lock' validation failed", "'src/dvc.lock' validation failed", "RWLock-file")
+DAMAGED = r"dvc\.lock' (validation failed|is invalid)|RWLock-file"
 """What DVC says of its own files when it was killed while it wrote them; the guide says what mends them."""
 PATIENCE_S = 90.0
 """How long processes may take to end when what started them has been killed."""
@@ -54,8 +54,8 @@ class Said:
     def clear_line(self) -> str:
         """The line that says what is wrong: the stage's own if there is one, else DVC's; empty without one."""
         lines = self.output.splitlines()
-        for start in ("error: ", "ERROR: ", *DAMAGED):
-            found = [line for line in lines if line.startswith(start)]
+        for pattern in ("^error: ", "^ERROR: ", DAMAGED):
+            found = [line for line in lines if re.search(pattern, line)]
             if found:
                 return found[0]
         return ""
@@ -147,7 +147,11 @@ class Ground(Project):
         for output in yaml.safe_load(found[0])[name]["outs"]:
             remove(self.root / output["path"])
         # As text: PyYAML writes digests such as 37725103326036e7 without quotes, which DVC then takes for numbers.
-        lock.write_text(text[: found.start()] + text[found.end() :])
+        others = text[: found.start()] + text[found.end() :]
+        if others.endswith("stages:\n"):
+            lock.unlink()
+        else:
+            lock.write_text(others)
         shutil.rmtree(self.root / ".dvc/cache/runs", ignore_errors=True)
 
     def processes(self) -> list[psutil.Process]:
@@ -214,7 +218,7 @@ class Ground(Project):
         """Do what the clear line asks for, if it names a program, or what the guide says of DVC's own files."""
         if advice := ADVICE.search(said.clear_line):
             self.said(self.launch(*advice[1].split()))
-        elif any(told in said.clear_line for told in DAMAGED):
+        elif re.search(DAMAGED, said.clear_line):
             self.said(self.launch("python", "-m", "pipeline.mend"))
 
     def send_runs(self) -> None:
