@@ -112,6 +112,8 @@ def test_the_campaign_sees_a_process(ground: Ground, monkeypatch: pytest.MonkeyP
             "Traceback (most recent call last):\n  File\nOSError: [Errno 28] No space left on device\nERROR: failed",
             ["a traceback: OSError: [Errno 28] No space left on device"],
         ),
+        ("'./dvc.lock' is invalid.\n\nWhile scanning a simple key, in line 1091, column 7", []),
+        ("'./src/dvc.lock' validation failed.\n\nexpected a dictionary, in stages", []),
         ("Killed", ["exit code 1 without a line `error: ...`: Killed"]),
     ],
 )
