@@ -2,8 +2,8 @@
 
 On augmented samples that `dvc repro` has made. Every training takes the values of params.yaml, without search, and the
 changes that its row names. What was killed continues: finished trainings lie in data/checkpoints until the end.
-`search` tries the candidates of the dataset's search with every network, two at a time, and ends with lines for
-params.yaml, so that a first run need not try them again.
+Two are trained at a time. `search` tries the candidates of the dataset's search with every network, and ends with lines
+for params.yaml, so that a first run need not try them again.
 """
 
 import argparse
@@ -72,7 +72,6 @@ CHOICES = {
         Choice("deeplab_v1", train={"poly_power": 0.9}),
         Choice("deeplab_v1", train={"poly_power": 0.9, "batch_size": 4}),
         Choice("deeplab_v2", {"rates_for_map_px": None}),
-        Choice("deeplab_v2", train={"lr": 0.002}),
         Choice("deeplab_v3", {"head_channels": 128}),
         Choice("deeplab_v3", {"head_channels": 512}),
         Choice("deeplab_v3", {"rates_for_map_px": None}),
@@ -159,21 +158,25 @@ class Trainer:
 
 def rows_of_choices(trainer: Trainer, choices: Sequence[Choice], seeds: Sequence[int]) -> Iterator[list[str]]:
     """Each network as in params.yaml, then with each of its choices, and what that changes."""
-    for model in dict.fromkeys(choice.model for choice in choices):
-        usual: list[float] = []
-        as_it_is = Choice(model)
-        for choice in (as_it_is, *(one for one in choices if one.model == model and one != as_it_is)):
-            records = [trainer.record(choice, seed=seed) for seed in seeds]
-            scores = [100 * last_score(record) for record in records]
-            usual = usual or scores
-            yield [
-                model,
-                str(choice),
-                f"{records[0]['parameters'] / 1e6:.2f}",
-                " ".join(f"{score:.1f}" for score in scores),
-                f"{statistics.fmean(scores):.1f}",
-                "" if scores is usual else difference(scores, usual),
-            ]
+    ordered = [
+        choice
+        for model in dict.fromkeys(choice.model for choice in choices)
+        for choice in (Choice(model), *(one for one in choices if one.model == model and one != Choice(model)))
+    ]
+    by_seed = [trainer.records(ordered, seed=seed) for seed in seeds]
+    usual: list[float] = []
+    for choice, *records in zip(ordered, *by_seed, strict=True):
+        scores = [100 * last_score(record) for record in records]
+        if choice == Choice(choice.model):
+            usual = scores
+        yield [
+            choice.model,
+            str(choice),
+            f"{records[0]['parameters'] / 1e6:.2f}",
+            " ".join(f"{score:.1f}" for score in scores),
+            f"{statistics.fmean(scores):.1f}",
+            "" if scores is usual else difference(scores, usual),
+        ]
 
 
 def rows_of_search(trainer: Trainer, models: Sequence[str], *, seed: int) -> Iterator[list[str]]:
