@@ -131,7 +131,7 @@ def untrained(name: str) -> nn.Module:
     without = PARAMETERS.backbone.model_copy(update={"weights": "none"})
     model = build_model(PARAMETERS.model(name), backbone=without, num_classes=5)
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight)
     return model
 
