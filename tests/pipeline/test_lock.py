@@ -32,6 +32,8 @@ CUT = [
     WHOLE[:-1], WHOLE + "  predict@scenes-unet:\n", f"{WHOLE}  predict@scenes-unet:\n    cmd: a\n",
 ]  # fmt: skip
 
+OF_DVC = [Path("dvc.lock"), Path("src/dvc.lock")]
+
 
 @pytest.fixture(autouse=True)
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,10 +48,10 @@ def write_lock(text: str, path: Path = lock.LOCK) -> None:
     os.utime(path, (earlier_s, earlier_s))
 
 
-@pytest.mark.parametrize("path", lock.LOCKS)
+@pytest.mark.parametrize("path", OF_DVC)
 @pytest.mark.parametrize("cut", CUT)
 def test_a_lock_that_is_cut_short_comes_back(cut: str, path: Path) -> None:
-    others = {other: f"{WHOLE}# {other}\n" for other in lock.LOCKS if other != path}
+    others = {other: f"{WHOLE}# {other}\n" for other in OF_DVC if other != path}
     for other, text in others.items():
         write_lock(text, other)
     write_lock(WHOLE, path)
@@ -123,7 +125,7 @@ def test_an_rwlock_that_is_in_use_stays() -> None:
     assert not lock.restore_rwlock() and lock.RWLOCK.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("path", lock.LOCKS)
+@pytest.mark.parametrize("path", OF_DVC)
 def test_the_projects_locks_have_their_ends(path: Path) -> None:
     text = (PROJECT / path).read_text()
     assert lock.is_whole(text)
