@@ -5,10 +5,12 @@ by this; `dvc repro` starts each stage's own command. On systems other than Linu
 process imports for itself.
 """
 
+import atexit
 import importlib
 import io
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -124,6 +126,7 @@ def _be_stage(module: str, arguments: Sequence[str], environment: dict[str, str]
     """In a new process: a stage, as DVC would have started it."""
     from pipeline.command import run
 
+    atexit.unregister(shutil.rmtree)  # matplotlib's folder where HOME is read-only goes with the process that made it
     _write_to(output)
     os.environ.clear()
     os.environ.update(environment)
