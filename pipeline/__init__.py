@@ -4,6 +4,8 @@ import gc
 import sys
 from pathlib import Path
 
+from pipeline import parent as parent  # first of all, since it notes what started this process
+
 SEARCH_FOR_GARBAGE = gc.get_threshold()
 """Python's own values, for what runs after the imports."""
 gc.set_threshold(100_000)  # imports make no garbage, and the search for it would be a third of their time

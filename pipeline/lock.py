@@ -1,11 +1,13 @@
 """Mends what DVC leaves when it is killed while it writes a dvc.lock or .dvc/tmp/rwlock, which it does in place.
 
-By a dvc.lock that is cut short, or empty, DVC would make anew what stages have made: a copy is put back. With an rwlock
-that is cut short, in which DVC notes who reads and writes what, it does nothing at all: an empty one is put in its
-place. `make reproduce` does both, and so does `python -m pipeline.mend`.
+By a dvc.lock that is cut short, or empty, DVC would make anew what stages have made: a copy is put back. In the rwlock,
+DVC notes which process reads and writes what. With one that is cut short it does nothing at all, and neither with one
+that names a process which was killed, once another process has its number, as PID 1 always has when a container ends:
+an empty one is put in its place. `make reproduce` does both, and so does `python -m pipeline.mend`.
 """
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -49,13 +51,34 @@ def restore() -> list[Path]:
     return cut
 
 
-def restore_rwlock() -> bool:
-    """Put an empty rwlock in the place of one that is cut short, and tell whether that was so."""
-    if not RWLOCK.exists() or _is_json(_settled(RWLOCK, _is_json)):
-        return False
+def restore_rwlock() -> str:
+    """Put an empty rwlock in the place of one by which DVC would do nothing, and tell what was wrong with it."""
+    if not RWLOCK.exists():
+        return ""
+    text = _settled(RWLOCK, _is_json)
+    if not _is_json(text):
+        wrong = "was cut short, since dvc was killed while it wrote the file"
+    elif (noted := {int(number) for number in re.findall(r'"pid": (\d+)', text)}) and not any(map(_may_be_dvc, noted)):
+        wrong = "named a dvc that was killed"
+    else:
+        return ""
     with replacing(RWLOCK) as temporary:
         temporary.write_text("{}", encoding="utf-8")
-    return True
+    return wrong
+
+
+def _may_be_dvc(process: int) -> bool:
+    """Whether a process works in the project, other than this one and those that it was started by."""
+    import psutil  # stages, which start with a lock's copy, have no use for it
+
+    if process in {os.getpid(), *(ancestor.pid for ancestor in psutil.Process().parents())}:
+        return False
+    try:
+        return Path(psutil.Process(process).cwd()).is_relative_to(Path.cwd())
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:  # another user's
+        return True
 
 
 def _settled(path: Path, is_whole: Callable[[str], bool]) -> str:
@@ -95,6 +118,6 @@ def mend() -> list[str]:
         f"{path} was cut short, since dvc was killed while it wrote the file; its former content is back."
         for path in restore()
     ]
-    if restore_rwlock():
-        found.append(f"{RWLOCK} was cut short, since dvc was killed while it wrote the file; it is empty again.")
+    if wrong := restore_rwlock():
+        found.append(f"{RWLOCK} {wrong}; it is empty again.")
     return found

@@ -28,7 +28,7 @@ def end_with_parent() -> None:
     if (parent := parent_process()) is not None:  # what asked for this fork; the system's parent is a fork server
         threading.Thread(target=_end_after, args=(parent.join,), daemon=True).start()
     else:
-        threading.Thread(target=_end_after, args=(partial(_watch, _ancestors()),), daemon=True).start()
+        threading.Thread(target=_end_after, args=(partial(_watch, ANCESTORS),), daemon=True).start()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -67,3 +67,8 @@ def _status(process: int) -> dict[str, str]:
     except OSError:
         return {}
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+ANCESTORS = _ancestors()
+"""Taken down before a stage's own imports: dvc may be killed in these seconds, and another process be the parent then.
+"""

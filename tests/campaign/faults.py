@@ -27,6 +27,8 @@ ROOM_BYTES = 2 * 2**20
 LITTLE_ROOM_BYTES = 8 * 2**10
 """Free on a full disk: enough to begin, too little for a few images or a table."""
 QUEUE_PATIENCE_S = 300.0
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--")
+"""Runs a program as PID 1 among processes of its own."""
 
 
 class Impossible(Exception):  # noqa: N818 -- nothing has gone wrong: the machine has no means to plant the fault
@@ -339,6 +341,36 @@ def _parent_killed(ground: Ground) -> Outcome:
     return ground.outcome()
 
 
+def _starts_in_container(ground: Ground) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """A dvc that is PID 1, as in a container, and the training that it has started."""
+    if subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode:
+        raise Impossible("unshare --pid is not permitted")
+    ground.forget(TRAINING)
+    container = ground.launch(*CONTAINER, "dvc", "repro", "--single-item", TRAINING)
+    while (stage := ground.stage_process()) is None:
+        if container.poll() is not None:
+            raise RuntimeError(ground.said(container).output)
+        time.sleep(0.05)
+    return container, stage
+
+
+def _stage_killed_in_container(ground: Ground) -> Outcome:
+    container, stage = _starts_in_container(ground)
+    stage.kill()
+    return ground.outcome(ground.said(container))
+
+
+def _container_stopped(ground: Ground) -> Outcome:
+    """As `docker stop` does: PID 1 is asked to end, which it does not by default, and is then killed with all others."""
+    container, _ = _starts_in_container(ground)
+    (dvc,) = psutil.Process(container.pid).children()
+    dvc.terminate()
+    psutil.wait_procs([dvc], timeout=3)
+    dvc.kill()
+    container.wait()
+    return ground.outcome()
+
+
 def _terminal_closed(ground: Ground) -> Outcome:
     """All get SIGHUP in the second epoch."""
     _dies_in_epoch(ground, 2, signal_number=signal.SIGHUP)
@@ -386,7 +418,11 @@ FAULTS = [
     Fault("two `dvc repro` at once", TRAINING, _two_at_once),
     Fault("two experiments, `dvc queue start -j 2`", "all stages", _queue),
     Fault("cut to half", "the checkpoint of a killed training", _cut_checkpoint),
-    Fault("cut to half", "packed samples, then a training", _cut("data/augmented/scenes", and_run=TRAINING)),
+    Fault("cut to half", "packed samples, then a training", _cut("data/augmented/scenes/images.npy", and_run=TRAINING)),
+    Fault(
+        "cut to half", "the samples' recipe, then a training",
+        _cut("data/augmented/scenes/recipe.json", and_run=TRAINING),
+    ),
     Fault("cut to half", "weights, then `predict`", _cut(WEIGHTS.as_posix(), and_run="predict@scenes-fcn_8s")),
     Fault("cut to half", "counts.npz, then `compare`", _cut(f"{MODEL}/counts.npz", and_run="compare@scenes")),
     Fault("cut to half", "weights in DVC's cache, weights removed, then `predict`", _cut_in_cache),
@@ -417,6 +453,8 @@ FAULTS = [
     Fault("edited, with yesterday's time", "a model's source", _edit_with_old_time),
     Fault("raises an error, `make reproduce`", "a model's source", _model_fails),
     Fault("killed, so that PID 1 adopts dvc", "the shell that started dvc", _parent_killed),
+    Fault("killed, with dvc at PID 1", TRAINING, _stage_killed_in_container),
+    Fault("container stopped: dvc at PID 1", "in a training", _container_stopped),
     Fault("terminal closed (SIGHUP)", TRAINING, _terminal_closed),
     Fault("stopped (Ctrl-Z), dvc killed, continued", TRAINING, _stage_frozen_then_killed),
     Fault(

@@ -159,6 +159,30 @@ def test_an_edit_of_params_while_a_training_runs_is_refused(project: Project) ->
     assert project.status() == {}
 
 
+def test_a_training_whose_dvc_was_killed_does_not_outlive_it_beside_the_next_one(project: Project) -> None:
+    """It has 12 epochs; by then params.yaml says 2, and `dvc repro` runs again at once."""
+    before, training = (project.root / "params.yaml").read_text(), "train@scenes-fcn_8s"
+    project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.002, "epochs": 12}))
+    dvc = project.start("repro", training)
+    assert dvc.stdout is not None
+    for line in dvc.stdout:
+        if line.startswith("epoch 1/12"):
+            dvc.terminate()
+            break
+    dvc.wait()
+    project.edit(lambda parameters: parameters["models"]["fcn_8s"].update(train={"lr": 0.002, "epochs": 2}))
+    output = project.run("repro", training)
+    assert "epoch 2/2" in output and "/12" not in output
+    results = project.files()
+    rest, _ = dvc.communicate(timeout=60)  # until the last process that can write to it has ended
+    assert "epoch 12/12" not in rest
+    assert project.files() == results
+    curves = (project.root / "reports/scenes/models/fcn_8s/curves.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in curves] == ["epoch", "1", "2"]
+    (project.root / "params.yaml").write_text(before)
+    project.run("repro")
+
+
 def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '(.*?)'", output))
 

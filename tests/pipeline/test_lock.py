@@ -1,5 +1,6 @@
 """A lock that is cut short comes back, and nothing else is touched."""
 
+import json
 import os
 import subprocess
 import sys
@@ -113,16 +114,35 @@ def test_an_rwlock_that_is_cut_short_is_emptied(cut: str) -> None:
     lock.RWLOCK.write_text(cut)
     earlier_s = time.time() - 3600
     os.utime(lock.RWLOCK, (earlier_s, earlier_s))
-    assert lock.restore_rwlock() and lock.RWLOCK.read_text() == "{}"
+    assert lock.restore_rwlock() == "was cut short, since dvc was killed while it wrote the file"
+    assert lock.RWLOCK.read_text() == "{}"
     assert not lock.restore_rwlock()
+
+
+def note_in_rwlock(*processes: int) -> None:
+    """As DVC does for each that reads or writes."""
+    lock.RWLOCK.parent.mkdir(parents=True)
+    notes = [{"pid": process, "cmd": "repro"} for process in processes]
+    lock.RWLOCK.write_text(json.dumps({"read": {"/in": notes}, "write": {"/out": notes[0]}}))
 
 
 def test_an_rwlock_that_is_in_use_stays() -> None:
     assert not lock.restore_rwlock()
-    lock.RWLOCK.parent.mkdir(parents=True)
-    lock.RWLOCK.write_text('{"data": {"write": {"pid": 1, "cmd": "repro"}}}')
+    dvc = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    note_in_rwlock(1, dvc.pid)
     before = lock.RWLOCK.stat().st_mtime_ns
     assert not lock.restore_rwlock() and lock.RWLOCK.stat().st_mtime_ns == before
+    dvc.kill()
+    dvc.wait()
+    assert lock.restore_rwlock()
+
+
+@pytest.mark.parametrize("process", [1, 2**22 + 1, os.getpid(), os.getppid()])
+def test_an_rwlock_that_names_a_killed_dvc_is_emptied(process: int) -> None:
+    """Its number is another process's now, as after the end of a container: DVC would wait for that one."""
+    note_in_rwlock(process)
+    assert lock.restore_rwlock() == "named a dvc that was killed"
+    assert lock.RWLOCK.read_text() == "{}"
 
 
 @pytest.mark.parametrize("path", OF_DVC)

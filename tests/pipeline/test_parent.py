@@ -22,8 +22,8 @@ def write_every_moment(*, file: Path) -> None:
         time.sleep(0.05)
 
 
-def stage(file: Path) -> str:
-    code = "from pipeline.command import run; from tests.pipeline.test_parent import write_every_moment as m; run(m)"
+def stage(file: Path, *, before_imports: str = "pass") -> str:
+    code = f"import pipeline; {before_imports}; from tests.pipeline.test_parent import run, write_every_moment as m; run(m)"
     return f'"{sys.executable}" -c "{code}" --file "{file}"'
 
 
@@ -49,11 +49,11 @@ def start(command: str, *, file: Path, by_dvc: bool) -> subprocess.Popen[str]:
 def writes_on(file: Path, *, within_s: float) -> bool:
     """Whether the stage writes after this call, and after the time in which it is to end; it is killed then."""
     time.sleep(within_s)
-    before = file.read_text()
+    before = file.read_text() if file.exists() else None
     for _ in range(50):
         time.sleep(0.1)
-        if file.read_text() != before:
-            os.kill(int(before.split()[0]), signal.SIGKILL)
+        if file.exists() and (now := file.read_text()) != before:
+            os.kill(int(now.split()[0]), signal.SIGKILL)
             return True
     return False
 
@@ -65,6 +65,16 @@ def test_a_stage_ends_when_dvc_is_killed(tmp_path: Path, signal_number: signal.S
     inner = f"{stage(file)}; true".replace("'", "")
     dvc = start(f"sh -c '{inner}'; true", file=file, by_dvc=True)
     dvc.send_signal(signal_number)
+    dvc.wait()
+    assert not writes_on(file, within_s=8 * EVERY_S)
+
+
+def test_a_stage_ends_when_dvc_was_killed_while_it_imported(tmp_path: Path) -> None:
+    """Torch takes seconds; the stage's parent is another process by then."""
+    file, started = tmp_path / "file", tmp_path / "started"
+    imports = f"import time; from pathlib import Path; Path('{started}').touch(); time.sleep(2)"
+    dvc = start(f"{stage(file, before_imports=imports)}; true", file=started, by_dvc=True)
+    dvc.kill()
     dvc.wait()
     assert not writes_on(file, within_s=8 * EVERY_S)
 

@@ -153,7 +153,15 @@ def sample_checksum(image: RGBImage, label_map: LabelMap) -> int:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe that `write_augmented` wrote."""
-    content = read_json(folder / "recipe.json")
+    """The recipe that `write_augmented` wrote. InputError if it is missing or damaged."""
+    try:
+        content = read_json(folder / "recipe.json")
+    except InputError as error:
+        raise damaged(folder, str(error)) from None
     content.pop("albumentations")
     return Recipe(**{**content, "crop_px": tuple(content["crop_px"])})
+
+
+def damaged(folder: Path, why: str) -> InputError:
+    """Of what the augment stage wrote: says what makes it anew."""
+    return InputError(f"{folder}: damaged ({why}); run dvc repro -f augment@{folder.name}")

@@ -200,7 +200,9 @@ def value_at(where: str, path: Path = PARAMS_FILE) -> Any:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text = path.read_text(encoding="utf-8")
+        _check_nesting(text, path)
+        tree = yaml.load(text, _Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run from the project's root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -213,8 +215,17 @@ def _read(path: Path) -> dict[str, Any]:
     return tree
 
 
+def _check_nesting(text: str, path: Path) -> None:
+    """Raise InputError for more than MOST_LEVELS as written: many more would end the fast loader with the process."""
+    level = 0
+    for event in yaml.parse(text, _Loader):
+        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if level > MOST_LEVELS:
+            raise _too_deep(path)
+
+
 def _check_levels(node: Any, path: Path, *, levels: int = MOST_LEVELS) -> None:
-    """Raise InputError for more than so many sections and lists inside each other."""
+    """Raise InputError for more than so many sections and lists inside each other, with aliases followed."""
     if not levels:
         raise _too_deep(path)
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():

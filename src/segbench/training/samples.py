@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from segbench.augment.stream import Stream, read_recipe, sample_checksum
+from segbench.augment.stream import Stream, damaged, read_recipe, sample_checksum
 from segbench.datasets.prepared import Prepared
-from segbench.errors import InputError
 from segbench.images import RGBImage, scale_image
 from segbench.labels import LabelMap
 from segbench.training.processes import place_of_process
@@ -67,18 +66,15 @@ class _Packed:
             )
             return images, label_maps, np.load(self.folder / "checksums.npy")
         except (OSError, ValueError, EOFError) as error:
-            raise self._damaged(str(error)) from None
+            raise damaged(self.folder, str(error)) from None
 
     def __call__(self, position: int) -> tuple[RGBImage, LabelMap]:
         images, label_maps, checksums = self._arrays
         index = position % len(images)
         image, label_map = np.array(images[index]), np.array(label_maps[index])
         if sample_checksum(image, label_map) != checksums[index]:
-            raise self._damaged(f"the checksum of sample {index} is wrong")
+            raise damaged(self.folder, f"the checksum of sample {index} is wrong")
         return image, label_map
-
-    def _damaged(self, why: str) -> InputError:
-        return InputError(f"{self.folder}: damaged ({why}); run dvc repro -f augment@{self.folder.name}")
 
 
 def rarity(class_pixels: NDArray[np.int64]) -> NDArray[np.float64]:
