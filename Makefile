@@ -17,7 +17,7 @@ IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(shell id -un >/dev/null 2>&1 ||
 
 PYTEST = $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadscope
 
-.PHONY: help setup scm reproduce test test-slow test-all test-gpu mutants reliability bench bench-gpu protocol ui readme screenshot lock clean
+.PHONY: help setup scm reproduce test test-slow test-all test-gpu mutants reliability bench bench-gpu protocol ui readme screenshot lock audit clean
 
 # A folder that was moved or copied: its .venv would run the sources where they were.
 MADE_AT := $(shell cat $(READY) 2>/dev/null)
@@ -125,8 +125,18 @@ lock: ## bring requirements*.lock up to date with pyproject.toml; needs uv, on t
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 	printf '%s\n' openvino openvino-telemetry pydensecrf2==1.1 | $(LOCK) --no-deps - -o requirements-peers.lock
+	echo pip-audit | $(LOCK) - -o requirements-audit.lock
+
+AUDIT = $(VENV)-audit/bin/python -m pip_audit --strict --disable-pip --require-hashes --progress-spinner off $(WITH)
+
+audit: ## look all locked packages up in PyPI's advisories; needs the network; WITH='-s osv' asks another service
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	$(AUDIT) -r requirements-dev.lock # all of requirements.lock is in it
+	$(AUDIT) -r requirements-peers.lock
+	$(AUDIT) -r requirements-audit.lock
 
 clean: ## remove .venv and all that the pipeline and the tools made, but not reports and raw data
-	rm -rf $(VENV) mlflow.db* .mlflow.db.* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit mlflow.db* .mlflow.db.* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf $(addprefix data/,sources prepared augmented weights records predictions refined external packages checkpoints tracking)
 	find data -mindepth 1 -maxdepth 1 -name '.*.partial' -exec rm -rf {} + # left by a killed stage

@@ -6,9 +6,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 PROJECT = Path(__file__).parents[1]
 
@@ -61,6 +63,23 @@ def test_a_python_that_is_too_old_is_one_line_before_anything_is_installed(tmp_p
             f"error: {python} is missing, without venv, or not Python 3.11 to 3.14; name one: make PYTHON=python3.13\n"
         )
         assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "is_taken"),
+    [((3, 10, 14), False), ((3, 11, 0), True), ((3, 12, 7), True), ((3, 14, 3), True), ((3, 15, 0), False)],
+)
+def test_pythons_that_pyproject_allows_are_taken(
+    version: tuple[int, ...], is_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = re.search(r"\$\(PYTHON\) -c '(import sys.*?)'", (PROJECT / "Makefile").read_text())
+    assert found is not None
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as ended:
+        patched.setattr(sys, "version_info", version)
+        exec(found[1])
+    assert (not ended.value.code) == is_taken
+    asked = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert SpecifierSet(asked).contains(".".join(map(str, version))) == is_taken
 
 
 @pytest.mark.parametrize("made_at", ["here", "elsewhere"])

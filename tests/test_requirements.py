@@ -30,6 +30,7 @@ def locked(name: str) -> dict[str, str]:
         ("requirements.lock", [*PYPROJECT["dependencies"], "setuptools>=77"]),  # which installs the project itself
         ("requirements-dev.lock", [*PYPROJECT["dependencies"], *EXTRAS["dev"]]),
         ("requirements-peers.lock", EXTRAS["peers"]),
+        ("requirements-audit.lock", EXTRAS["audit"]),
     ],
 )
 def test_what_is_asked_for_is_locked(name: str, asked: Sequence[str]) -> None:
@@ -40,6 +41,15 @@ def test_what_is_asked_for_is_locked(name: str, asked: Sequence[str]) -> None:
 
 def test_the_tests_run_with_what_the_pipeline_runs_with() -> None:
     assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()
+
+
+def test_every_lock_is_looked_up_in_advisories() -> None:
+    """What is not known there must be an error: pip-audit alone passes it over."""
+    recipe = (PROJECT / "Makefile").read_text().partition("\naudit:")[2].partition("\n\n")[0]
+    names = {path.name for path in PROJECT.glob("requirements*.lock")}
+    assert set(re.findall(r"AUDIT\) -r (\S+)", recipe)) == names - {"requirements.lock"}, "which is part of that of dev"
+    (call,) = re.findall(r"^AUDIT = (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert {"--strict", "--disable-pip", "--require-hashes"} <= set(call.split())
 
 
 def test_the_tests_need_no_compiler() -> None:

@@ -361,7 +361,7 @@ def _stage_killed_in_container(ground: Ground) -> Outcome:
 
 
 def _container_stopped(ground: Ground) -> Outcome:
-    """As `docker stop` does: PID 1 is asked to end, which it does not by default, and is then killed with all others."""
+    """As `docker stop` does: PID 1 is asked to end, which by default it does not, and is then killed with all."""
     container, _ = _starts_in_container(ground)
     (dvc,) = psutil.Process(container.pid).children()
     dvc.terminate()

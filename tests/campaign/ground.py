@@ -37,8 +37,8 @@ NO_RESULTS = re.compile(
 )
 ADVICE = re.compile(r"`(python -m pipeline\.\w+)`")
 """How a clear line names a program that mends what it is about."""
-DAMAGED = r"dvc\.lock' (validation failed|is invalid)|RWLock-file"
-"""What DVC says of its own files when it was killed while it wrote them; the guide says what mends them."""
+DAMAGED = r"dvc\.lock' (validation failed|is invalid)|RWLock-file|is busy, it is being blocked by"
+"""What DVC says of its own files after it was killed; the guide says what mends them."""
 PATIENCE_S = 90.0
 """How long processes may take to end when what started them has been killed."""
 

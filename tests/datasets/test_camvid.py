@@ -1,6 +1,7 @@
 """CamVid's files are read as the SegNet split lists them, and fetched if they are not there."""
 
 import os
+import re
 import shutil
 import stat
 import zipfile
@@ -167,6 +168,11 @@ def test_a_missing_root_is_fetched_from_the_archive(served: tuple[Path, str], tm
     assert source.examples[0].load()[1].shape == (6, 8)
     assert list(root.parent.iterdir()) == [root]
     assert len(camvid.open_source(root, split="published", archive_url=NOWHERE).examples) == 6
+
+
+def test_the_archive_is_that_of_one_commit() -> None:
+    """A branch's may be another tomorrow."""
+    assert re.search(r"/archive/[0-9a-f]{40}\.zip$", camvid.ARCHIVE_URL)
 
 
 def test_a_download_with_other_pixels_is_refused_and_leaves_nothing(served: tuple[Path, str], tmp_path: Path) -> None:

@@ -338,9 +338,10 @@ def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path: Path) -> N
     path = tmp_path / "a.png"
     content = bytearray(FILES["grey.png"])
     content[16:24] = (60_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     path.write_bytes(content)
     for read in (lambda: read_photo(path, bits=8), lambda: read_mask(path)):
-        with pytest.raises(InputError, match=r"a.png: (more than \d+ pixels; cut it into tiles|not a readable image)"):
+        with pytest.raises(InputError, match=r"a.png: more than \d+ pixels; cut it into tiles"):
             read()
 
 

@@ -23,7 +23,8 @@ def write_every_moment(*, file: Path) -> None:
 
 
 def stage(file: Path, *, before_imports: str = "pass") -> str:
-    code = f"import pipeline; {before_imports}; from tests.pipeline.test_parent import run, write_every_moment as m; run(m)"
+    imports = f"import pipeline; {before_imports}; from tests.pipeline.test_parent import run, write_every_moment as m"
+    code = f"{imports}; run(m)"
     return f'"{sys.executable}" -c "{code}" --file "{file}"'
 
 

@@ -19,6 +19,7 @@ from tests.pipeline.stages import run_stage
 
 COLORS = {"ground": (0, 0, 0), "disc": (200, 60, 0), "odd one": (0, 90, 250)}
 STAGES = ("prepare", "augment", "train", "predict", "crf", "evaluate")
+REPORTING = ("latency", "external", "claims", "compare", "package")
 
 
 def write_project(
@@ -100,6 +101,24 @@ def test_a_few_images_are_learnt_predicted_and_scored(
     assert (total[2].sum() > 0) == (odd_in == "test"), "true pixels of a class that other splits show"
     iou = json.loads((report / "scores.json").read_text())["crf_off"]
     assert 0 <= iou["mean_iou"] <= 1
+
+
+@pytest.mark.slow
+def test_one_image_of_each_split_without_one_of_the_classes_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_project(tmp_path, monkeypatch, "fcn_8s", (1, 1, 1), odd_in="nowhere", class_weights="inverse_frequency")
+    for stage in ("check", *STAGES, *REPORTING):
+        run_stage(stage, dataset="few", model="fcn_8s")
+    table = read_csv(tmp_path / "reports/few/benchmark.csv")
+    assert set(table["model"]) == {"fcn_8s"} and table["mIoU"].between(0, 1).all()
+    assert set(table["num_classes_averaged"]) == {2}
+    report = (tmp_path / "reports/few/benchmark.md").read_text()
+    assert "ground | disc |\n" in report, "the class that no test image shows has no column"
+    assert "nan" not in report
+    page = (tmp_path / "reports/few/index.html").read_text()
+    assert "fcn_8s" in page and "nan %" not in page
+    assert (tmp_path / "data/packages/few/fcn_8s/MLmodel").exists()
 
 
 @pytest.mark.parametrize(

@@ -14,19 +14,24 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from segbench import tracking
 from segbench.tracking import waiting
+from segbench.tracking.environment import SETTINGS
 from segbench.tracking.journal import Journal
 from segbench.tracking.location import problem
+from tests.pipeline.stages import run_stage, tiny_parameters
 from tests.tracking.stores import UNDISTURBED, Project, live_at_once, log_epochs, nothing_waits, without_tags
 
 pytestmark = pytest.mark.slow
 
 NOBODY = 65534
+MOST_SILENT_S = 6 * 2.0
+"""So many times the patience that the test sets."""
 
 
 def damage(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +122,39 @@ def test_what_the_store_cannot_take_is_sent_when_it_is_mended(
     assert tracking.send_waiting() and nothing_waits()
     assert without_tags(project.shows()) == [UNDISTURBED]
     assert capsys.readouterr().err == ""
+
+
+def test_the_stage_check_tells_what_is_wrong_with_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny_parameters()))
+    (tmp_path / "mlflow.db").write_text("damaged")
+    run_stage("check")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: MLflow: {tmp_path / 'mlflow.db'}: file is not a database")
+    assert (tmp_path / "data/sources/train").exists(), "work goes on"
+
+
+def test_a_server_that_takes_calls_and_never_answers_costs_little_time(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A look at it finds nothing wrong. A request waits for an answer, and is not sent again and again."""
+    assert int(SETTINGS["MLFLOW_HTTP_REQUEST_TIMEOUT"]) <= 10
+    live_at_once(monkeypatch)
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent, monkeypatch.context() as during_fault:
+        during_fault.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        during_fault.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        start = time.monotonic()
+        project.train(epochs=[1, 2, 3])
+        project.evaluate()
+        assert not tracking.send_waiting()
+        assert time.monotonic() - start < MOST_SILENT_S
+    told = capsys.readouterr().err
+    assert told.count("\n") == 2 and all(line.startswith("warning: MLflow: ") for line in told.splitlines()), told
+    assert tracking.send_waiting() and nothing_waits()
+    assert without_tags(project.shows()) == [UNDISTURBED]
 
 
 def test_a_look_at_the_store_imports_no_mlflow(project: Project) -> None:

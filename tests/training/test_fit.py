@@ -70,12 +70,15 @@ def train(
     )  # fmt: skip
 
 
-def train_four_epochs(folder: Path, checkpoints: Path, on_epoch: Callable[[Epoch], None]) -> dict[str, Tensor]:
+def train_four_epochs(
+    folder: Path, checkpoints: Path, on_epoch: Callable[[Epoch], None], **schedule: object
+) -> dict[str, Tensor]:
     """The weights that a training of the tests below gives."""
     data = some_data(folder, num_train=8, num_val=2)
     samples = some_samples(data, folder, copies=2, transforms=[{"HorizontalFlip": {"p": 0.5}}])
     network = a_network("fcn_8s", data)
-    rows = train(network, samples, data, checkpoints, schedule={"batch_size": 4, "epochs": 4}, on_epoch=on_epoch)
+    how = {"batch_size": 4, "epochs": 4, **schedule}
+    rows = train(network, samples, data, checkpoints, schedule=how, on_epoch=on_epoch)
     assert [row.epoch for row in rows] == [1, 2, 3, 4]
     return network.state_dict()
 
@@ -109,6 +112,33 @@ def test_the_same_seed_gives_the_same_weights_also_after_sigkill(tmp_path: Path)
     resumed = train_four_epochs(tmp_path / "resumed", tmp_path / "some", lambda row: resumed_epochs.append(row.epoch))
     assert resumed_epochs == [3, 4]
     assert unbroken.keys() == resumed.keys()
+    for name, tensor in unbroken.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+class Killed(Exception):  # noqa: N818 -- nothing has gone wrong in the training
+    """Stands for a kill, after which only files are left."""
+
+
+def test_the_best_weights_are_kept_when_the_project_was_moved_meanwhile(tmp_path: Path) -> None:
+    """The folder moves after the second of four epochs; a rate that is far too high lets the best one be before."""
+
+    def stop_in_the_third(row: Epoch) -> None:
+        if row.epoch == 3:
+            raise Killed
+
+    for lr in (0.05, 0.2, 1.0, 3.0, 0.5, 0.02):
+        schedule = {"checkpoint": "best", "validate_every_epochs": 1, "warmup_epochs": 0, "lr": lr}
+        rows: list[Epoch] = []
+        unbroken = train_four_epochs(tmp_path / f"{lr}", tmp_path / f"{lr}" / "all", rows.append, **schedule)
+        if max(rows, key=lambda row: row.val_mean_iou or 0).epoch < 3:
+            break
+    else:
+        pytest.fail("no rate has its best epoch before the move")
+    with pytest.raises(Killed):
+        train_four_epochs(tmp_path / "killed", tmp_path / "some", stop_in_the_third, **schedule)
+    (tmp_path / "some").rename(tmp_path / "moved")
+    resumed = train_four_epochs(tmp_path / "resumed", tmp_path / "moved", lambda row: None, **schedule)
     for name, tensor in unbroken.items():
         assert torch.equal(tensor, resumed[name]), name
 

@@ -73,6 +73,14 @@ def test_damaged_samples_are_named_when_they_are_read(
                 damaged[position]
 
 
+def test_a_damaged_recipe_is_named_with_what_makes_it_anew(prepared: Prepared, tmp_path: Path) -> None:
+    write_augmented(RECIPE, prepared, tmp_path / "scenes")
+    recipe = tmp_path / "scenes/recipe.json"
+    recipe.write_bytes(recipe.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"scenes: damaged \(.*recipe.json: not valid JSON.*augment@scenes$"):
+        AugmentedSamples(tmp_path / "scenes", prepared)
+
+
 @pytest.mark.parametrize("name", ["images", "label_maps", "checksums"])
 def test_samples_that_would_run_something_are_refused(prepared: Prepared, tmp_path: Path, name: str) -> None:
     write_augmented(RECIPE, prepared, tmp_path / "scenes")
