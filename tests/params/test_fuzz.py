@@ -96,7 +96,7 @@ def test_any_value_at_any_place_is_read_or_refused(tmp_path: Path, section: str,
 @example("!!bool x")
 @example("!!timestamp x")
 @example("&here [*here]")
-@example("[" * 200_000 + "]" * 200_000)
+@example("[" * 30_000 + "]" * 30_000)
 def test_any_text_in_the_place_of_a_value_is_read_or_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "edited.yaml"
     path.write_text(CONTENT.replace("\n  lr: ", f"\n  lr: {text} # ", 1), encoding="utf-8")
