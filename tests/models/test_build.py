@@ -1,5 +1,6 @@
 """Every model of params.yaml, through the same tests."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,19 @@ def test_saved_weights_give_the_same_logits(name: str, tmp_path: Path) -> None:
     assert (tmp_path / "again.pt").read_bytes() == (tmp_path / "weights.pt").read_bytes()
     restored = restore_network(model, backbone=PARAMETERS.backbone, num_classes=4, path=tmp_path / "weights.pt").eval()
     assert torch.equal(trained(images), restored(images))
+
+
+def test_weights_are_on_the_disk_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power failure, a name without content would be taken for a finished training."""
+    path, flushed = tmp_path / "weights.pt", []
+
+    def flush(descriptor: int) -> None:
+        assert not path.exists()
+        flushed.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    save_weights(torch.nn.Linear(3, 2), path)
+    assert flushed == [path.stat().st_size]
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
