@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -137,10 +138,12 @@ def test_an_rwlock_that_is_in_use_stays() -> None:
     assert lock.restore_rwlock()
 
 
-@pytest.mark.parametrize("process", [1, 2**22 + 1, os.getpid(), os.getppid()])
-def test_an_rwlock_that_names_a_killed_dvc_is_emptied(process: int) -> None:
+@pytest.mark.parametrize(
+    "now", [lambda: 1, lambda: 2**22 + 1, os.getpid, os.getppid], ids=["PID 1", "nobody", "this process", "its parent"]
+)
+def test_an_rwlock_that_names_a_killed_dvc_is_emptied(now: Callable[[], int]) -> None:
     """Its number is another process's now, as after the end of a container: DVC would wait for that one."""
-    note_in_rwlock(process)
+    note_in_rwlock(now())
     assert lock.restore_rwlock() == "named a dvc that was killed"
     assert lock.RWLOCK.read_text() == "{}"
 
