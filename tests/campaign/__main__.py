@@ -19,10 +19,11 @@ from pathlib import Path
 from segbench.machine import describe_machine, git_commit
 from segbench.parallel import num_cores
 from tests.campaign.faults import FAULTS, Fault, Impossible
-from tests.campaign.ground import Ground, Outcome, let_programs_be_interrupted
+from tests.campaign.ground import Ground, Outcome
 from tests.campaign.kills import Kill, draw_kills, strike
 from tests.campaign.report import Entry, report
 from tests.parameters import PROJECT
+from tests.pipeline.project import let_programs_be_interrupted
 
 REPORT = PROJECT / "reports/reliability.md"
 

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import sqlite3
 import subprocess
 import time
@@ -288,8 +287,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def let_programs_be_interrupted() -> None:
-    """What is started in the background of a shell ignores Ctrl-C, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)

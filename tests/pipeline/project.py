@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,11 @@ def epochs_in(checkpoint: Path) -> list[dict[str, Any]]:
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     (rows,) = [state["rows"] for state in content["callbacks"].values() if "rows" in state]
     return list(rows)
+
+
+def let_programs_be_interrupted() -> None:
+    """What is started in the background of a shell ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Project:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.faults import Fault, Impossible
-from tests.campaign.ground import Ground, Outcome, Said, let_programs_be_interrupted, without_measured
+from tests.campaign.ground import Ground, Outcome, Said, without_measured
 from tests.campaign.kills import SIGNALS, TARGETS, Kill, draw_kills, strike
 from tests.campaign.report import Entry, report
-from tests.pipeline.project import CHECK
+from tests.pipeline.project import CHECK, let_programs_be_interrupted
 
 TRAIN, PREDICT = "train@scenes-color_clusters", "predict@scenes-color_clusters"
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.reproduce import Chain, chains_of, main, out_of_date
 from segbench import params
 from segbench.parallel import THREAD_LIMITS
-from tests.pipeline.project import CHECK, Project
+from tests.pipeline.project import CHECK, Project, let_programs_be_interrupted
 from tests.pipeline.stages import STAGES
 from tests.pipeline.test_dvc import stages_run
 
@@ -48,6 +48,7 @@ def reproduce(project: Project, *, jobs: int = 2) -> tuple[int, str]:
     ],
 )
 def test_what_is_killed_leaves_no_process(project: Project, signal_number: signal.Signals, code: int) -> None:
+    let_programs_be_interrupted()
     process = project.start("2", program=PROGRAM)
     assert process.stdout is not None
     assert next((line for line in process.stdout if "epoch 1/" in line), "") != ""
