@@ -109,6 +109,7 @@ NOT_HERE = {
     "make readme": "it writes README.md and reports; test_readme does so in a copy",
     "make screenshot": "it writes reports, and needs a Chromium",
     "make lock": "it needs uv and the network",
+    "make audit": "it needs the network; test_requirements says which locks it looks at",
 }  # fmt: skip
 """Commands that cannot be run, and why. SCRIPTS has whole scripts."""
 SCRIPTS = {("docs/machines.md", "SLURM"): "it needs SLURM; test_shared runs its three last commands"}
