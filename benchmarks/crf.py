@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+LIMIT = "OMP_NUM_THREADS"
+IS_LIMITED = LIMIT in os.environ
+os.environ.setdefault(LIMIT, "1")  # libraries read it when they are imported
 
 import cv2
 import numpy as np
@@ -30,6 +32,9 @@ from segbench.images import RGBImage, read_image
 from segbench.labels import LabelMap
 from segbench.machine import describe_machine
 from segbench.parallel import num_cores
+
+if not IS_LIMITED:
+    del os.environ[LIMIT]  # num_cores reads it at each call
 
 PARAMETERS = CRFParameters(4, 0.07, 6, 3, 0.005, steps=10)
 REPEATS = 5
