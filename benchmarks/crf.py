@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-LIMIT = "OMP_NUM_THREADS"
-IS_LIMITED = LIMIT in os.environ
-os.environ.setdefault(LIMIT, "1")  # libraries read it when they are imported
-
 import cv2
 import numpy as np
 from sklearn.datasets import load_sample_images
+from threadpoolctl import threadpool_limits
 
 from segbench.crf import inference as refinement
 from segbench.crf import on_cpu
@@ -32,9 +29,6 @@ from segbench.images import RGBImage, read_image
 from segbench.labels import LabelMap
 from segbench.machine import describe_machine
 from segbench.parallel import num_cores
-
-if not IS_LIMITED:
-    del os.environ[LIMIT]  # num_cores reads it at each call
 
 PARAMETERS = CRFParameters(4, 0.07, 6, 3, 0.005, steps=10)
 REPEATS = 5
@@ -205,6 +199,10 @@ def main() -> None:
     rng = np.random.default_rng(0)
     cores = num_cores()
     print(describe_machine())
+    os.environ["OMP_NUM_THREADS"] = (
+        "1"  # in each process of the other one; num_cores would take it for the user's limit
+    )
+    threadpool_limits(1)
     photographed = "CamVid's test images" if camvid and folder == default else folder or "scikit-learn's photographs"
     print(f"\n{photographed}: images per second on {cores} cores, medians of {REPEATS} rounds in turns.\n")
     print(f"| {'images':<20} | pydensecrf2 | segbench | ratio | same labels % |")
