@@ -199,9 +199,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     cores = num_cores()
     print(describe_machine())
-    os.environ["OMP_NUM_THREADS"] = (
-        "1"  # in each process of the other one; num_cores would take it for the user's limit
-    )
+    # After num_cores, which would take it for the user's limit: one thread in each process of theirs, and in this one.
+    os.environ["OMP_NUM_THREADS"] = "1"
     threadpool_limits(1)
     photographed = "CamVid's test images" if camvid and folder == default else folder or "scikit-learn's photographs"
     print(f"\n{photographed}: images per second on {cores} cores, medians of {REPEATS} rounds in turns.\n")
