@@ -1,9 +1,9 @@
 """What choices of the protocol are worth: trainings that differ in one of them. Run with `make protocol`.
 
-On augmented samples that `dvc repro` has made. Every training takes the values of params.yaml, without search, and the
-changes that its row names. What was killed continues: finished trainings lie in data/checkpoints until the end.
-Two are trained at a time. `search` tries the candidates of the dataset's search with every network, and ends with lines
-for params.yaml, so that a first run need not try them again.
+On augmented samples that `dvc repro` has made, but for choices that change them. Every training takes the values of
+params.yaml, without search, and the changes that its row names. What was killed continues: finished trainings lie in
+data/checkpoints until the end. Two are trained at a time. `search` tries the candidates of the dataset's search with
+every network, and ends with lines for params.yaml, so that a first run need not try them again.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ import yaml
 
 from benchmarks.markdown import print_table
 from segbench import params
+from segbench.augment.stream import Recipe, write_augmented
 from segbench.checkpoints import hold
 from segbench.datasets.prepared import Prepared
+from segbench.files import replacing
 from segbench.machine import describe_machine
 from segbench.parallel import THREAD_LIMITS
 from segbench.report.table.content import Curve
@@ -36,20 +39,27 @@ from segbench.training.training import Training
 PROJECT = Path(__file__).parent.parent
 AT_ONCE = 2
 """Trainings side by side."""
+STRONG_COLORS = {"brightness": [0.6, 1.4], "contrast": [0.6, 1.4], "saturation": [0.6, 1.4], "p": 0.8}
 LONGER = 3
 """Times the epochs, to see whether networks are finished and in their final order."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A network's values that differ from params.yaml: of its entry in `models`, and of `train`."""
+    """A network's values that differ from params.yaml: of its entry in `models`, of `train`, and of `augment`.
+
+    transforms: the values that differ, by the transforms' names.
+    """
 
     model: str
     network: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
+    transforms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        changes = {**self.network, **self.train}
+    @property
+    def change(self) -> str:
+        """What it changes, whatever the network."""
+        changes = {**self.network, **self.train, **self.transforms}
         return ", ".join(f"{name} {_plain(value)}" for name, value in changes.items()) or "as in params.yaml"
 
 
@@ -86,6 +96,19 @@ CHOICES = {
         Choice("deeplab_v3", {"image_pooling": False}),
         Choice("fcn_8s"),
     ),
+    "camvid_disjoint": tuple(
+        choice
+        for model in ("fcn_8s", "unet", "pspnet", "deeplab_v3_plus")
+        for choice in (
+            Choice(model, train={"batch_size": 2}),
+            Choice(model, train={"batch_size": 8}),
+            Choice(model, train={"poly_power": 1.5}),
+            Choice(model, train={"loss": {"cross_entropy": 1}}),
+            Choice(model, train={"rare_class_sampling": 0.5}),
+            Choice(model, transforms={"RandomScale": {"scale_limit": [-0.5, 0.5]}}),
+            Choice(model, transforms={"ColorJitter": STRONG_COLORS}),
+        )
+    ),
 }
 """By dataset; one without a change is trained as in params.yaml alone, for comparison."""
 
@@ -111,6 +134,24 @@ class Trainer:
         """Of the dataset's search."""
         return params.load(PROJECT / "params.yaml").train_for(self.dataset, "unet").search.candidates
 
+    def samples_of(self, choice: Choice) -> AugmentedSamples:
+        """Those of the stage `augment`, or, with other transforms, some that are made now."""
+        usual: Recipe = self.samples.recipe
+        transforms = [
+            {name: {**values, **choice.transforms.get(name, {})} for name, values in transform.items()}
+            for transform in usual.transforms
+        ]
+        recipe = replace(usual, transforms=transforms)
+        if recipe == usual:
+            return self.samples
+        digest = sha256(f"{self.data.fingerprint} {recipe}".encode()).hexdigest()[:16]
+        folder = PROJECT / "data" / "checkpoints" / f"samples-{digest}"
+        if not folder.exists():
+            with replacing(folder) as temporary:
+                write_augmented(recipe, self.data, temporary)
+        self.folders.add(folder)
+        return AugmentedSamples(folder, self.data)
+
     def record(self, choice: Choice, *, seed: int, times_epochs: int = 1) -> dict[str, Any]:
         """What the training cost and its curve, after it was run if need be."""
         training = self.training(choice, seed=seed, times_epochs=times_epochs)
@@ -119,12 +160,14 @@ class Trainer:
             if not training.has_ended:
                 training.run(lambda row: None)
         record = training.record
-        print(f"{choice.model}, {choice}, seed {seed}, x{times_epochs}: {validated(record)}", file=sys.stderr)
+        print(f"{choice.model}, {choice.change}, seed {seed}, x{times_epochs}: {validated(record)}", file=sys.stderr)
         return record
 
     def records(self, choices: Sequence[Choice], *, seed: int, times_epochs: int = 1) -> list[dict[str, Any]]:
         """As `record`, several at a time with one core each, as `make reproduce` trains."""
         os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
+        for choice in choices:
+            self.samples_of(choice)
         with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as processes:
             trials = [
                 processes.submit(_trial, self.dataset, choice, seed, times_epochs, self.epochs) for choice in choices
@@ -148,7 +191,7 @@ class Trainer:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "params.yaml"
             file.write_text(yaml.safe_dump(tree), encoding="utf-8")
-            return Training(self.dataset, choice.model, seed, params.load(file), self.data, self.samples)
+            return Training(self.dataset, choice.model, seed, params.load(file), self.data, self.samples_of(choice))
 
     def remove_checkpoints(self) -> None:
         """Of all trainings so far."""
@@ -156,26 +199,68 @@ class Trainer:
             shutil.rmtree(folder)
 
 
-def rows_of_choices(trainer: Trainer, choices: Sequence[Choice], seeds: Sequence[int]) -> Iterator[list[str]]:
-    """Each network as in params.yaml, then with each of its choices, and what that changes."""
+@dataclass(frozen=True)
+class Tried:
+    """A choice and the records of its trainings, one for each seed."""
+
+    choice: Choice
+    records: list[dict[str, Any]]
+
+    @property
+    def scores(self) -> list[float]:
+        """Validation mIoU in per cent, by seed."""
+        return [100 * last_score(record) for record in self.records]
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it changes nothing."""
+        return self.choice == Choice(self.choice.model)
+
+
+def try_choices(trainer: Trainer, choices: Sequence[Choice], seeds: Sequence[int]) -> list[Tried]:
+    """Each network as in params.yaml, then with each of its choices."""
     ordered = [
         choice
         for model in dict.fromkeys(choice.model for choice in choices)
         for choice in (Choice(model), *(one for one in choices if one.model == model and one != Choice(model)))
     ]
     by_seed = [trainer.records(ordered, seed=seed) for seed in seeds]
-    usual: list[float] = []
-    for choice, *records in zip(ordered, *by_seed, strict=True):
-        scores = [100 * last_score(record) for record in records]
-        if choice == Choice(choice.model):
-            usual = scores
+    return [Tried(choice, list(records)) for choice, *records in zip(ordered, *by_seed, strict=True)]
+
+
+def rows_of_choices(tried: Sequence[Tried]) -> Iterator[list[str]]:
+    """What each choice changes for its network."""
+    usual = {each.choice.model: each.scores for each in tried if each.is_usual}
+    for each in tried:
         yield [
-            choice.model,
-            str(choice),
-            f"{records[0]['parameters'] / 1e6:.2f}",
-            " ".join(f"{score:.1f}" for score in scores),
-            f"{statistics.fmean(scores):.1f}",
-            "" if scores is usual else difference(scores, usual),
+            each.choice.model,
+            each.choice.change,
+            f"{each.records[0]['parameters'] / 1e6:.2f}",
+            " ".join(f"{score:.1f}" for score in each.scores),
+            f"{statistics.fmean(each.scores):.1f}",
+            "" if each.is_usual else difference(each.scores, usual[each.choice.model]),
+        ]
+
+
+def rows_of_changes(tried: Sequence[Tried]) -> Iterator[list[str]]:
+    """The means over networks of what all of them were trained with, the best first."""
+    models = list(dict.fromkeys(each.choice.model for each in tried))
+    found: dict[str, list[Tried]] = {}
+    for each in tried:
+        found.setdefault(each.choice.change, []).append(each)
+    common = {change: of for change, of in found.items() if len(of) == len(models) > 1}
+    means = {
+        change: [statistics.fmean(of_seed) for of_seed in zip(*(each.scores for each in of), strict=True)]
+        for change, of in common.items()
+    }
+    for change in sorted(common, key=lambda name: -statistics.fmean(means[name])):
+        of = common[change]
+        yield [
+            change,
+            *(f"{statistics.fmean(each.scores):.1f}" for each in of),
+            f"{statistics.fmean(means[change]):.1f}",
+            "" if of[0].is_usual else difference(means[change], means[Choice(models[0]).change]),
+            f"{sum(record['training_seconds'] for each in of for record in each.records) / 60:.0f}",
         ]
 
 
@@ -261,21 +346,28 @@ def main() -> None:
     seeds, schedule = arguments.seeds, trainer.training(Choice("unet"), seed=0).schedule
     origin = f"{describe_machine()}. Validation mIoU in %; values of params.yaml but for what is named"
     if arguments.what == "choices":
-        rows = list(rows_of_choices(trainer, CHOICES[arguments.dataset], seeds))
+        tried = try_choices(trainer, CHOICES[arguments.dataset], seeds)
         print(f"# Choices of the protocol, on {arguments.dataset}\n")
         which = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
         error = ", ± its standard error over seeds" if len(seeds) > 1 else ""
         print(f"{origin}. {schedule.epochs} epochs; {which}, one training each.")
         print(f"Difference: from the network as in params.yaml{error}.\n")
-        print_table(["network", "choice", "parameters, M", "of each seed", "mean", "difference"], rows)
+        columns = ["network", "choice", "parameters, M", "of each seed", "mean", "difference"]
+        print_table(columns, list(rows_of_choices(tried)))
+        if rows := list(rows_of_changes(tried)):
+            print("\n## What all of these networks were trained with\n")
+            networks = dict.fromkeys(each.choice.model for each in tried)
+            print_table(["choice", *networks, "mean", "difference", "core minutes"], rows)
+        seconds = [record["training_seconds"] for each in tried for record in each.records]
+        print(f"\n{len(seconds)} trainings, {sum(seconds) / 3600:.1f} hours of one core in all.")
     elif arguments.what == "search":
         rows = list(rows_of_search(trainer, searched_models(), seed=seeds[0]))
         print(f"# Search for each network's schedule, on {arguments.dataset}\n")
         print(f"{origin}. Every network has tried the same candidates, for {schedule.epochs} epochs each with", end=" ")
         print(f"seed {seeds[0]}.")
         print("The last column goes below `found` in the network's entry of params.yaml.\n")
-        tried = [", ".join(f"{name} {value}" for name, value in values.items()) for values in trainer.candidates]
-        print_table(["network", *tried, "best"], rows)
+        values_tried = [", ".join(f"{name} {value}" for name, value in values.items()) for values in trainer.candidates]
+        print_table(["network", *values_tried, "best"], rows)
     else:
         models = searched_models()
         rows = list(rows_of_longer(trainer, models, seed=seeds[0]))
