@@ -1,32 +1,39 @@
 """Which engine computes a packaged network: PyTorch, or ONNX Runtime where it is faster."""
 
+import statistics
 import sys
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 
 from segbench.cli.commands import Engine
 from segbench.errors import InputError
 from segbench.packages.model import ONNX, PackagedModel, export_package, open_network, package_folder
 from segbench.prediction.export import EXPORTERS, PARITY_SIZES_PX, OnnxPredictor, check_parity
+from segbench.prediction.predictor import Predictor
 
 FASTER_IN_ONNX = ("pspnet", "deeplab_v1", "deeplab_v2", "deeplab_v3")
-"""Architectures with which ONNX Runtime labels photos 1.25 to 1.54 times as fast as PyTorch on a CPU.
+"""Architectures with which ONNX Runtime may be faster than PyTorch on a CPU.
 
-With the others it is no faster, or slower; see reports/benchmarks/inference.md.
+It labels photos 1.25 to 1.54 times as fast on an Intel processor with AMX, and 0.89 to 1.07 times on an AMD EPYC with
+AVX-512, so it is timed before it is used. With the others it was faster on neither; see
+reports/benchmarks/inference.md.
 """
-PAYS_FROM_IMAGES = 400
-"""An export takes as long as ONNX Runtime saves on about so many photos of 512x384 px."""
+PAYS_FROM_IMAGES, PAYS_WITH_COPY_FROM_IMAGES = 400, 50
+"""On about so many photos of 512x384 px ONNX Runtime saves, at best, what an export takes, and what timing takes."""
+TIMED_PX, TIMED_IMAGES = (384, 512), 3
 
 
 def with_engine(model: PackagedModel, where: Path, engine: Engine, *, num_images: int) -> PackagedModel:
     """The same model, computed by an engine. where: the folder or the ONNX file that it was opened from.
 
     ONNX Runtime runs a copy of the network that is exported once and kept in the user's folder for caches; it is
-    compared with the network each time. auto: ONNX Runtime, if it is installed and faster with this architecture, the
-    device is a CPU, each image is seen whole and once, and the copy is there already or pays for so many images.
+    compared with the network each time. auto: ONNX Runtime, if it is installed, the device is a CPU, each image is seen
+    whole and once, the copy pays for so many images, and ONNX Runtime then is the faster one of the two.
 
     Raises InputError if the engine that was asked for cannot be used.
     """
@@ -43,7 +50,8 @@ def with_engine(model: PackagedModel, where: Path, engine: Engine, *, num_images
         raise InputError("--engine onnx: ONNX Runtime sees whole images once; leave out --tile-px, --flip and scales")
     copy = platformdirs.user_cache_path("segbench") / f"{model.card.weights_digest}{ONNX}"
     is_installed = all(find_spec(package) for package in EXPORTERS)
-    pays = model.card.architecture.architecture in FASTER_IN_ONNX and (copy.is_file() or num_images >= PAYS_FROM_IMAGES)
+    enough = PAYS_WITH_COPY_FROM_IMAGES if copy.is_file() else PAYS_FROM_IMAGES
+    pays = model.card.architecture.architecture in FASTER_IN_ONNX and num_images >= enough
     if is_auto and not (is_installed and pays):
         return model
     try:
@@ -53,7 +61,21 @@ def with_engine(model: PackagedModel, where: Path, engine: Engine, *, num_images
             raise
         print(f"note: PyTorch computes the network, since it could not be exported: {error}", file=sys.stderr)
         return model
-    return replace(model, whole=OnnxPredictor(copy, scale=model.card.scale))
+    other = OnnxPredictor(copy, scale=model.card.scale)
+    return replace(model, whole=other) if not is_auto or is_faster(other, own) else model
+
+
+def is_faster(one: Predictor | OnnxPredictor, other: Predictor | OnnxPredictor) -> bool:
+    """Whether it labels a photo in less time than the other, by medians of TIMED_IMAGES in turn."""
+    image = np.random.default_rng(0).integers(0, 256, (*TIMED_PX, 3), np.uint8)
+    seconds: tuple[list[float], list[float]] = [], []
+    for _ in range(1 + TIMED_IMAGES):
+        for predictor, taken in zip((one, other), seconds, strict=True):
+            start = time.perf_counter()
+            predictor.label_map(image)
+            taken.append(time.perf_counter() - start)
+    first, second = (statistics.median(taken[1:]) for taken in seconds)  # without the first image, which warms up
+    return first < second
 
 
 def _export_once(model: PackagedModel, folder: Path, copy: Path) -> None:
