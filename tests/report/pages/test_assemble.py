@@ -87,6 +87,8 @@ def test_an_image_that_looks_mislabelled_says_so(monkeypatch: pytest.MonkeyPatch
     doubts = {image.name: image.doubt for image in page_of([a_model("unet", seeds=(0,))]).test_images}
     assert doubts.pop("3").startswith("Check the label of this image.")
     assert len(doubts) == NUM_IMAGES - 1 and not any(doubts.values())
+    (entry, *_) = page_of([a_model("unet", seeds=(0,))]).entries
+    assert entry.mean_iou_without_doubtful is not None
 
 
 def worst_models() -> list[ModelResults]:

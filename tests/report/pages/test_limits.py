@@ -12,6 +12,7 @@ from segbench.report.table.content import Curve
 from segbench.report.table.results import ModelResults
 from segbench.report.table.suspects import Suspect, Suspects
 from segbench.scoring.blocks import Blocks
+from tests.report.pages.test_answer import an_entry_of
 from tests.report.sample_results import INDEPENDENT, a_model, data, row
 
 
@@ -70,6 +71,29 @@ def test_images_that_look_mislabelled_come_first() -> None:
     text = limit("Labels", [a_model()], suspects=two)
     assert "2 test images look mislabelled: test/a and test/b. " in text
     assert "contradict the label map, in up to 20.0 to 40.0 % of the pixels" in text
+
+
+@pytest.mark.parametrize(
+    ("without", "number", "expected"),
+    [
+        ((0.803, 0.70, 0.9), 1, "Without it, mIoU changes by 0.0 to +0.3 points, and the models as published keep"),
+        ((0.801, 0.701, 0.901), 2, "Without them, mIoU changes by +0.1 points, and the models as published keep their"),
+        ((0.79, 0.795, 0.9), 1, "Without it, mIoU changes by -1.0 to +9.5 points, and a and b change places. leave_"),
+        ((None, None, None), 1, "5.0 % in the median test image. leave_out in params.yaml scores without an image."),
+        ((nan, nan, nan), 1, "5.0 % in the median test image. leave_out in params.yaml scores without an image."),
+    ],
+)
+def test_what_images_that_look_mislabelled_change(
+    without: tuple[float | None, ...], number: int, expected: str
+) -> None:
+    """The third entry is another form of the first, which the order as published leaves out."""
+    entries = [
+        replace(an_entry_of("a", 0.8), mean_iou_without_doubtful=without[0]),
+        replace(an_entry_of("b", 0.7), mean_iou_without_doubtful=without[1]),
+        replace(an_entry_of("a", 0.9, crf=True, published=False), mean_iou_without_doubtful=without[2]),
+    ]
+    found = Suspects(number * (Suspect("test/a", 0.4),), judges=("unet",), usual_share=0.05)
+    assert expected in limit("Labels", [a_model()], suspects=found, entries=entries)
 
 
 CLUSTERS = a_model("clusters", backbone="none", epochs=0)

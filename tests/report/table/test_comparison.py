@@ -130,6 +130,18 @@ def test_groups_are_scored_apart_and_known_as_seen_or_not(data: Prepared) -> Non
         np.testing.assert_allclose(good.group_class_iou[index], of_first_seed.class_iou)
 
 
+def test_doubtful_images_count_but_entries_also_have_a_score_without_them(data: Prepared) -> None:
+    usual, found = (compare([POOR, GOOD], data, doubtful=names).entries for names in ((), ("test/03", "test/20")))
+    assert {entry.mean_iou_without_doubtful for entry in usual} == {None}
+    sound = [index for index in range(NUM_IMAGES) if index not in (3, 20)]
+    for entry, before, right in zip(found, usual, (0.9, 0.7), strict=True):
+        expected = compute_scores(matrices(right=right, seed=0)[sound].sum(axis=0)).mean_iou
+        assert entry.mean_iou_without_doubtful == pytest.approx(expected)
+        assert entry.scores == before.scores and expected != entry.mean_iou.value
+    every = [f"test/{index:02d}" for index in range(NUM_IMAGES)]
+    assert {entry.mean_iou_without_doubtful for entry in compare([POOR], data, doubtful=every).entries} == {None}
+
+
 def test_the_share_of_the_pixels_within_each_width_of_a_boundary() -> None:
     near = np.array([[[[1, 0], [0, 1]], [[2, 1], [0, 2]]]])
     whole = np.array([[[[5, 1], [1, 3]], [[5, 0], [2, 3]]]])

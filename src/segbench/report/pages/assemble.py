@@ -47,11 +47,11 @@ def assemble_page(
     data: without the test images of `left_out`, which scores leave out. failed, champion: as in `Page`.
     attribution: of the images.
     """
-    found = compare(contenders, data)
+    suspects = find_suspects(contenders, data)
+    found = compare(contenders, data, doubtful=[image.name for image in suspects.images])
     entries = found.entries
     curves = [model.curves for model in models if not model.epochs.empty]
     of_first_seeds = [first for first, *_ in curves]
-    suspects = find_suspects(contenders, data)
     longer = error_ratio_with_longer_blocks(contenders, found.blocks)
     num_trainings = {model.name: len(model.seeds) for model in models}
     notes = [
@@ -78,7 +78,9 @@ def assemble_page(
             LICENCE: attribution.licence,
         },
         notes=tuple(note for note in notes if note),
-        limits=limits(data, models, curves=of_first_seeds, blocks=found.blocks, longer=longer, suspects=suspects),
+        limits=limits(
+            data, models, curves=of_first_seeds, blocks=found.blocks, longer=longer, suspects=suspects, entries=entries
+        ),
         num_compared=found.num_compared,
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),

@@ -7,8 +7,8 @@ import numpy as np
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.pages.listing import MOST_NAMED, by_value, counted, listed, with_models
-from segbench.report.table.content import Curve
-from segbench.report.table.numbers import percent, setting
+from segbench.report.table.content import Curve, Entry
+from segbench.report.table.numbers import finite, percent, points, setting
 from segbench.report.table.results import ModelResults
 from segbench.report.table.suspects import Suspects
 from segbench.scoring.blocks import LEAST_BLOCKS, Blocks
@@ -22,16 +22,16 @@ NO_EFFECT = ("loader_workers", "validate_every_epochs")
 
 def limits(
     data: Prepared, models: Sequence[ModelResults], *, blocks: Blocks, curves: Sequence[Curve] = (),
-    longer: float | None = None, suspects: Suspects | None = None,
+    longer: float | None = None, suspects: Suspects | None = None, entries: Sequence[Entry] = (),
 ) -> tuple[str, ...]:  # fmt: skip
     """What the comparison cannot tell, due to its images, their split, the backbones and the schedule.
 
     blocks: which test images the intervals take as one. longer: how many times as large standard errors of mIoU are
-    with blocks twice as long, if known. suspects: test images that look mislabelled.
+    with blocks twice as long, if known. suspects: test images that look mislabelled. entries: the best first.
     """
     networks = [model for model in models if not model.epochs.empty]
     return (
-        *_limit_of_labels(suspects),
+        *_limit_of_labels(suspects, entries),
         *_limits_of_split(data, blocks, longer),
         *_limit_of_backbones(models),
         *_limit_of_schedules(networks, curves),
@@ -61,18 +61,36 @@ def cautions(data: Prepared, curves: Sequence[Curve], *, num_trainings: Mapping[
     return [*texts, *_limit_of_seen_groups(data)]
 
 
-def _limit_of_labels(suspects: Suspects | None) -> list[str]:
+def _limit_of_labels(suspects: Suspects | None, entries: Sequence[Entry]) -> list[str]:
     if not suspects or not suspects.images:
         return []
     images = suspects.images
     looks = "1 test image looks" if len(images) == 1 else f"{len(images)} test images look"
     shares = " to ".join(dict.fromkeys(percent(image.share) for image in (images[-1], images[0])))
+    without = f" {text}" if (text := _describe_without(entries, number=len(images))) else ""
     return [
         f"Labels: {looks} mislabelled: {listed([image.name for image in images])}. The better models "
         f"({listed(suspects.judges)}) agree with each other there and contradict the label map, in up to {shares} % of "
-        f"the pixels against {percent(suspects.usual_share)} % in the median test image. leave_out in params.yaml "
-        "scores without an image."
+        f"the pixels against {percent(suspects.usual_share)} % in the median test image.{without} leave_out in "
+        "params.yaml scores without an image."
     ]
+
+
+def _describe_without(entries: Sequence[Entry], *, number: int) -> str:
+    """What scores would be without the images that look mislabelled; empty if it is not known."""
+    known = {entry: value for entry in entries if (value := finite(entry.mean_iou_without_doubtful)) is not None}
+    if not known:
+        return ""
+    changes = sorted(value - entry.mean_iou.value for entry, value in known.items())
+    by_how_much = " to ".join(dict.fromkeys(points(change) for change in (changes[0], changes[-1])))
+    published = [entry for entry in known if entry.as_in_paper]
+    places, places_without = (
+        {entry.label: sum(of(other) > of(entry) for other in published) for entry in published}
+        for of in (lambda entry: entry.mean_iou.value, known.__getitem__)
+    )
+    moved = [label for label, place in places.items() if places_without[label] != place]
+    order = f"{listed(moved)} change places" if moved else "the models as published keep their order"
+    return f"Without {'it' if number == 1 else 'them'}, mIoU changes by {by_how_much} points, and {order}."
 
 
 def _limits_of_split(data: Prepared, blocks: Blocks, longer: float | None) -> list[str]:

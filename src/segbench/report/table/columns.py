@@ -138,6 +138,11 @@ COLUMNS: tuple[Column, ...] = (
     *_score(
         "mIoU", "mean over classes of intersection over union", interval_readers={"markdown", "latex", "readme"}
     ),
+    Column(
+        "mIoU_without_doubtful", lambda entry: entry.mean_iou_without_doubtful, "mIoU without doubtful images",
+        unit="%", explanation="without the test images that look mislabelled, which the limits below name",
+        readers={"page", "markdown"}, show=percent, first="descending",
+    ),
     *_score("mDice", "mean over classes of Dice"),
     *_score("mAcc", "mean over classes of the share of their pixels that are right", readers=REPORTS),
     *_score("aAcc", "share of all labelled pixels that are right"),

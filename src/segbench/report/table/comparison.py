@@ -1,7 +1,7 @@
 """The counts and costs of all models -> the entries of the results table, and their differences."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
@@ -62,8 +62,11 @@ class Comparison:
     differences_with_longer_blocks: Mapping[Pair, Difference]
 
 
-def compare(contenders: Sequence[Contender], data: Prepared) -> Comparison:
-    """Compare each model with the CRF and without it, and every two entries that are as their papers have them."""
+def compare(contenders: Sequence[Contender], data: Prepared, *, doubtful: Collection[str] = ()) -> Comparison:
+    """Compare each model with the CRF and without it, and every two entries that are as their papers have them.
+
+    doubtful: test images that look mislabelled, as `test/NAME`. They count, but entries also have a score without them.
+    """
     refined = [contender for contender in contenders if contender.crf]
     as_in_paper = [contender.label for contender in contenders if contender.as_in_paper]
     pairs = [Pair(contender.label, contender.model, MEAN_IOU) for contender in refined]
@@ -76,7 +79,8 @@ def compare(contenders: Sequence[Contender], data: Prepared) -> Comparison:
     found = partial(analyse, images, pairs=pairs, trainings=trainings)
     analysis = found(measures=list(MEASURES.values()), blocks=blocks.ids)
     longer = found(blocks=blocks.twice_as_long).differences if blocks.twice_as_long else {}
-    entries = [_entry(contender, analysis, data) for contender in contenders]
+    is_sound = [f"{row.split}/{row.name}" not in doubtful for row in data.split("test")]
+    entries = [_entry(contender, analysis, data, is_sound=is_sound) for contender in contenders]
     entries.sort(key=lambda entry: -entry.mean_iou.value)
     marked = tuple(replace(entry, is_on_front=_is_on_front(entry, entries)) for entry in entries)
     return Comparison(marked, analysis.differences, analysis.num_compared, blocks, longer)
@@ -159,7 +163,7 @@ def _most_telling_first(
     return list(dict.fromkeys([*in_turn[:3], *doubtful, *in_turn[3:6], *worst_of_entries, *in_turn[6:]]))
 
 
-def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:
+def _entry(contender: Contender, analysis: Analysis, data: Prepared, *, is_sound: Sequence[bool]) -> Entry:
     estimates = {metric: analysis.estimates[contender.label, measure] for metric, measure in MEASURES.items()}
     of_crf = analysis.differences.get(Pair(label(contender.model, crf=True), contender.model, MEAN_IOU))
     counts, test = contender.counts.first_seeds(analysis.num_compared), data.split("test")
@@ -182,6 +186,9 @@ def _entry(contender: Contender, analysis: Analysis, data: Prepared) -> Entry:
         boundary_mean_iou=tuple(map(_mean_iou, of_widths)),
         group_mean_iou=tuple(scores.mean_iou for scores in of_groups),
         group_class_iou=tuple(tuple(scores.class_iou.tolist()) for scores in of_groups),
+        mean_iou_without_doubtful=(
+            average_scores(counts.scores_of(is_sound)).mean_iou if any(is_sound) and not all(is_sound) else None
+        ),
         as_in_paper=contender.as_in_paper,
         protocol={"split": "test", "resolution_px": sizes_of(test), **contender.protocol},
     )

@@ -61,6 +61,7 @@ class Entry:
       model was trained more than once
     - crf_gain: the model's mIoU with the CRF minus that without
     - is_on_front: no other entry has both a higher mIoU and a lower latency; None where the latency is not known
+    - mean_iou_without_doubtful: mIoU without the test images that look mislabelled; None if none does
     - as_in_paper: how the model's paper reports it. DeepLab v1 and v2 end with a CRF, the others have none
     - deviations: from the common protocol; protocol: settings by name in which entries may differ
     """
@@ -80,6 +81,7 @@ class Entry:
     boundary_mean_iou: tuple[float, ...] = ()
     group_mean_iou: tuple[float, ...] = ()
     group_class_iou: tuple[tuple[float, ...], ...] = ()
+    mean_iou_without_doubtful: float | None = None
     as_in_paper: bool = True
     protocol: Mapping[str, str] = field(default_factory=dict)
 
