@@ -164,6 +164,27 @@ def test_groups_of_the_same_classes_are_not_told_apart_by_them() -> None:
     assert "Every group holds all 2 classes of the test images. unet's IoU" in text
 
 
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ("", ""),
+        ("abc", ""),
+        ("a", "from a, but not from b and c: unet has a higher IoU in a for 1 of the 2 classes that both have. "
+              "Only b and c tell what to expect of new groups."),
+        ("ab", "from a and b, but not from c: unet has a higher IoU in a and b for 2 of the 2 classes that both have. "
+               "Only c tells what to expect of new groups."),
+    ],
+)  # fmt: skip
+def test_groups_of_training_images_are_held_against_the_others(seen: str, expected: str) -> None:
+    classes = Classes.of([(name, (0, 0, number)) for number, name in enumerate(("road", "car", "boat"))])
+    rows = [of_classes(group, 50, 9, int(group == "c")) for group in "abc"]
+    rows += [replace(rows[0], split="train", group=group) for group in seen]
+    ious = ((0.9, 0.5, nan), (0.8, 0.7, nan), (0.7, 0.4, 0.9))
+    best = replace(an_entry_of("unet", place=1), group_class_iou=ious)
+    text = describe_groups(replace(INDEPENDENT, classes=classes, rows=tuple(rows)), [best])
+    assert text.partition("Training images also come ")[2] == expected
+
+
 def an_entry_of(model: str, *, place: int, crf: bool = False, as_in_paper: bool = True) -> Entry:
     entry = an_entry(model, crf=crf, place=place, num_classes=2, is_external=False)
     return replace(entry, as_in_paper=as_in_paper)

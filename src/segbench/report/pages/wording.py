@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
@@ -10,7 +11,7 @@ from segbench.report.drawing.confusion import LEAST_SHARE, MOST_CLASSES
 from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
 from segbench.report.pages.listing import counted, describe_left_out, listed
 from segbench.report.table.comparison import Comparison, groups_of, sizes_of
-from segbench.report.table.content import Entry, best_as_published
+from segbench.report.table.content import Entry, Group, best_as_published
 from segbench.report.table.numbers import MISSING, finite, percent, points
 from segbench.report.table.results import ModelResults
 from segbench.report.table.suspects import Suspects
@@ -88,9 +89,11 @@ def describe_averaging(entries: Sequence[Entry]) -> str:
 
 
 def describe_groups(data: Prepared, entries: Sequence[Entry]) -> str:
-    """Why the groups' mIoU do not average to that of all test images; empty without groups.
+    """Why the groups' mIoU do not average to that of all test images, and what they say about the split; empty without
+    groups.
 
-    Told by the classes that each group's images hold, and by the class whose IoU differs most between groups.
+    Told by the classes that each group's images hold, by the class whose IoU differs most between groups, and by the
+    classes that have a higher IoU where training images come from the same groups.
     """
     groups, classes, test = groups_of(data), data.classes.names, data.split("test")
     if not groups:
@@ -126,7 +129,22 @@ def describe_groups(data: Prepared, entries: Sequence[Entry]) -> str:
             f"{groups[high].name}, which has {percent(share)}\N{NO-BREAK SPACE}% of its pixels, and "
             f"{percent(ious[low, index])}\N{NO-BREAK SPACE}% in {groups[low].name}."
         )
-    return " ".join(texts)
+    return " ".join([*texts, *_describe_seen_groups(groups, best.label, ious)])
+
+
+def _describe_seen_groups(groups: Sequence[Group], label: str, ious: NDArray[np.float64]) -> list[str]:
+    """How an entry's classes fare in groups that training images also come from. ious: (num_groups, C), NaN without."""
+    is_seen = np.array([group.is_seen for group in groups])
+    if is_seen.all() or not is_seen.any():
+        return []
+    common = np.isfinite(ious[is_seen]).any(axis=0) & np.isfinite(ious[~is_seen]).any(axis=0)
+    in_seen, in_new = (np.nanmean(ious[chosen][:, common], axis=0) for chosen in (is_seen, ~is_seen))
+    seen, new = (listed([group.name for group in groups if group.is_seen is wanted]) for wanted in (True, False))
+    return [
+        f"Training images also come from {seen}, but not from {new}: {label} has a higher IoU in {seen} for "
+        f"{(in_seen > in_new).sum()} of the {common.sum()} classes that both have. Only {new} "
+        f"{'tells' if sum(~is_seen) == 1 else 'tell'} what to expect of new groups."
+    ]
 
 
 def describe_times(entries: Sequence[Entry]) -> str:
