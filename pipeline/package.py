@@ -73,7 +73,7 @@ def main(*, dataset: str, prepared: Path, weights: Path, results: Path, table: P
                 image_licence=image_licence(parameters.dataset(dataset).source),
                 origin={
                     "commit": trained["commit"], "training_key": trained["training_key"],
-                    "dataset_fingerprint": data.fingerprint, "machine": training["machine"],
+                    "dataset_fingerprint": data.fingerprint, "machine": ", then ".join(training["machines"]),
                     "versions": package_versions(),
                 },
             )  # fmt: skip

@@ -42,11 +42,11 @@ def main(
     parameters = params.load()
     data = Prepared.open(prepared)
     samples = AugmentedSamples(augmented, data)
-    machine, versions = describe_machine(), package_versions()
-    tags = {"machine": machine, "dataset_fingerprint": data.fingerprint, **versions}
+    versions = package_versions()
+    tags = {"machine": describe_machine(), "dataset_fingerprint": data.fingerprint, **versions}
     schedule = parameters.train_for(dataset, model)
     trainings = [Training(dataset, model, seed, parameters, data, samples) for seed in schedule.seeds]
-    provenance = {"machine": machine, "versions": versions, "deviations": parameters.deviations(dataset, model)}
+    provenance = {"versions": versions, "deviations": parameters.deviations(dataset, model)}
     if what := read_json(failure)["failed"]:
         with replacing(weights) as folder:
             folder.mkdir()

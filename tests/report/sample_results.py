@@ -39,8 +39,8 @@ def a_model(
     seen: dict[str, Any] | None = None,
 ) -> ModelResults:  # fmt: skip
     """A model's results as far as sentences need them. backbone: `none` for a model that has none. epochs: 0 for one
-    that is not trained by epochs. machine: it is trained on; predicted_on: another one. train: some of its values.
-    seen: tiles and test-time augmentation, if they were used.
+    that is not trained by epochs. machine: it is trained on, or several, such as `one, two`; predicted_on: another one.
+    train: some of its values. seen: tiles and test-time augmentation, if they were used.
     """
     own = {"backbone": "none"} if backbone == "none" else {}
     training = {
@@ -57,7 +57,7 @@ def a_model(
             },
         },
         "trainings": [{"seed": seed, "commit": commit, "training_key": f"key{seed}"} for seed in seeds],
-        "machine": machine,
+        "machines": machine.split(", "),
         "versions": {"python": "3"},
     }  # fmt: skip
     rows = pd.DataFrame(

@@ -1,5 +1,6 @@
 """What trainings leave behind."""
 
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +96,37 @@ def test_a_trainings_key_depends_on_its_settings_and_on_the_code_of_its_network(
     assert found["settings"] == {"lr": 0.1}
     assert {"src/segbench/models/unet.py", "src/segbench/training/fit.py"} <= found["sources"].keys()
     assert "src/segbench/models/pspnet.py" not in found["sources"]
+
+
+def test_a_training_that_continues_elsewhere_names_both_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = scenes.open_source(seed=0, width_px=64, height_px=48, num_train=2, num_val=1, num_test=1)
+    data = prepare(source, tmp_path / "prepared")
+    write_augmented(Recipe(seed=0, copies=1, scale=0.5, crop_px=(24, 32), transforms=[]), data, tmp_path / "augmented")
+    samples = AugmentedSamples(tmp_path / "augmented", data)
+    monkeypatch.setattr(trainings, "checkpoint_folder", lambda key: tmp_path / key)
+    training = Training("scenes", "sliding_window", 3, PARAMETERS, data, samples)
+
+    def run(machine: str, *, is_killed: bool) -> list[str]:
+        def fit(*arguments: Any, **options: Any) -> list[Epoch]:
+            if is_killed:
+                raise KeyboardInterrupt
+            return []
+
+        monkeypatch.setattr(trainings, "describe_machine", lambda: machine)
+        monkeypatch.setattr(trainings, "fit", fit)
+        with suppress(KeyboardInterrupt):
+            training.run(print)
+        return [] if is_killed else training.record["machines"]
+
+    for machine in ("one", "one", "two"):
+        run(machine, is_killed=True)
+    assert run("one", is_killed=False) == ["one", "two"]
+    (training.folder / "machines.json").write_text("damaged")
+    assert run("three", is_killed=False) == ["three"]
+    told = [{**training.record, "machines": machines} for machines in (["b"], ["a", "b"])]
+    assert trainings.summary(told)["machines"] == ["b", "a"]
 
 
 def test_a_training_fits_its_own_model_to_its_own_dataset_by_its_own_schedule(

@@ -7,6 +7,7 @@ another seed does not cost them. One that diverged leaves its record alone.
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,9 @@ from torch import nn
 from segbench import params
 from segbench.checkpoints import RECORD, WEIGHTS, checkpoint_folder
 from segbench.datasets.prepared import Prepared
+from segbench.errors import InputError
 from segbench.files import read_json, write_csv, write_json
-from segbench.machine import git_commit, peak_memory_mib
+from segbench.machine import describe_machine, git_commit, peak_memory_mib
 from segbench.models.build import build_model, num_parameters
 from segbench.models.network import FittedOnPixels, Network
 from segbench.models.weights import save_weights
@@ -34,6 +36,8 @@ from segbench.training.processes import is_first_process, wait_for_all
 from segbench.training.resume import training_key
 from segbench.training.samples import AugmentedSamples, WholeImages
 
+MACHINES = "machines.json"
+"""In a training's folder: those at which it was, the first one first. A killed training may continue on another."""
 MEDIANS = ("training_seconds", "training_images_per_second", "training_peak_memory_mib")
 
 
@@ -99,6 +103,7 @@ class Training:
         A training that diverges leaves no weights; its record has the epoch.
         """
         seed_everything(self.seed)
+        machines = self._noted_machines() if is_first_process() else []
         network = build_model(
             self._network,
             backbone=self.parameters.backbone_for(self.model),
@@ -127,10 +132,21 @@ class Training:
                 rows, diverged_in = diverged.rows, diverged.epoch
         if is_first_process():
             seconds = sum(row.seconds for row in rows) if rows else time.perf_counter() - start
-            self._leave(network, rows, seconds=seconds, diverged_in=diverged_in)
+            self._leave(network, rows, seconds=seconds, diverged_in=diverged_in, machines=machines)
         wait_for_all()  # the others may need the record
 
-    def _leave(self, network: nn.Module, rows: Sequence[Epoch], *, seconds: float, diverged_in: int | None) -> None:
+    def _noted_machines(self) -> list[str]:
+        """Those at which the training was, and this one, which is noted too."""
+        path, before = self.folder / MACHINES, []
+        with suppress(InputError):  # none before, or damaged: that is not worth the training
+            before = read_json(path)
+        machines = list(dict.fromkeys([*before, describe_machine()]))
+        write_json(path, machines)
+        return machines
+
+    def _leave(
+        self, network: nn.Module, rows: Sequence[Epoch], *, seconds: float, diverged_in: int | None, machines: list[str]
+    ) -> None:
         """Write weights, unless the training diverged, and then the record."""
         if diverged_in is None:
             save_weights(network, self.folder / WEIGHTS)
@@ -139,6 +155,7 @@ class Training:
             "seed": self.seed,
             "training_key": self.key,
             "commit": git_commit(),
+            "machines": machines,
             "parameters": num_parameters(network),
             "backbone_parameters": num_parameters(getattr(network, "backbone", None)),
             "training_seconds": round(seconds, 1),
@@ -181,7 +198,8 @@ def has_diverged(record: dict[str, Any]) -> bool:
 
 
 def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What training the model once costs, as medians over its seeds; and the key, commit and time of each training.
+    """What training the model once costs, as medians over its seeds; the machines; and the key, commit and time of each
+    training.
 
     A training that diverged is under `failed`, with the epoch, and does not count for the medians.
     """
@@ -193,6 +211,7 @@ def summary(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     kept = ("seed", "training_key", "commit", "training_seconds")
     return {
         **costs,
+        "machines": list(dict.fromkeys(machine for record in records for machine in record["machines"])),
         "trainings": [{name: record[name] for name in kept} for record in ended],
         "failed": [
             {"seed": record["seed"], "epoch": record["diverged_in_epoch"], "commit": record["commit"]}
@@ -206,6 +225,7 @@ def summary_of_failed(seeds: Sequence[int], what: str) -> dict[str, Any]:
     """As `summary`, of a model whose stages failed on a cluster, by the words that say why."""
     return {
         **dict.fromkeys(("parameters", "backbone_parameters", *MEDIANS)),
+        "machines": [describe_machine()],
         "trainings": [],
         "failed": [{"seed": seed, "epoch": None, "commit": git_commit(), "why": what} for seed in seeds],
     }

@@ -250,6 +250,7 @@ def test_images_that_are_reduced_are_said_to_be(scale: float, expected: str) -> 
     [
         (a_model("fcn_8s"), []),
         (a_model("fcn_8s", machine="two", predicted_on="one"), ["were trained on 2 machines, so training times"]),
+        (a_model("fcn_8s", machine="one, two", predicted_on="one"), ["were trained on 2 machines, so training times"]),
         (a_model("fcn_8s", predicted_on="a GPU"), ["predicted on 2 machines, so memory"]),
     ],
 )

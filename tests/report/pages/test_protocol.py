@@ -57,6 +57,11 @@ SCHEDULE = "40 epochs, batch 8, sgd, lr 0.01"
         ({"seeds": (5,)}, "seeds", "0; last: 5"),
         ({"commit": "facade"}, "trained at commit", "c0ffee; last: facade"),
         ({"machine": "two"}, "machine", "one; last: two"),
+        (
+            {"machine": "one, two", "predicted_on": "two"},
+            "machine",
+            "one; last: one, then two for training, two for prediction",
+        ),
         ({"predicted_on": "a GPU"}, "machine", "one; last: one for training, a GPU for prediction"),
     ],
 )  # fmt: skip

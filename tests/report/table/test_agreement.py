@@ -11,7 +11,7 @@ from segbench.errors import InputError
 from segbench.report.table.agreement import check_agreement
 
 REPORT: dict[str, Any] = {
-    "machine": "one",
+    "machines": ["one"],
     "deviations": {},
     "search": None,
     "settings": {
@@ -61,7 +61,7 @@ def test_a_difference_that_nothing_names_is_refused(change: Callable[[dict[str, 
         lambda r: None,
         lambda r: r.update(deviations={"lr": 0.1}) or r["settings"]["train"].update(lr=0.1),
         lambda r: r.update(deviations={"backbone": "none"}) or r["settings"]["backbone"].update(name="none"),
-        lambda r: r.update(machine="another") or r["settings"]["train"].update(precision="bfloat16"),
+        lambda r: r.update(machines=["another"]) or r["settings"]["train"].update(precision="bfloat16"),
     ],
 )
 def test_what_is_equal_or_named_is_compared(change: Callable[[dict[str, Any]], Any]) -> None:

@@ -239,7 +239,8 @@ def _limit_of_resolution(models: Sequence[ModelResults]) -> list[str]:
 
 
 def _limits_of_costs(models: Sequence[ModelResults]) -> list[str]:
-    trained, predicted = ({getattr(model, of)["machine"] for model in models} for of in ("training", "prediction"))
+    trained = {machine for model in models for machine in model.training["machines"]}
+    predicted = {model.prediction["machine"] for model in models}
     return [
         f"Costs: models {did} on {len(machines)} machines, so {costs} can be compared only between models of the same "
         "machine."

@@ -46,7 +46,7 @@ def _shared(report: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
     found = search["best"] if search else {}
     for name, value in settings["train"].items():
         if name == "precision":  # follows from the machine, and another one may add a training to a clone
-            yield ("train", name, report["machine"]), value
+            yield ("train", name, *report["machines"]), value
         elif name not in deviations and name not in found:
             yield ("train", name), value
     if search and "search" not in deviations:
