@@ -63,7 +63,7 @@ def leave_a_diverged_training(model: str, *, seed: int) -> None:
         training.folder / RECORD,
         {
             "dataset": "scenes", "seed": seed, "training_key": training.key, "commit": "c0ffee", "parameters": 0,
-            "backbone_parameters": 0,
+            "backbone_parameters": 0, "machines": ["one"],
             "training_seconds": 1e6, "training_images_per_second": 1e-6, "training_peak_memory_mib": 1_000_000,
             "epochs": [asdict(epoch)], "diverged_in_epoch": 2,
         },
