@@ -59,6 +59,7 @@ def main(
     trained = {model: reports[model]["training"] for model in parameters.benchmark.models if model in reports}
     check_agreement(trained, fingerprint=data.fingerprint, results=results)
     rows = data.split("test")
+    of_classes = zip(*(row.class_pixels for row in rows), strict=True)
     blocks = choose_blocks(images, Clips.of(rows))
     indices = {measure: [names.index(name) for name in of_measure] for measure, of_measure in classes.items()}
     settings = {model: told_settings(report["training"]) for model, report in reports.items()}
@@ -74,6 +75,7 @@ def main(
         num_blocks=blocks.number,
         num_trainings={model: len(images[model].correct) for model in reports},
         classes=classes,
+        absent=[name for name, pixels in zip(names, of_classes, strict=True) if not sum(pixels)],
         results=reports,
     )
     sliding_page = sliding_markdown(

@@ -116,6 +116,8 @@ def test_one_image_of_each_split_without_one_of_the_classes_is_reported(
     report = (tmp_path / "reports/few/benchmark.md").read_text()
     assert "ground | disc |\n" in report, "the class that no test image shows has no column"
     assert "nan" not in report
+    claims = (tmp_path / "reports/few/claims.md").read_text()
+    assert claims.count("(in no test image)") == 1 and "- mIoU: ground, disc, " in claims
     page = (tmp_path / "reports/few/index.html").read_text()
     assert "fcn_8s" in page and "nan %" not in page
     assert (tmp_path / "data/packages/few/fcn_8s/MLmodel").exists()

@@ -47,6 +47,7 @@ def a_page(
         findings, dataset="streets", num_images=num_images, num_blocks=num_blocks,
         num_trainings=num_trainings or {"unet": 1}, left_out=left_out,
         classes={"mIoU": ["road", "pole"], THIN: ["pole"], CONTEXT: []},
+        absent=["pole"],
         results={
             name: {"training": {"settings": settings, "deviations": deviations or {}}}
             for name in ("deeplab_v3", *trained)
@@ -59,7 +60,7 @@ def test_the_page_counts_the_verdicts_and_names_the_classes() -> None:
     assert page.startswith("# Claims of a lecture on semantic segmentation, judged on streets\n")
     assert page.splitlines()[2] == "Of 4 claims: holds 1, undecided 1, not run 2. One-factor pairs judge 1 of them."
     assert "Trained with different seeds: fcn_16s 3 times, fcn_32s once." in page
-    assert "- mIoU of thin classes: pole" in page
+    assert "- mIoU: road, pole (in no test image)\n- mIoU of thin classes: pole (in no test image)\n" in page
     assert "- mIoU of context classes: no classes" in page
     assert "- deeplab_v3: atrous rates 6, 12 on maps of 10x7 px while training" in page
     assert "- deeplab_v3: atrous rate 6 on maps" in a_page(rates=[6])

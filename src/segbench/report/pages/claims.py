@@ -1,7 +1,7 @@
 """The page of a lecture's claims: each with its two numbers and its verdict."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, get_args
 
 from segbench.report.pages.listing import counted, describe_left_out, describe_trainings
@@ -12,12 +12,13 @@ from segbench.report.table.numbers import setting
 
 def claims_markdown(
     findings: Sequence[Finding], *, dataset: str, num_images: int, num_blocks: int, num_trainings: Mapping[str, int],
-    left_out: Sequence[str], classes: Mapping[MeasureName, Sequence[str]], results: Mapping[str, Mapping[str, Any]],
+    left_out: Sequence[str], classes: Mapping[MeasureName, Sequence[str]], absent: Collection[str],
+    results: Mapping[str, Mapping[str, Any]],
 ) -> str:  # fmt: skip
     """The page. num_blocks: the test images were resampled in that many blocks; num_trainings: by model.
 
     left_out: names of the test images that scores leave out; classes: names of the classes that each measure averages;
-    results: as for `judge_costs`.
+    absent: those of which the test images have no pixel; results: as for `judge_costs`.
     """
     counts = Counter(finding.verdict for finding in findings)
     verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in get_args(Verdict) if counts[verdict])
@@ -47,7 +48,12 @@ def claims_markdown(
             *_untrained_variants(results),
         ]),
         "",
-        *(f"- {measure}: {', '.join(members) or 'no classes'}" for measure, members in classes.items()),
+        *(
+            f"- {measure}: {', '.join(f'{name} (in no test image)' if name in absent else name for name in members)}"
+            if members
+            else f"- {measure}: no classes"
+            for measure, members in classes.items()
+        ),
         *_atrous_rates(results),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
