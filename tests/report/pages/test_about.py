@@ -38,7 +38,7 @@ def test_each_link_leads_to_a_file_of_the_project_or_of_a_stage() -> None:
     (part,) = re.findall(r'<section id="about".*?</section>', page_html(page), flags=re.S)
     links = [link for link in re.findall(r'href="(.*?)"', part) if "//" not in link]
     ours = [link.removeprefix("../../") for link in links if link.startswith("../../")]
-    assert {"params.yaml", "CITATION.cff", "src/segbench/models/unet.py"} == {*ours}
+    assert {"params.yaml", "docs/protocol.md", "CITATION.cff", "src/segbench/models/unet.py"} == {*ours}
     assert all((PROJECT / path).is_file() for path in ours)
     made = {path.replace(OF_MODEL, "models/mine") for path in outputs("evaluate")}
     made |= {path.replace(f"{REPORT}/", "") for stage in ("prepare", "claims", "compare") for path in outputs(stage)}
