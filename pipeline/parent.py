@@ -25,10 +25,9 @@ def end_with_parent() -> None:
     signal.signal(signal.SIGTERM, _leave)
     if "DVC_STAGE" not in os.environ:
         return
-    if (parent := parent_process()) is not None:  # what asked for this fork; the system's parent is a fork server
-        threading.Thread(target=_end_after, args=(parent.join,), daemon=True).start()
-    else:
-        threading.Thread(target=_end_after, args=(partial(_watch, ANCESTORS),), daemon=True).start()
+    asked = parent_process()  # for a fork; the system's parent of that is a fork server
+    end_of_parent = asked.join if asked else partial(_watch, ANCESTORS)
+    threading.Thread(target=_end_after, args=(end_of_parent,), daemon=True).start()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
