@@ -349,12 +349,20 @@ def main() -> None:
     parser.add_argument("--dataset", choices=CHOICES, default="scenes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, help="instead of those of params.yaml")
+    parser.add_argument(
+        "--only", nargs="+", help="changes to try, by how they begin in the table, such as 'batch_size 2'"
+    )
     arguments = parser.parse_args()
     trainer = Trainer.open(arguments.dataset, epochs=arguments.epochs)
     seeds, schedule = arguments.seeds, trainer.training(Choice("unet"), seed=0).schedule
     origin = f"{describe_machine()}. Validation mIoU in %; values of params.yaml but for what is named"
     if arguments.what == "choices":
-        tried = try_choices(trainer, CHOICES[arguments.dataset], seeds)
+        choices = [
+            choice
+            for choice in CHOICES[arguments.dataset]
+            if not arguments.only or choice.change.startswith(tuple(arguments.only))
+        ]
+        tried = try_choices(trainer, choices, seeds)
         print(f"# Choices of the protocol, on {arguments.dataset}\n")
         which = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
         error = ", ± its standard error over seeds" if len(seeds) > 1 else ""
