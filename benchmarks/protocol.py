@@ -349,9 +349,7 @@ def main() -> None:
     parser.add_argument("--dataset", choices=CHOICES, default="scenes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--epochs", type=int, help="instead of those of params.yaml")
-    parser.add_argument(
-        "--only", nargs="+", help="changes to try, by how they begin in the table, such as 'batch_size 2'"
-    )
+    parser.add_argument("--only", nargs="+", help="changes to try, by how the table begins them: 'batch_size 2'")
     arguments = parser.parse_args()
     trainer = Trainer.open(arguments.dataset, epochs=arguments.epochs)
     seeds, schedule = arguments.seeds, trainer.training(Choice("unet"), seed=0).schedule
