@@ -26,7 +26,7 @@ import yaml
 
 from benchmarks.markdown import print_table
 from segbench import params
-from segbench.augment.stream import Recipe, write_augmented
+from segbench.augment.stream import write_augmented
 from segbench.checkpoints import hold
 from segbench.datasets.prepared import Prepared
 from segbench.files import replacing
@@ -144,7 +144,7 @@ class Trainer:
 
     def samples_of(self, choice: Choice) -> AugmentedSamples:
         """Those of the stage `augment`, or, with other transforms, some that are made now."""
-        usual: Recipe = self.samples.recipe
+        usual = self.samples.recipe
         transforms = [
             {name: {**values, **choice.transforms.get(name, {})} for name, values in transform.items()}
             for transform in usual.transforms

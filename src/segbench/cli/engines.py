@@ -62,7 +62,10 @@ def with_engine(model: PackagedModel, where: Path, engine: Engine, *, num_images
         print(f"note: PyTorch computes the network, since it could not be exported: {error}", file=sys.stderr)
         return model
     other = OnnxPredictor(copy, scale=model.card.scale)
-    return replace(model, whole=other) if not is_auto or is_faster(other, own) else model
+    if is_auto and not is_faster(other, own):
+        print("note: PyTorch computes the network, since it is faster here than ONNX Runtime", file=sys.stderr)
+        return model
+    return replace(model, whole=other)
 
 
 def is_faster(one: Predictor | OnnxPredictor, other: Predictor | OnnxPredictor) -> bool:
