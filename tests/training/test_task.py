@@ -11,7 +11,7 @@ from segbench.labels import IGNORE_INDEX
 from segbench.models.network import LossTerm, Network
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 from segbench.training import losses
-from segbench.training.task import Task
+from segbench.training.task import Confusion, Task
 from tests.parameters import PARAMETERS
 
 
@@ -80,6 +80,18 @@ def test_each_validation_scores_the_whole_split_at_its_label_maps_size(monkeypat
         assert float(logged["val_loss"]) == pytest.approx(np.mean(losses))
         assert logged["val_mean_iou"] == pytest.approx(compute_scores(expected).mean_iou)
         assert logged["val_pixel_accuracy"] == pytest.approx(compute_scores(expected).pixel_accuracy)
+
+
+def test_counting_needs_no_more_memory_than_some_label_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    predicted, truth = torch.randint(11, (1, 90, 120)), torch.randint(11, (1, 90, 120), dtype=torch.uint8)
+    truth[:, :5] = IGNORE_INDEX
+    confusion = Confusion(11)
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)  # as in a training
+    with torch.profiler.profile(profile_memory=True) as profiled:
+        confusion.update(predicted, truth)
+    assert max(event.cpu_memory_usage for event in profiled.events()) <= 4 * predicted.nbytes
+    expected = confusion_matrix(truth=truth.numpy(), predicted=predicted.numpy(), num_classes=11)
+    np.testing.assert_array_equal(confusion.compute(), expected)
 
 
 class Local(Network):
