@@ -41,6 +41,8 @@ def test_each_model_is_there_once_as_its_paper_reports_it() -> None:
 def test_the_table_says_what_its_latencies_were_measured_on() -> None:
     measured = ROWS.assign(latency_device="a processor", latency_cores=2.0, latency_input_px="8x6")
     assert brief_table(measured)[-2:] == ["", "Latency on a processor, 2 cores, network input 8x6 px."]
+    on_one_core = measured.assign(latency_cores=1.0)
+    assert brief_table(on_one_core)[-2:] == ["", "Latency on a processor, 1 core, network input 8x6 px."]
 
 
 def test_the_table_takes_the_place_of_the_former_one() -> None:

@@ -198,6 +198,7 @@ def test_names_are_text_wherever_they_stand() -> None:
         dataset=HOSTILE,
         description=HOSTILE,
         answers=(Answer(HOSTILE, HOSTILE),),
+        champion=f"{HOSTILE}: `{HOSTILE}`",
         trainings=HOSTILE,
         protocol={HOSTILE: HOSTILE},
         notes=(HOSTILE,),
@@ -211,6 +212,12 @@ def test_names_are_text_wherever_they_stand() -> None:
     assert json.loads(found.data["picture-data"])[0]["name"] == HOSTILE
     assert json.loads(found.data["confusion-data"])[0]["label"] == HOSTILE
     assert found.text.count(HOSTILE) > 10
+
+
+def test_the_command_that_uses_the_champion_is_code() -> None:
+    champion = "Champion: unet. To use it: `segbench predict models:/a-b@champion photos/ --out labelled`"
+    html = page_html(replace(small_page(), answers=(Answer("Which?", "unet"),), champion=champion))
+    assert "To use it: <code>segbench predict models:/a-b@champion photos/ --out labelled</code></dd>" in html
 
 
 def test_what_is_not_known_is_a_dash() -> None:

@@ -88,7 +88,7 @@ def test_the_sentence_names_model_rule_and_address() -> None:
     assert describe_champion(candidates, FREE, dataset="streets") == (
         "Champion: unet. It has the highest mIoU on the validation images, 87.1\N{NO-BREAK SPACE}% before any CRF. "
         "Its CRF goes with it: on validation images, the CRF raises the score. Scores on test images did not count in "
-        "the choice. To use it: segbench predict models:/segbench-streets@champion photos/ --out labelled"
+        "the choice. To use it: `segbench predict models:/segbench-streets@champion photos/ --out labelled`"
     )
     tight = params.Champion(score="mean_iou", most_latency_ms=15, most_memory_mib=200)
     told = describe_champion(candidates_of([a_candidate("unet", {0: [0.871]}, crf=True)], tight), tight, dataset="s")

@@ -7,9 +7,9 @@ only where the difference of their mIoU is significant after the correction for 
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from segbench.report.pages.listing import counted, listed
+from segbench.report.pages.listing import listed
 from segbench.report.table.content import SIGNIFICANT, Answer, Entry, best_as_published, label
-from segbench.report.table.numbers import duration, finite, percent, percent_range, points
+from segbench.report.table.numbers import counted, duration, finite, percent, percent_range, points
 from segbench.scoring.intervals import Difference, Pair
 
 LEAST_OF_BEST = 0.5

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, get_args
 
-from segbench.report.pages.listing import counted, describe_left_out, describe_trainings
+from segbench.report.pages.listing import describe_left_out, describe_trainings
 from segbench.report.pages.markdown import table
 from segbench.report.table.claims import CLAIMS, CRF, ONE_FACTOR, Finding, MeasureName, Verdict
-from segbench.report.table.numbers import setting
+from segbench.report.table.numbers import counted, setting
 
 
 def claims_markdown(

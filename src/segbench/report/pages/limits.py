@@ -6,9 +6,9 @@ import numpy as np
 
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
-from segbench.report.pages.listing import MOST_NAMED, by_value, counted, listed, with_models
+from segbench.report.pages.listing import MOST_NAMED, by_value, listed, with_models
 from segbench.report.table.content import Curve, Entry
-from segbench.report.table.numbers import finite, percent, points, setting
+from segbench.report.table.numbers import counted, finite, percent, points, setting
 from segbench.report.table.results import ModelResults
 from segbench.report.table.suspects import Suspects
 from segbench.scoring.blocks import LEAST_BLOCKS, Blocks

@@ -20,11 +20,6 @@ def with_models(values: Mapping[str, str]) -> str:
     return ", ".join(f"{value} ({listed(models)})" for value, models in by_value(values).items())
 
 
-def counted(number: int, thing: str) -> str:
-    """`1 image` or `2 images`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def listed(names: Sequence[str]) -> str:
     """`a, b and c`; of many, the first ones and how many more."""
     if len(names) > MOST_NAMED:

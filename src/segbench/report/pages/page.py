@@ -1,12 +1,13 @@
 """The results as one web page in one file: tables, charts and test images, which need no network."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, get_args
 
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from segbench.report.drawing.charts import (
     Axis,
@@ -50,7 +51,7 @@ SLACK_BYTES = 100
 def page_html(page: Page, *, max_bytes: int = MAX_BYTES) -> str:
     """The page, with as many of its test images as fit into max_bytes."""
     template = web.template(
-        "page", finite=finite, percent=percent, percent_range=percent_range, points=points,
+        "page", code=code, finite=finite, percent=percent, percent_range=percent_range, points=points,
         points_range=points_range, probability=probability, step=step,
     )  # fmt: skip
     context = _context(page)
@@ -382,6 +383,11 @@ def _confusions(page: Page) -> list[dict[str, Any]]:
         for entry in sorted(page.entries, key=lambda entry: not entry.as_in_paper)
         if entry.confusion is not None and len(page.classes) <= MOST_CLASSES
     ]
+
+
+def code(text: str) -> Markup:
+    """The text, escaped, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def step(value: float | None) -> int | None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from segbench.datasets.prepared import Prepared
 from segbench.report.pages.about import commit_day
-from segbench.report.pages.listing import by_value, counted, listed
-from segbench.report.table.numbers import setting
+from segbench.report.pages.listing import by_value, listed
+from segbench.report.table.numbers import counted, setting
 from segbench.report.table.results import ModelResults
 from segbench.scoring.blocks import Blocks
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segbench.report.pages.markdown import table
+from segbench.report.table.numbers import counted
 
 
 def sliding_markdown(results: Mapping[str, Any] | None, *, failure: str | None, dataset: str) -> str:
@@ -43,7 +44,7 @@ def sliding_markdown(results: Mapping[str, Any] | None, *, failure: str | None, 
         "Times are medians of several runs in float32; the two forms run in turn. GMAC: thousand million "
         "multiply-adds. Ratios: slid to convolutional. "
         f"The largest score, without its sign, is {max(form['largest_score'] for form in forms):.1f}. "
-        f"Times on {results['prediction']['device']}, {results['prediction']['cores']} cores, for "
+        f"Times on {results['prediction']['device']}, {counted(results['prediction']['cores'], 'core')}, for "
         f"{results['prediction']['input_px']} px. "
         f"Trained by the protocol of [the table](benchmark.md){seed}.",
     ]

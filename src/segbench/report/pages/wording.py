@@ -9,10 +9,10 @@ from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
 from segbench.report.drawing.confusion import LEAST_SHARE, MOST_CLASSES
 from segbench.report.drawing.pictures import MAX_SIDE_PX, pictured
-from segbench.report.pages.listing import counted, describe_left_out, listed
+from segbench.report.pages.listing import describe_left_out, listed
 from segbench.report.table.comparison import Comparison, groups_of, sizes_of
 from segbench.report.table.content import Entry, Group, best_as_published
-from segbench.report.table.numbers import MISSING, finite, percent, points
+from segbench.report.table.numbers import MISSING, counted, finite, percent, points
 from segbench.report.table.results import ModelResults
 from segbench.report.table.suspects import Suspects
 from segbench.scoring.metrics import SHORT_NAMES

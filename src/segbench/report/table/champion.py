@@ -85,7 +85,7 @@ def _candidate(model: ModelResults, scores: dict[int, float], rule: params.Champ
 
 
 def describe_champion(candidates: Sequence[Candidate], rule: params.Champion, *, dataset: str) -> str:
-    """The choice in one or two sentences; empty if there was nothing to choose from."""
+    """The choice in a few sentences, the command between backticks; empty if there was nothing to choose from."""
     if not candidates:
         return ""
     budgets = [
@@ -103,5 +103,5 @@ def describe_champion(candidates: Sequence[Candidate], rule: params.Champion, *,
     return (
         f"Champion: {champion.model}. It has the highest {SCORE_NAMES[rule.score]} on the validation images{within}, "
         f"{value}{before}.{refined} Scores on test images did not count in the choice. "
-        f"To use it: segbench predict models:/segbench-{dataset}@champion photos/ --out labelled"
+        f"To use it: `segbench predict models:/segbench-{dataset}@champion photos/ --out labelled`"
     )

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Literal
 
 from segbench.report.table.content import Entry, Page, label
-from segbench.report.table.numbers import MISSING, duration, percent, percent_range, points
+from segbench.report.table.numbers import MISSING, counted, duration, percent, percent_range, points
 from segbench.scoring.intervals import Metric
 
 Reader = Literal["page", "markdown", "latex", "readme"]
@@ -274,7 +274,7 @@ def columns_for(reader: Reader, of_entries: Sequence[Record]) -> list[Column]:
 def latency_conditions(of_entries: Sequence[Record]) -> str:
     """On which device, with how many cores and for which input the latencies were measured; empty if there are none."""
     found = dict.fromkeys(
-        f"{record['latency_device']}, {int(cores)} cores, network input {record['latency_input_px']} px"
+        f"{record['latency_device']}, {counted(int(cores), 'core')}, network input {record['latency_input_px']} px"
         for record in of_entries
         if is_known(cores := record.get("latency_cores")) and isinstance(cores, int | float)
     )

@@ -11,6 +11,11 @@ def finite(value: float | None) -> float | None:
     return float(value) if value is not None and isfinite(value) else None
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 image` or `2 images`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def percent(value: float | None) -> str:
     """A fraction in per cent with one decimal."""
     value = finite(value)
