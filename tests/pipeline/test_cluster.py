@@ -125,6 +125,12 @@ def test_the_tables_are_made_from_what_the_cluster_trained(outcome: Outcome) -> 
     assert list(left.glob(f"*/{WEIGHTS}")) == []
 
 
+def test_trainings_are_of_the_commit_that_was_cloned(outcome: Outcome) -> None:
+    reports = (outcome.clone.root / "reports/scenes/models").glob("*/training.json")
+    commits = {training["commit"] for report in reports for training in read_json(report)["trainings"]}
+    assert len(commits) == 1 and not commits.pop().endswith("-dirty")
+
+
 def test_the_training_of_the_lost_machine_has_continued(outcome: Outcome) -> None:
     assert 0 < len(outcome.before) < EPOCHS
     curves = read_csv(outcome.clone.root / "reports/scenes/models/fcn_8s/curves.csv")
