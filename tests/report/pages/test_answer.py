@@ -27,13 +27,14 @@ def an_entry_of(
     minutes: float = 2.0,
     crf: bool = False,
     published: bool = True,
+    machine: str | None = None,
 ) -> Entry:
     entry = an_entry(model, crf=crf, place=1, num_classes=2, is_external=False)
     assert entry.costs
     return replace(
         entry,
         scores={**entry.scores, "mIoU": Interval(score, score - 0.01, score + 0.01)},
-        costs=replace(entry.costs, latency_ms=ms, training_seconds=60 * minutes),
+        costs=replace(entry.costs, latency_ms=ms, training_seconds=60 * minutes, trained_on=machine),
         as_in_paper=published,
     )
 
@@ -87,6 +88,18 @@ def test_models_that_cannot_be_told_apart_and_the_cheapest_of_them() -> None:
     assert "unet (40" in found[TIME] and "deeplab" not in found[TIME] and "fcn" not in found[TIME]
     both = told([entries[0], an_entry_of("fcn", 0.56, ms=9, minutes=1)])
     assert both[CHEAP] == (f"fcn takes the least time both to train (60 s) and to label an image (9.0{SPACE}ms).")
+
+
+def test_training_times_of_different_machines_are_not_compared() -> None:
+    slow = an_entry_of("unet", 0.57, ms=50, minutes=20, machine="two fast cores")
+    fast = an_entry_of("fcn", 0.56, ms=40, minutes=60, machine="two slow cores")
+    assert told([slow, fast])[CHEAP] == (
+        f"fcn takes the least time to label an image (40.0{SPACE}ms). They were trained on machines of different "
+        "kinds, so their training times do not compare."
+    )
+    far = an_entry_of("far", 0.4, ms=1, minutes=1, machine="two slow cores")
+    alike = an_entry_of("fcn", 0.56, ms=40, minutes=60, machine="two fast cores")
+    assert "to train (20 min)" in told([slow, alike, far])[CHEAP], "the machines of worse models do not count"
 
 
 def test_a_small_gain_over_something_faster_is_no_recommendation() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from pipeline import index
 from segbench.errors import InputError
+from segbench.files import write_json
 from segbench.report.pages.answer import TRUST
+from segbench.report.pages.brief import brief_machines
 from segbench.report.pages.markdown import table
 from segbench.report.pages.overview import DatasetReport, model_rows, overview_html, what_holds_everywhere
 from segbench.report.pages.protocol import COMMIT, LICENCE
@@ -87,6 +89,22 @@ def test_licence_and_commit_are_told_where_the_report_has_them(tmp_path: Path) -
     assert report.origin == {COMMIT: "c0ffee of 2026-01-02", LICENCE: "CC0"}
     html = overview_html([report])
     assert "Trained at commit: c0ffee of 2026-01-02." in html and "Licence of the images: CC0." in html
+
+
+def test_training_times_of_different_machines_are_not_compared(tmp_path: Path) -> None:
+    a_report(tmp_path / "streets", {"unet": 0.6, "fcn": 0.59, "color": 0.2})
+    for model, machine in (("unet", "two cores"), ("fcn", "a GPU"), ("color", "two cores")):
+        write_json(tmp_path / f"streets/models/{model}/training.json", {"machines": [machine]})
+    limits = "\n- Costs: models were trained on two machines.\n- Costs: models predicted on two machines.\n"
+    text = (tmp_path / "streets/benchmark.md").read_text()
+    (tmp_path / "streets/benchmark.md").write_text(text + limits)
+    report = DatasetReport.read(tmp_path / "streets")
+    assert any("training times do not compare" in answer.text for answer in report.answers)
+    assert brief_machines(report) == ["", "Models were trained on two machines."]
+    write_json(tmp_path / "streets/models/fcn/training.json", {"machines": ["two cores"]})
+    (tmp_path / "streets/benchmark.md").write_text(text)
+    alike = DatasetReport.read(tmp_path / "streets")
+    assert any("to train (60 s)" in answer.text for answer in alike.answers) and not brief_machines(alike)
 
 
 def test_a_folder_without_reports_is_told(tmp_path: Path) -> None:

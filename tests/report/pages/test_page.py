@@ -242,6 +242,21 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert 'id="curves"' not in html
 
 
+@pytest.mark.parametrize("machines", [("fast", "slow"), ("fast", "fast")])
+def test_the_chart_says_whose_training_times_do_not_compare(machines: tuple[str, str]) -> None:
+    page = small_page()
+    entries = [entry for entry in page.entries if entry.costs][:2]
+    told = tuple(
+        replace(entry, costs=replace(entry.costs, trained_on=machine))
+        for entry, machine in zip(entries, machines, strict=True)
+        if entry.costs
+    )
+    costs = json.loads(Structure(page_html(replace(page, entries=told, test_images=()))).data["speed-data"])
+    notes = {cost["title"]: cost["note"] for cost in costs}
+    assert ("machines of different kinds" in notes["training time"]) == (machines == ("fast", "slow"))
+    assert notes["multiply-adds"] == "Without those of the CRF." and notes["latency"] == ""
+
+
 def test_parts_without_content_are_left_out() -> None:
     page = small_page()
     entry = replace(

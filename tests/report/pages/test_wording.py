@@ -42,8 +42,8 @@ def test_how_times_were_measured_is_said_of_those_that_there_are() -> None:
     unknown = replace(entry, costs=replace(entry.costs, latency_ms=None, training_seconds=nan))
     external = an_entry("theirs", crf=False, place=1, num_classes=2, is_external=True)
     assert describe_times([external, entry]).startswith("Latencies were measured with all models in turn")
-    assert "in one run per model" in describe_times([entry])
-    assert describe_times([untimed]).startswith("The times of the CRF and of training were measured in one run per")
+    assert "training once per seed" in describe_times([entry])
+    assert describe_times([untimed]).startswith("The CRF was timed once per model")
     assert describe_times([external, unknown]) == ""
 
 

@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from segbench.report.pages.listing import listed
-from segbench.report.table.content import SIGNIFICANT, Answer, Entry, best_as_published, label
+from segbench.report.table.content import (
+    SIGNIFICANT,
+    Answer,
+    Entry,
+    are_of_several_machines,
+    best_as_published,
+    label,
+)
 from segbench.report.table.numbers import counted, duration, finite, percent, percent_range, points
 from segbench.scoring.intervals import Difference, Pair
 
@@ -96,7 +103,10 @@ def _with_longer_blocks(
 
 
 def _cheapest(equals: Sequence[Entry]) -> str:
-    """The fastest to train and to label an image, of the models that cannot be told apart."""
+    """The fastest to train and to label an image, of the models that cannot be told apart.
+
+    Training times are compared only if one machine trained all of them.
+    """
     took = {entry.label: seconds for entry in equals if (seconds := _training_seconds(entry))}
     times = {entry.label: ms for entry in equals if (ms := _ms(entry))}
     if not len(took) == len(times) == len(equals):
@@ -105,6 +115,11 @@ def _cheapest(equals: Sequence[Entry]) -> str:
     training, labelling = duration(took[to_train]), _latency(times[to_label])
     if len(equals) == 1:
         return f"It was trained in {training} and labels an image in {labelling}."
+    if are_of_several_machines(equals):
+        return (
+            f"{to_label} takes the least time to label an image ({labelling}). They were trained on machines of "
+            "different kinds, so their training times do not compare."
+        )
     if to_train == to_label:
         return f"{to_train} takes the least time both to train ({training}) and to label an image ({labelling})."
     return f"{to_train} takes the least time to train ({training}), {to_label} to label an image ({labelling})."

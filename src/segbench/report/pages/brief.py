@@ -30,7 +30,8 @@ def brief(folder: Path) -> list[str]:
     """
     report = DatasetReport.read(folder)
     answers = [*brief_answers(report), *brief_pair(report, *ASKED_FOR)]
-    return [*brief_warnings(report), *answers, "", *brief_table(read_csv(folder / "benchmark.csv"))]
+    rows = brief_table(read_csv(folder / "benchmark.csv"))
+    return [*brief_warnings(report), *answers, "", *rows, *brief_machines(report)]
 
 
 def brief_warnings(report: DatasetReport) -> list[str]:
@@ -81,6 +82,12 @@ def brief_table(results: pd.DataFrame) -> list[str]:
     lines = table([column.heading for column in columns], [[c.text(row) for c in columns] for row in rows], left=1)
     conditions = latency_conditions(rows)
     return [*lines, "", conditions] if conditions else lines
+
+
+def brief_machines(report: DatasetReport) -> list[str]:
+    """Markdown lines on whose training times do not compare; none if one machine trained all models."""
+    told = report.trained_where
+    return ["", f"{told[0].upper()}{told[1:]}"] if told else []
 
 
 def put_between(text: str, lines: Sequence[str], *, name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from segbench.datasets.prepared import Prepared
 from segbench.datasets.source import SPLITS
-from segbench.report.pages.listing import MOST_NAMED, by_value, listed, with_models
+from segbench.report.pages.listing import MOST_NAMED, by_value, listed, on_machines, with_models
 from segbench.report.table.content import Curve, Entry
 from segbench.report.table.numbers import counted, finite, percent, points, setting
 from segbench.report.table.results import ModelResults
@@ -239,14 +239,14 @@ def _limit_of_resolution(models: Sequence[ModelResults]) -> list[str]:
 
 
 def _limits_of_costs(models: Sequence[ModelResults]) -> list[str]:
-    trained = {machine for model in models for machine in model.training["machines"]}
-    predicted = {model.prediction["machine"] for model in models}
+    trained = {model.name: model.trained_on for model in models}
+    predicted = {model.name: model.prediction["machine"] for model in models}
     return [
-        f"Costs: models {did} on {len(machines)} machines, so {costs} can be compared only between models of the same "
-        "machine."
+        f"Costs: models {did} on machines of different kinds, so {costs} can be compared only between models of the "
+        f"same kind: {on_machines(machines)}."
         for machines, did, costs in (
             (trained, "were trained", "training times"),
             (predicted, "predicted", "memory"),
         )
-        if len(machines) > 1
+        if len(set(machines.values())) > 1
     ]

@@ -20,6 +20,13 @@ def with_models(values: Mapping[str, str]) -> str:
     return ", ".join(f"{value} ({listed(models)})" for value, models in by_value(values).items())
 
 
+def on_machines(machines: Mapping[str, str]) -> str:
+    """Models and their machines, the commonest machine last: `unet on A; the others on B`. machines: by model."""
+    (commonest, most), *rarer = by_value(machines).items()
+    others = "the others" if rarer and len(most) > 1 else listed(most)
+    return "; ".join([*(f"{listed(models)} on {machine}" for machine, models in rarer), f"{others} on {commonest}"])
+
+
 def listed(names: Sequence[str]) -> str:
     """`a, b and c`; of many, the first ones and how many more."""
     if len(names) > MOST_NAMED:

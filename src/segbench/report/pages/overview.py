@@ -1,6 +1,7 @@
 """One page over all datasets' reports: which model is best on each, and what holds on all of them.
 
-It is made from what the reports hold in files: benchmark.csv, differences.csv and the description in benchmark.md.
+It is made from what the reports hold in files: benchmark.csv, differences.csv, what benchmark.md says of the data and
+the machines, and the training.json of each model.
 """
 
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segbench.errors import InputError
-from segbench.files import read_csv
+from segbench.files import read_csv, read_json
 from segbench.report.pages import web
 from segbench.report.pages.answer import TRUST, Differences, answers, as_published
 from segbench.report.pages.listing import listed
@@ -19,6 +20,7 @@ from segbench.report.pages.protocol import COMMIT, LICENCE, MACHINE
 from segbench.report.table.comparison import MEAN_IOU
 from segbench.report.table.content import Answer, Costs, Entry, best_as_published
 from segbench.report.table.numbers import finite, percent
+from segbench.report.table.results import machines_of
 from segbench.scoring.intervals import Difference, Interval, Pair
 
 LINKS = {
@@ -46,12 +48,15 @@ class DatasetReport:
     links: Mapping[str, str]
     origin: Mapping[str, str]
     """Machine, licence and commit, as far as the protocol has them: reports in git may be older."""
+    trained_where: str = ""
+    """Which models were trained on which machine, if not all on one."""
 
     @classmethod
     def read(cls, folder: Path) -> "DatasetReport":
         """From a folder of reports. InputError if a file is missing or has another form."""
         text = (folder / "benchmark.md").read_text(encoding="utf-8")
         told = re.search(r"^\S+: .*?(\d+) test images?\b.*$", text, re.MULTILINE)
+        trained_where = re.search(r"^- Costs: (models were trained .+)$", text, re.MULTILINE)
         if not told:
             raise InputError(f"{folder / 'benchmark.md'}: has no line on the dataset's images; run dvc repro again")
         table = read_csv(folder / "benchmark.csv")
@@ -62,10 +67,11 @@ class DatasetReport:
             description=told[0],
             num_images=int(told[1]),
             cautions=cautions(text),
-            entries=tuple(map(_entry, scored.to_dict("records"))),
+            entries=tuple(_entry(row, folder / "models") for row in scored.to_dict("records")),
             differences={Pair(row["first"], row["second"], MEAN_IOU): _difference(row) for row in pairs},
             origin=dict(re.findall(rf"^\| ({MACHINE}|{COMMIT}|{LICENCE}) +\| (.*?) +\|$", text, re.MULTILINE)),
             links={name: f"{folder.name}/{file}" for name, file in LINKS.items() if (folder / file).exists()},
+            trained_where=trained_where[1] if trained_where else "",
         )
 
     @cached_property
@@ -188,12 +194,15 @@ def _score(entry: Entry | None) -> str | None:
     return percent(entry.mean_iou.value) if entry else None
 
 
-def _entry(row: Mapping[Hashable, Any]) -> Entry:
-    """Of a row of benchmark.csv."""
+def _entry(row: Mapping[Hashable, Any], models: Path) -> Entry:
+    """Of a row of benchmark.csv. models: the folder of what the stages wrote on each model."""
     rank = finite(row["rank"])
+    file = models / str(row["model"]) / "training.json"
+    training = read_json(file) if file.exists() else {}
     costs = Costs(
         parameters=None, multiply_adds=None, latency_ms=finite(row["latency_ms"]), peak_memory_mib=None,
         training_images_per_second=None, training_seconds=finite(row["training_seconds"]),
+        trained_on=machines_of(training) if "machines" in training else None,
     )  # fmt: skip
     return Entry(
         model=row["model"],

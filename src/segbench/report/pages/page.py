@@ -36,7 +36,7 @@ from segbench.report.table.columns import (
     latency_conditions,
     records,
 )
-from segbench.report.table.content import SIGNIFICANT, Curve, Entry, Page, ScoredImage
+from segbench.report.table.content import SIGNIFICANT, Curve, Entry, Page, ScoredImage, are_of_several_machines
 from segbench.report.table.numbers import finite, percent, percent_range, points, points_range, probability
 from segbench.report.table.ranking import indistinguishable
 from segbench.scoring.intervals import Difference, Interval
@@ -153,6 +153,12 @@ COSTS = (
 )
 
 
+def _note(cost: Cost, shown: Sequence[Entry]) -> str:
+    if cost.name == "training_seconds" and are_of_several_machines(shown):
+        return "Models were trained on machines of different kinds: times compare only between those of the same kind."
+    return cost.note
+
+
 def _speed(page: Page) -> dict[str, Any] | None:
     """Entries by cost and mIoU: the axes, one point per entry, lines from CRF off to on, and the Pareto front.
 
@@ -205,7 +211,7 @@ def _speed(page: Page) -> dict[str, Any] | None:
                 "name": cost.name,
                 "title": cost.title,
                 "axis": f"{cost.title}, {cost.unit} (logarithmic)",
-                "note": cost.note,
+                "note": _note(cost, shown),
                 "ticks": [(axes[cost].place(value), text) for value, text in axes[cost].ticks],
                 "points": [
                     {

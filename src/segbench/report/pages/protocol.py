@@ -111,7 +111,7 @@ def _commits(model: ModelResults) -> str:
 
 
 def _machine(model: ModelResults) -> str:
-    trained, predicted = ", then ".join(model.training["machines"]), model.prediction["machine"]
+    trained, predicted = model.trained_on, model.prediction["machine"]
     return trained if trained == predicted else f"{trained} for training, {predicted} for prediction"
 
 

@@ -155,8 +155,8 @@ def describe_times(entries: Sequence[Entry]) -> str:
         texts.append("Latencies were measured with all models in turn in one process.")
     if any(finite(cost.training_seconds) for cost in costs):
         texts.append(
-            "The times of the CRF and of training were measured in one run per model, so small differences of those "
-            "are chance on a machine that also does other work."
+            "The CRF was timed once per model, and training once per seed: small differences of these times are chance "
+            "on a machine that also does other work."
         )
     return " ".join(texts)
 

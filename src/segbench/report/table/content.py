@@ -29,7 +29,7 @@ class Costs:
 
     latency_ms: of one image, with the CRF where it is on; latency_low_ms and latency_high_ms: its interval, without the
     CRF alone; latency_device, latency_cores, latency_input_px: what it was measured on. multiply_adds and
-    peak_memory_mib: of predicting one image, without the CRF.
+    peak_memory_mib: of predicting one image, without the CRF. trained_on: the machine.
     """
 
     parameters: int | None
@@ -43,6 +43,7 @@ class Costs:
     latency_device: str | None = None
     latency_cores: int | None = None
     latency_input_px: str | None = None
+    trained_on: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,11 @@ class Entry:
 def best_as_published(entries: Sequence[Entry]) -> Entry:
     """The best of the ranked entries that are as their papers have them, of all if there is none."""
     return max(entries, key=lambda entry: (entry.as_in_paper and bool(entry.rank), entry.mean_iou.value))
+
+
+def are_of_several_machines(entries: Iterable[Entry]) -> bool:
+    """Whether machines of different kinds trained the models, so that their training times do not compare."""
+    return len({entry.costs.trained_on for entry in entries if entry.costs}) > 1
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,11 @@ LABEL_MAPS = {"off": "label_maps.png", "on": "label_maps_crf.png"}
 """The contact sheets, by CRF off and on."""
 
 
+def machines_of(training: Mapping[str, Any]) -> str:
+    """The machine that trained a model, or those that its trainings moved over. training: the report of `train`."""
+    return ", then ".join(training["machines"])
+
+
 @dataclass(frozen=True, eq=False)
 class ModelResults:
     """The reports of the stages train, predict and crf, the counts by CRF off and on, and the learning curves.
@@ -78,6 +83,11 @@ class ModelResults:
         return [training["seed"] for training in self.training["trainings"]]
 
     @property
+    def trained_on(self) -> str:
+        """The machine, or those that the trainings moved over."""
+        return machines_of(self.training)
+
+    @property
     def curves(self) -> list[Curve]:
         """One per seed; empty ones for what is not trained by epochs."""
         columns = ["epoch", "val_mean_iou", "train_loss"]
@@ -116,6 +126,7 @@ class ModelResults:
             peak_memory_mib=self.prediction["peak_memory_mib"],
             training_images_per_second=self.training["training_images_per_second"],
             training_seconds=self.training["training_seconds"],
+            trained_on=self.trained_on,
             **measured,
         )
 
