@@ -254,7 +254,7 @@ def test_images_that_are_reduced_are_said_to_be(scale: float, expected: str) -> 
         (a_model("fcn_8s"), []),
         (a_model("fcn_8s", machine="two", predicted_on="one"), ["training times can be compared"]),
         (a_model("fcn_8s", machine="one, two", predicted_on="one"), ["training times can be compared"]),
-        (a_model("fcn_8s", predicted_on="a GPU"), ["memory can be compared"]),
+        (a_model("fcn_8s", predicted_on="a GPU"), ["so memory, and the time that the CRF adds, can be compared"]),
     ],
 )
 def test_costs_are_compared_on_one_machine(other: ModelResults, expected: list[str]) -> None:

@@ -246,7 +246,7 @@ def _limits_of_costs(models: Sequence[ModelResults]) -> list[str]:
         f"same kind: {on_machines(machines)}."
         for machines, did, costs in (
             (trained, "were trained", "training times"),
-            (predicted, "predicted", "memory"),
+            (predicted, "predicted", "memory, and the time that the CRF adds,"),
         )
         if len(set(machines.values())) > 1
     ]
