@@ -138,5 +138,5 @@ audit: ## look all locked packages up in PyPI's advisories; needs the network; W
 
 clean: ## remove .venv and all that the pipeline and the tools made, but not reports and raw data
 	rm -rf $(VENV) $(VENV)-audit mlflow.db* .mlflow.db.* mlartifacts .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -rf $(addprefix data/,sources digests prepared augmented weights records predictions refined external packages checkpoints tracking)
+	rm -rf $(addprefix data/,sources prepared augmented weights records predictions refined external packages checkpoints tracking)
 	find data -mindepth 1 -maxdepth 1 -name '.*.partial' -exec rm -rf {} + # left by a killed stage

@@ -15,10 +15,9 @@ from segbench import params, tracking
 from segbench.augment.transforms import Augmentation
 from segbench.checkpoints import remove_folders
 from segbench.datasets.catalog import classes_of, open_source, source_files
-from segbench.datasets.contents import contents_digest
 from segbench.datasets.source import SPLITS
 from segbench.errors import InputError, raise_listed
-from segbench.files import project_root, read_json, remove_all_left_over, replacing, write_json
+from segbench.files import folder_digest, project_root, read_json, remove_all_left_over, replacing, write_json
 from segbench.params.backbone import weights_file
 from segbench.sources import source_digests
 
@@ -144,7 +143,7 @@ def _named_files(parameters: params.Params, name: str) -> dict[str, str]:
         case "external":
             entries = map(parameters.dataset, parameters.benchmark.datasets)
             folders = [folder for entry in entries for folder in entry.predictions.values()]
-            return {str(folder): contents_digest(project_root() / folder) for folder in folders}
+            return {str(folder): folder_digest(project_root() / folder) for folder in folders}
     return {}
 
 

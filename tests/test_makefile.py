@@ -26,7 +26,6 @@ def test_clean_spares_raw_data_and_reports(tmp_path: Path) -> None:
         "data/.sources.123.partial/a.json",
         "data/sources/compare.json",
         "data/checkpoints/a",
-        "data/digests/a",
         "data/tracking/a/entries.jsonl",
         *(f"{folder}/a" for folder in re.findall(r"data/[a-z]+", (PROJECT / "dvc.yaml").read_text())),
         ".dvc/cache/a",

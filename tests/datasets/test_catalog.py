@@ -31,15 +31,12 @@ def test_every_folder_that_a_source_names_counts() -> None:
     before = source_files(VOC)
     assert set(before) == {"voc/images", "voc/train.txt", "sbd/images", "sbd/train.txt"}
     image = Path("sbd/images/more/a.png")
-    for path in (image, Path("voc/train.txt")):
-        os.utime(path, ns=(0, 0))
-    assert source_files(VOC) == before, "files count by content"
-    image.write_bytes(b"PIXELS")
+    os.utime(image, ns=(0, 0))
     assert {name for name, digest in source_files(VOC).items() if digest != before[name]} == {"sbd/images"}
-    image.write_bytes(b"pixels")
-    assert source_files(VOC) == before
     image.rename(image.with_name("b.png"))
     assert source_files(VOC)["sbd/images"] != before["sbd/images"]
+    os.utime(Path("voc/train.txt"), ns=(0, 0))
+    assert source_files(VOC)["voc/train.txt"] == before["voc/train.txt"], "small files count by content"
 
 
 def test_a_download_changes_nothing_but_a_copy_counts(monkeypatch: pytest.MonkeyPatch) -> None:

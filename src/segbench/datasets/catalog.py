@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segbench import params
-from segbench.datasets.contents import contents_digest
 from segbench.datasets.source import Source
-from segbench.files import file_digest, project_root
+from segbench.files import file_digest, folder_digest, project_root
 from segbench.labels import Classes
 
 DOWNLOADED = ".downloaded"
@@ -29,7 +28,7 @@ def open_source(source: params.AnySource) -> Source:
 
 
 def source_files(source: params.AnySource) -> dict[str, str]:
-    """Digests by path of the folders and small files that a source consists of, by content.
+    """Digests by path of the files that a source consists of: of small ones by content, of folders by size and time.
 
     The same before and after a folder is downloaded.
     """
@@ -41,7 +40,7 @@ def source_files(source: params.AnySource) -> dict[str, str]:
             continue
         for entry in sorted(folder.iterdir()):
             if entry.is_dir():
-                found[str(root / entry.name)] = contents_digest(entry)
+                found[str(root / entry.name)] = folder_digest(entry)
             elif entry.is_file() and entry.stat().st_size <= LARGEST_READ:
                 found[str(root / entry.name)] = file_digest(entry)
     return found
