@@ -118,7 +118,7 @@ TOLD = (
     "Schedule: 40 epochs for unet, pspnet and window; 1 epoch for fcn_8s. The validation scores do not tell whether",
     "unet still gained more than 2 points",
     "Settings: networks were not trained alike, so scores compare more than architectures: batch_size 8 (unet, pspnet",
-    "Costs: models were trained on 2 machines",
+    "Costs: models were trained on machines of different kinds",
     "Costs: models predicted on 2 machines",
     "only the label maps are known of theirs",
     "c0ffee; pspnet: facade",
