@@ -119,7 +119,7 @@ TOLD = (
     "unet still gained more than 2 points",
     "Settings: networks were not trained alike, so scores compare more than architectures: batch_size 8 (unet, pspnet",
     "Costs: models were trained on machines of different kinds",
-    "Costs: models predicted on 2 machines",
+    "Costs: models predicted on machines of different kinds",
     "only the label maps are known of theirs",
     "c0ffee; pspnet: facade",
 )
