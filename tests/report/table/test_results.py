@@ -42,7 +42,7 @@ def write_results(
         "samples": {"scale": 0.5, "crop_px": [96, 128]},
     }
     training = {
-        "parameters": 11, "training_images_per_second": 12.0, "training_seconds": 13.0, "settings": settings,
+        "parameters": 11, "machines": ["one", "another"], "training_images_per_second": 12.0, "training_seconds": 13.0, "settings": settings,
         "search": None, "deviations": {"lr": 0.01, "seeds": [3, 4]}, "trainings": [{"seed": 3}, {"seed": 4}],
         "failed": failed,
     }  # fmt: skip
@@ -101,6 +101,7 @@ def test_the_latency_has_the_crf_where_it_is_on(tmp_path: Path) -> None:
         assert (costs.parameters, costs.multiply_adds, costs.peak_memory_mib) == (11, 14, 15)
         assert (costs.latency_device, costs.latency_cores, costs.latency_input_px) == ("a processor", 2, "8x6")
         assert (costs.training_images_per_second, costs.training_seconds) == (12, 13)
+        assert costs.trained_on == "one, then another"
 
 
 def test_both_have_their_own_counts_pictures_and_settings(tmp_path: Path) -> None:
