@@ -42,7 +42,8 @@ def write_results(
         "samples": {"scale": 0.5, "crop_px": [96, 128]},
     }
     training = {
-        "parameters": 11, "machines": ["one", "another"], "training_images_per_second": 12.0, "training_seconds": 13.0, "settings": settings,
+        "parameters": 11, "machines": ["one", "another"],
+        "training_images_per_second": 12.0, "training_seconds": 13.0, "settings": settings,
         "search": None, "deviations": {"lr": 0.01, "seeds": [3, 4]}, "trainings": [{"seed": 3}, {"seed": 4}],
         "failed": failed,
     }  # fmt: skip
