@@ -85,9 +85,8 @@ def brief_table(results: pd.DataFrame) -> list[str]:
 
 
 def brief_machines(report: DatasetReport) -> list[str]:
-    """Markdown lines on whose training times do not compare; none if one machine trained all models."""
-    told = report.trained_where
-    return ["", f"{told[0].upper()}{told[1:]}"] if told else []
+    """Markdown lines on whose costs do not compare; none if all models ran on one machine."""
+    return [line for told in report.costs for line in ("", f"{told[0].upper()}{told[1:]}")]
 
 
 def put_between(text: str, lines: Sequence[str], *, name: str) -> str:

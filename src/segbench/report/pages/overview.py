@@ -48,15 +48,14 @@ class DatasetReport:
     links: Mapping[str, str]
     origin: Mapping[str, str]
     """Machine, licence and commit, as far as the protocol has them: reports in git may be older."""
-    trained_where: str = ""
-    """Which models were trained on which machine, if not all on one."""
+    costs: tuple[str, ...] = ()
+    """Which costs do not compare, since models ran on machines of different kinds."""
 
     @classmethod
     def read(cls, folder: Path) -> "DatasetReport":
         """From a folder of reports. InputError if a file is missing or has another form."""
         text = (folder / "benchmark.md").read_text(encoding="utf-8")
         told = re.search(r"^\S+: .*?(\d+) test images?\b.*$", text, re.MULTILINE)
-        trained_where = re.search(r"^- Costs: (models were trained .+)$", text, re.MULTILINE)
         if not told:
             raise InputError(f"{folder / 'benchmark.md'}: has no line on the dataset's images; run dvc repro again")
         table = read_csv(folder / "benchmark.csv")
@@ -71,7 +70,7 @@ class DatasetReport:
             differences={Pair(row["first"], row["second"], MEAN_IOU): _difference(row) for row in pairs},
             origin=dict(re.findall(rf"^\| ({MACHINE}|{COMMIT}|{LICENCE}) +\| (.*?) +\|$", text, re.MULTILINE)),
             links={name: f"{folder.name}/{file}" for name, file in LINKS.items() if (folder / file).exists()},
-            trained_where=trained_where[1] if trained_where else "",
+            costs=tuple(re.findall(r"^- Costs: (.+)$", text, re.MULTILINE)),
         )
 
     @cached_property
