@@ -49,7 +49,7 @@ def write_results(
     }  # fmt: skip
     contents: dict[str, dict[str, Any]] = {
         "training": training,
-        "prediction": {"multiply_adds": 14, "peak_memory_mib": 15.0},
+        "prediction": {"multiply_adds": 14, "peak_memory_mib": 15.0, "machine": "a third"},
         "crf": {"chosen": chosen, "latency_ms": 30.0 if chosen else 0},
     }
     for name, content in contents.items():
@@ -102,7 +102,7 @@ def test_the_latency_has_the_crf_where_it_is_on(tmp_path: Path) -> None:
         assert (costs.parameters, costs.multiply_adds, costs.peak_memory_mib) == (11, 14, 15)
         assert (costs.latency_device, costs.latency_cores, costs.latency_input_px) == ("a processor", 2, "8x6")
         assert (costs.training_images_per_second, costs.training_seconds) == (12, 13)
-        assert costs.trained_on == "one, then another"
+        assert (costs.trained_on, costs.predicted_on) == ("one, then another", "a third")
 
 
 def test_both_have_their_own_counts_pictures_and_settings(tmp_path: Path) -> None:

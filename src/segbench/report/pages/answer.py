@@ -7,7 +7,7 @@ only where the difference of their mIoU is significant after the correction for 
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from segbench.report.pages.listing import listed
+from segbench.report.pages.listing import by_value, listed
 from segbench.report.table.content import (
     SIGNIFICANT,
     Answer,
@@ -145,28 +145,16 @@ def _when_time_matters(published: Sequence[Entry], best: Entry, differences: Dif
 
 def _worth_of_crf(entries: Sequence[Entry], differences: Differences) -> str:
     """How much mIoU the CRF adds to the models, and how much time."""
-    without_ms = {entry.model: _ms(entry) for entry in entries if not entry.crf}
     found = {entry.model: gain for entry in entries if entry.crf and (gain := differences.of_crf(entry.model))}
     if not found:
         return ""
-    added_ms = {
-        entry.model: with_ms - plain_ms
-        for entry in entries
-        if entry.model in found and entry.crf and (with_ms := _ms(entry)) and (plain_ms := without_ms[entry.model])
-    }
+    time = _time_of_crf([entry for entry in entries if entry.model in found])
     gains = {model: gain.alone.value for model, gain in found.items()}
     sure = [gain.alone.value for gain in found.values() if gain.adjusted_p_value < SIGNIFICANT]
-    time = f", and adds {_latency(median(added_ms.values()))} per image" if added_ms else ""
     if len(gains) == 1:
         (model,) = gains
         is_sure = "significantly" if sure else "not significantly"
         return f"It changes the mIoU of {model} by {points(gains[model])} points, {is_sure}{time}."
-    if len(added_ms) > 1:
-        quickest, slowest = min(added_ms, key=added_ms.__getitem__), max(added_ms, key=added_ms.__getitem__)
-        time += (
-            f" in the median, from {_latency(added_ms[quickest])} ({quickest}) to "
-            f"{_latency(added_ms[slowest])} ({slowest})"
-        )
     least, most = min(gains, key=gains.__getitem__), max(gains, key=gains.__getitem__)
     higher, lower = sum(gain > 0 for gain in sure), sum(gain < 0 for gain in sure)
     worse = f", and lowers that of {lower}" if lower else ""
@@ -175,6 +163,31 @@ def _worth_of_crf(entries: Sequence[Entry], differences: Differences) -> str:
         f"({least}) to {points(gains[most])} ({most}){time}. It significantly raises the mIoU of {higher} of "
         f"{len(gains)} models{worse}."
     )
+
+
+def _time_of_crf(entries: Sequence[Entry]) -> str:
+    """What the CRF adds to the time for one image, in words that go on a sentence; empty if it is not known.
+
+    If machines of several kinds timed the CRF, only the models of the commonest kind count.
+    """
+    without_ms = {entry.model: _ms(entry) for entry in entries if not entry.crf}
+    timed = {
+        entry.model: (entry.costs.predicted_on, with_ms - plain_ms)
+        for entry in entries
+        if entry.crf and entry.costs and (with_ms := _ms(entry)) and (plain_ms := without_ms[entry.model])
+    }
+    if not timed:
+        return ""
+    (machine, models), *others = by_value({model: machine for model, (machine, _) in timed.items()}).items()
+    added_ms = {model: timed[model][1] for model in models}
+    text = f", and adds {_latency(median(added_ms.values()))} per image"
+    if len(added_ms) > 1:
+        quickest, slowest = min(added_ms, key=added_ms.__getitem__), max(added_ms, key=added_ms.__getitem__)
+        text += (
+            f" in the median, from {_latency(added_ms[quickest])} ({quickest}) to "
+            f"{_latency(added_ms[slowest])} ({slowest})"
+        )
+    return f"{text}, for the {counted(len(models), 'model')} whose CRF was timed on {machine}" if others else text
 
 
 def _score(entry: Entry) -> str:

@@ -196,12 +196,15 @@ def _score(entry: Entry | None) -> str | None:
 def _entry(row: Mapping[Hashable, Any], models: Path) -> Entry:
     """Of a row of benchmark.csv. models: the folder of what the stages wrote on each model."""
     rank = finite(row["rank"])
-    file = models / str(row["model"]) / "training.json"
-    training = read_json(file) if file.exists() else {}
+    training, prediction = (
+        read_json(file) if (file := models / str(row["model"]) / f"{name}.json").exists() else {}
+        for name in ("training", "prediction")
+    )
     costs = Costs(
         parameters=None, multiply_adds=None, latency_ms=finite(row["latency_ms"]), peak_memory_mib=None,
         training_images_per_second=None, training_seconds=finite(row["training_seconds"]),
         trained_on=machines_of(training) if "machines" in training else None,
+        predicted_on=prediction.get("machine"),
     )  # fmt: skip
     return Entry(
         model=row["model"],

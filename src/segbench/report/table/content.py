@@ -30,6 +30,7 @@ class Costs:
     latency_ms: of one image, with the CRF where it is on; latency_low_ms and latency_high_ms: its interval, without the
     CRF alone; latency_device, latency_cores, latency_input_px: what it was measured on. multiply_adds and
     peak_memory_mib: of predicting one image, without the CRF. trained_on: the machine.
+    predicted_on: the machine whose memory this is, and that timed the CRF.
     """
 
     parameters: int | None
@@ -44,6 +45,7 @@ class Costs:
     latency_cores: int | None = None
     latency_input_px: str | None = None
     trained_on: str | None = None
+    predicted_on: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

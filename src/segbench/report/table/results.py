@@ -127,6 +127,7 @@ class ModelResults:
             training_images_per_second=self.training["training_images_per_second"],
             training_seconds=self.training["training_seconds"],
             trained_on=self.trained_on,
+            predicted_on=self.prediction["machine"],
             **measured,
         )
 
