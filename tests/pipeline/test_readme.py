@@ -8,14 +8,17 @@ import pytest
 from pipeline import readme
 from tests.parameters import PROJECT
 
-NEEDED = ("benchmark.csv", "benchmark.md", "differences.csv", "index.html")
+NEEDED = ("benchmark.csv", "benchmark.md", "differences.csv", "index.html", "models/*/training.json",
+          "models/*/prediction.json")  # fmt: skip
 
 
 def test_readme_and_its_picture_are_those_of_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "reports/camvid"
-    folder.mkdir(parents=True)
-    for name in NEEDED:
-        shutil.copy(PROJECT / "reports/camvid" / name, folder)
+    report = PROJECT / "reports/camvid"
+    for file in [file for pattern in NEEDED for file in report.glob(pattern)]:
+        copy = folder / file.relative_to(report)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
     written = (PROJECT / "README.md").read_text()
     (tmp_path / "README.md").write_text(written)
     monkeypatch.chdir(tmp_path)
