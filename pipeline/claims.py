@@ -9,11 +9,10 @@ from pipeline.command import run
 from segbench import params
 from segbench.datasets.left_out import open_scored
 from segbench.datasets.prepared import Prepared
-from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_json
 from segbench.report.pages.claims import claims_markdown
 from segbench.report.pages.sliding import sliding_markdown
-from segbench.report.table.agreement import check_agreement
+from segbench.report.table.agreement import check_agreement, check_any_trained
 from segbench.report.table.claims import CONTEXT, CRF, THIN, MeasureName, judge_costs, judge_scores, told_settings
 from segbench.report.table.failures import failure_of
 from segbench.scoring.blocks import Clips, choose_blocks
@@ -38,13 +37,9 @@ def main(
     trainings: dict[str, str | None] = {}
     reports: dict[str, dict[str, Any]] = {}
     names_of_models = (*parameters.benchmark.models, *parameters.benchmark.variants)
-    failed = {
-        model: failure
-        for model in names_of_models
-        if (failure := failure_of(read_json(results / model / "training.json")))
-    }
-    if len(failed) == len(names_of_models):
-        raise InputError(f"{results}: every training has diverged, so there is nothing to judge; lower train.lr")
+    failures = {model: failure_of(read_json(results / model / "training.json")) for model in names_of_models}
+    check_any_trained(failures, results=results)
+    failed = {model: failure for model, failure in failures.items() if failure}
     latencies = read_json(latency)["models"]
     for model in names_of_models:
         if model in failed:
@@ -77,6 +72,7 @@ def main(
         classes=classes,
         absent=[name for name, pixels in zip(names, of_classes, strict=True) if not sum(pixels)],
         results=reports,
+        failed=failed,
     )
     sliding_page = sliding_markdown(
         reports.get("sliding_window"), failure=failed.get("sliding_window"), dataset=dataset

@@ -7,7 +7,6 @@ from segbench import params, tracking
 from segbench.checkpoints import remove_finished
 from segbench.datasets.catalog import attribution
 from segbench.datasets.left_out import open_scored
-from segbench.errors import InputError
 from segbench.files import read_json, replacing, write_csv, write_json
 from segbench.report.drawing.examples import write_examples
 from segbench.report.drawing.pictures import pictured
@@ -15,8 +14,8 @@ from segbench.report.pages.assemble import assemble_page
 from segbench.report.pages.benchmark import benchmark_latex, benchmark_markdown, benchmark_table, differences_table
 from segbench.report.pages.page import page_html
 from segbench.report.pages.plots import confusion_table, curves_table
-from segbench.report.table.agreement import check_agreement
-from segbench.report.table.champion import candidates_of, champion_content, describe_champion
+from segbench.report.table.agreement import check_agreement, check_any_trained
+from segbench.report.table.champion import champion_content, describe_champion
 from segbench.report.table.claims import Finding
 from segbench.report.table.failures import failure_of
 from segbench.report.table.results import ModelResults, external_contender
@@ -34,25 +33,23 @@ def main(
     trainings = {name: read_json(results / name / "training.json") for name in parameters.benchmark.models}
     check_agreement(trainings, fingerprint=data.fingerprint, results=results)
     failures = {name: failure_of(training) for name, training in trainings.items()}
+    check_any_trained(failures, results=results)
     latencies = read_json(latency)["models"]
     models = [
         ModelResults.read(name, results / name, latency=latencies[name])
         for name, failure in failures.items()
         if not failure
     ]
-    if not models:
-        raise InputError(f"{results}: every training has diverged, so there is nothing to compare; lower train.lr")
     others = [external_contender(name, external, rows) for name in entry.predictions]
     contenders = [each for model in models for each in model.contenders(rows)]
     contenders += others
-    candidates = candidates_of(models, parameters.champion)
     page = assemble_page(
         dataset, data, models, contenders,
         failed={name: failure for name, failure in failures.items() if failure},
         findings=[Finding(**finding) for finding in read_json(findings)],
         boundary_widths_px=parameters.evaluate.trimap_widths_px,
         left_out=entry.leave_out,
-        champion=describe_champion(candidates, parameters.champion, dataset=dataset),
+        champion=describe_champion(models, parameters.champion, dataset=dataset),
         attribution=attribution(entry.source),
     )  # fmt: skip
 
@@ -77,7 +74,7 @@ def main(
             temporary.write_text(text, encoding="utf-8")
     mean_iou = {shown.label.replace(" + CRF", "+crf"): shown.mean_iou.value for shown in page.entries}
     write_json(out / "metrics.json", {dataset: mean_iou})
-    write_json(out / "champion.json", champion_content(candidates, parameters.champion))
+    write_json(out / "champion.json", champion_content(models, parameters.champion))
     without_crf = [each for each in contenders if not each.crf]
     write_examples(
         out / "examples.png", data, {each.model: each.label_maps for each in without_crf},

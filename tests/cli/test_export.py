@@ -1,5 +1,6 @@
 """`segbench export`, and labelling images with what it wrote."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ def test_an_onnx_file_labels_images_as_its_package(work: Path) -> None:
     onnx.checker.check_model(work / "colors.onnx")
     model = PackagedModel.open(work / "colors")
     assert PackagedModel.open(work / "colors.onnx").card == model.card
+    assert json.loads(segbench(work, "show", "colors.onnx").stdout) == model.card.model_dump(mode="json")
     for crf in (True, False):
         done = segbench(
             work, "predict", "colors.onnx", "photo.png", "--out", f"out{crf}", *([] if crf else ["--no-crf"])
@@ -61,10 +63,13 @@ def test_a_program_of_torch_computes_the_networks_logits(work: Path) -> None:
         ),
         (["colors", "--to", "torch", "--out", "there.pt2"], "there.pt2: there already; name another file"),
         (["nothing", "--to", "onnx", "--out", "x.onnx"], "nothing: no such folder"),
+        (["colors", "--to", "onnx", "--out", "there.pt2/x.onnx"], "there.pt2: cannot be written to"),
+        (["empty.onnx", "--to", "onnx", "--out", "x.onnx"], "empty.onnx: exported already; name the model that"),
     ],
 )
 def test_a_mistake_is_one_clear_line(work: Path, arguments: list[str], told: str) -> None:
-    (work / "there.pt2").touch()
+    for name in ("there.pt2", "empty.onnx"):
+        (work / name).touch()
     done = segbench(work, "export", *arguments)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()

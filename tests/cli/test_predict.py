@@ -172,6 +172,7 @@ def test_results_are_not_replaced_unless_asked_for(work: Path) -> None:
         (["streets/colors", "photos", "--out", "taken/inside"], "taken/inside: cannot be written to"),
         (["streets/colors", "photos", "--tile-px", "100"], "--tile-px is 100; it must be a multiple of 32"),
         (["streets/colors", "photos", "--view-scale", "9"], "--view-scale is 9; it must be 0.25 to 4"),
+        (["streets/colors", "a.mp4", "same/a.mov"], "same/a.mov: it would get the name of a.mp4; label"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_clear_line(work: Path, arguments: Sequence[str], told: str) -> None:
@@ -179,6 +180,8 @@ def test_a_mistake_is_one_clear_line(work: Path, arguments: Sequence[str], told:
         (work / folder).mkdir()
     Image.fromarray(PIXELS).save(work / "same/rgb.jpg")
     (work / "taken").write_text("a file")
+    for video in ("a.mp4", "same/a.mov"):
+        (work / video).touch()
     out = [] if "--out" in arguments else ["--out", "out"]
     done = segbench(work, "predict", *arguments, *out)
     assert done.returncode == 1, done.stderr
@@ -231,6 +234,11 @@ def test_results_are_not_labelled_in_their_turn(work: Path) -> None:
         done = segbench(work, "predict", "streets/colors", "photos", "--out", "photos/labelled", "--bits", "16", *more)
         assert done.returncode == 0, done.stderr
         assert len(rows_of(work / "photos/labelled")) == 6
+    (work / "photos/labelled").rename(work / "elsewhere")
+    for more in ((), ("--overwrite",)):
+        done = segbench(work, "predict", "streets/colors", "photos", "--out", "photos", "--bits", "16", *more)
+        assert done.returncode == 0, done.stderr
+        assert len(rows_of(work / "photos")) == 6, "photos beside their results"
 
 
 def test_patterns_reach_into_folders(work: Path) -> None:

@@ -60,7 +60,7 @@ QUEUE = "tests/pipeline/test_queue.py::test_it_was_trained_once_in_one_run"
 CVAT = "tests/docs/test_annotation_tools.py::test_cvat"
 SERVED = "tests/packages/test_pyfunc.py::test_a_served_model_answers_with_a_label_map_and_shares"
 ELSEWHERE = {
-    **dict.fromkeys(("cd data/raw/mine", "ln -s JPEGImages images", "ln -s SegmentationClass masks"), CVAT),
+    **dict.fromkeys(("ln -s JPEGImages data/raw/mine/images", "ln -s SegmentationClass data/raw/mine/masks"), CVAT),
     "git rm --quiet dvc.lock src/dvc.lock": SHARED,
     "dvc remote add --default shared s3://BUCKET/segbench": SHARED,
     "dvc remote modify shared endpointurl https://ADDRESS": SHARED,

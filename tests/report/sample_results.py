@@ -62,8 +62,8 @@ def a_model(
     }  # fmt: skip
     rows = pd.DataFrame(
         {
-            "seed": [seeds[0]] * epochs, "epoch": range(1, epochs + 1), "val_mean_iou": [0.5] * epochs,
-            "train_loss": [1.0] * epochs,
+            "seed": [seed for seed in seeds for _ in range(epochs)], "epoch": [*range(1, epochs + 1)] * len(seeds),
+            "val_mean_iou": 0.5, "train_loss": 1.0,
         }
     )  # fmt: skip
     search = {

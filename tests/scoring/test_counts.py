@@ -164,10 +164,14 @@ def test_every_file_with_a_mistake_is_named(data: Prepared, tmp_path: Path) -> N
 
 def test_a_pixel_left_without_a_class_is_refused_where_the_truth_has_one(data: Prepared, tmp_path: Path) -> None:
     predict(tmp_path / "theirs", seed=0)
-    write_label_map(tmp_path / "theirs/b.png", np.full((6, 8), IGNORE_INDEX, np.uint8), CLASSES)
-    adopt(tmp_path / "theirs", data, tmp_path / "adopted")
+    theirs = tmp_path / "theirs/b.png"
+    write_label_map(theirs, np.full((6, 8), IGNORE_INDEX, np.uint8), CLASSES)
+    with pytest.raises(InputError, match=f"^{theirs}: no class in 47 pixels where the truth has one; give each pixel"):
+        adopt(tmp_path / "theirs", data, tmp_path / "adopted")
     with pytest.raises(InputError, match=r"b\.png: predicted label 255 is outside 0\.\.2"):
-        count_folders(data, [tmp_path / "adopted"], widths_px=WIDTHS_PX)
+        count_folders(data, [tmp_path / "theirs"], widths_px=WIDTHS_PX)
+    write_label_map(theirs, np.where(label_map(0) == IGNORE_INDEX, IGNORE_INDEX, 1).astype(np.uint8), CLASSES)
+    adopt(tmp_path / "theirs", data, tmp_path / "adopted")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.98])

@@ -103,14 +103,14 @@ def predict(
     """
     from segbench.cli.engines import with_engine
     from segbench.cli.images import Wanted, find_inputs, label_images, write_summary
-    from segbench.cli.videos import SUFFIX, count_frames, is_video, label_video
+    from segbench.cli.videos import count_frames, is_video, label_video, video_targets
     from segbench.packages.model import ONNX, PackagedModel
 
     paths = _named(inputs)
     videos = [path for path in paths if path.is_file() and is_video(path)]
     images = find_inputs((path for path in paths if path not in videos), out=out)
     wanted = Wanted(crf=crf, overlays=overlays, probabilities=probabilities, bits=bits, overwrite=overwrite)
-    targets = {path: out / "videos" / f"{path.stem}{SUFFIX}" for path in videos}
+    targets = video_targets(videos, out=out)
     there = [target for target in targets.values() if target.exists()]
     if there and not overwrite:
         raise InputError(f"{there[0]}: there already; name another folder, or say --overwrite")
@@ -143,10 +143,10 @@ def predict(
 def show(model: Model) -> None:
     """Tell what a packaged model is: its network, classes, scores, origin, and the licence of its images."""
     from segbench.packages.card import Card
-    from segbench.packages.model import package_folder
+    from segbench.packages.model import ONNX, PackagedModel, package_folder
 
-    with located(model) as folder:
-        card = Card.read(package_folder(folder))
+    with located(model) as where:
+        card = PackagedModel.open(where).card if where.suffix == ONNX else Card.read(package_folder(where))
     print(json.dumps(card.model_dump(mode="json"), indent=2))
 
 
@@ -162,8 +162,9 @@ def export(
     Input: `images`, (N, 3, H, W) float32 RGB in 0..1, resized by the card's `scale` first; output: `logits`, of the
     input's size. The file has the card in its metadata, and `segbench predict FILE.onnx` labels images with it.
     """
+    from segbench.cli.images import check_writable
     from segbench.packages.card import Card
-    from segbench.packages.model import export_package, open_network, package_folder
+    from segbench.packages.model import ONNX, export_package, open_network, package_folder
     from segbench.prediction.export import check_parity
 
     suffix = SUFFIX_OF[to]
@@ -172,8 +173,11 @@ def export(
     if out.exists() and not overwrite:
         raise InputError(f"{out}: there already; name another file, or say --overwrite")
     with located(model) as folder:
+        if folder.suffix == ONNX:
+            raise InputError(f"{model}: exported already; name the model that it was made from, such as scenes/unet")
         package = package_folder(folder)
         card = Card.read(package)
+        check_writable(out.parent)
         network = open_network(package, card)
     export_package(network, card, path=out)
     for found in check_parity(network, out):

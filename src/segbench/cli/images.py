@@ -121,10 +121,10 @@ def find_inputs(named: Iterable[Path], *, out: Path) -> list[Input]:
     """
     found: dict[str, Input] = {}
     mistakes = []
+    results = [(out / name).resolve() for name in (LABEL_MAPS, OVERLAYS, PROBABILITIES)]
     for path in named:
         if path.is_dir():
-            results = out.resolve()
-            images = [image for image in sorted(_images_in(path)) if not image.resolve().is_relative_to(results)]
+            images = [image for image in sorted(_images_in(path)) if not _is_result(image, results)]
             if not images:
                 mistakes.append(f"{path}: no image in this folder; it must hold PNG, JPEG, TIFF or other images")
             inputs = [Input(image, image.relative_to(path).with_suffix("").as_posix()) for image in images]
@@ -139,6 +139,10 @@ def find_inputs(named: Iterable[Path], *, out: Path) -> list[Input]:
                 mistakes.append(f"{each.path}: it would get the name of {first.path}; label them in two runs")
     raise_listed(mistakes)
     return list(found.values())
+
+
+def _is_result(image: Path, results: Sequence[Path]) -> bool:
+    return any(image.resolve().is_relative_to(folder) for folder in results)
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
@@ -156,13 +160,18 @@ def _check_out(out: Path, inputs: Sequence[Input], wanted: Wanted) -> None:
     if there and not wanted.overwrite:
         others = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise InputError(f"{there[0]}{others}: there already; name another folder, or say --overwrite")
+    check_writable(out)
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder if it is missing. InputError if it cannot be written to."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with replacing(out / ".writable") as temporary:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / ".writable") as temporary:
             temporary.touch()
-        (out / ".writable").unlink()
+        (folder / ".writable").unlink()
     except OSError as error:
-        raise InputError(f"{out}: cannot be written to ({error.strerror}); name another folder") from None
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); name another folder") from None
 
 
 def overlay(image: RGBImage, label_map: LabelMap, classes: Classes) -> Image.Image:

@@ -1,5 +1,6 @@
 """Labels a video's frames, and writes it anew under the classes' colours."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -7,12 +8,13 @@ import numpy as np
 from tqdm import tqdm
 
 from segbench.cli.images import Row, overlay
-from segbench.errors import InputError
+from segbench.errors import InputError, raise_listed
 from segbench.files import replacing
 from segbench.labels import class_shares
 from segbench.packages.model import PackagedModel
 from segbench.prediction.predictor import timed
 
+VIDEOS = "videos"
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 CODEC, SUFFIX = "VP80", ".webm"
 """VP8 in WebM: browsers play it, and OpenCV's wheels can write it, which lack H.264."""
@@ -21,6 +23,18 @@ CODEC, SUFFIX = "VP80", ".webm"
 def is_video(path: Path) -> bool:
     """By its suffix."""
     return path.suffix.lower() in SUFFIXES
+
+
+def video_targets(videos: Sequence[Path], *, out: Path) -> dict[Path, Path]:
+    """The file in `out` that each video becomes. InputError for two videos of one name."""
+    source_of: dict[Path, Path] = {}
+    mistakes = []
+    for path in videos:
+        first = source_of.setdefault(out / VIDEOS / f"{path.stem}{SUFFIX}", path)
+        if first != path:
+            mistakes.append(f"{path}: it would get the name of {first}; label them in two runs")
+    raise_listed(mistakes)
+    return {path: target for target, path in source_of.items()}
 
 
 def count_frames(path: Path) -> int:

@@ -8,20 +8,20 @@ from segbench.datasets.prepared import Prepared, Row
 from segbench.errors import InputError, about, raise_listed
 from segbench.files import project_root
 from segbench.images import open_image, read_label_map, write_label_map
-from segbench.labels import Classes, LabelMap, check_label_range
+from segbench.labels import IGNORE_INDEX, Classes, LabelMap, check_label_range
 
 
 def adopt(folder: Path, data: Prepared, out: Path) -> None:
     """Read `folder/<image's name>.png` for every test image, and write its label map to the folder `out`.
 
     The files hold class indices (8-bit grey or palette) or the classes' colours (RGB). folder: relative to the
-    project's root. Raises InputError with one line per file that is missing, has another size than its image, or
-    holds a value or colour of no class.
+    project's root. Raises InputError with one line per file that is missing, has another size than its image, holds a
+    value or colour of no class, or has pixels without a class where the truth has one.
     """
     mistakes = []
     for row in data.split("test"):
         try:
-            label_map = _read_for(row, project_root() / folder / f"{row.name}.png", data.classes)
+            label_map = _read_for(row, project_root() / folder / f"{row.name}.png", data)
         except InputError as mistake:
             mistakes.append(str(mistake))
             continue
@@ -29,12 +29,15 @@ def adopt(folder: Path, data: Prepared, out: Path) -> None:
     raise_listed(mistakes)
 
 
-def _read_for(row: Row, path: Path, classes: Classes) -> LabelMap:
-    label_map = _read_indexed_or_colored(path, classes)
+def _read_for(row: Row, path: Path, data: Prepared) -> LabelMap:
+    label_map = _read_indexed_or_colored(path, data.classes)
     height, width = label_map.shape
     if (height, width) != (row.height_px, row.width_px):
         raise InputError(f"{path}: it is {width}x{height}; it must be {row.width_px}x{row.height_px}, as its image is")
-    check_label_range(label_map, num_classes=len(classes), where=str(path))
+    check_label_range(label_map, num_classes=len(data.classes), where=str(path))
+    undecided = int(((label_map == IGNORE_INDEX) & (data.label_map(row) != IGNORE_INDEX)).sum())
+    if undecided:
+        raise InputError(f"{path}: no class in {undecided} pixels where the truth has one; give each pixel a class")
     return label_map
 
 

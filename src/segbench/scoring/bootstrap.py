@@ -85,7 +85,8 @@ class BlockSample:
     """The test images in blocks, which resamples draw whole, as the pixel sums that scores are made of.
 
     class_pixels: (num_blocks, 1 + 2L, C) float64 pixels by class, as `Measure` takes them, of L runs. entries: the runs
-    of each entry. num_compared: an entry's score is the mean of so many runs, its first ones.
+    of each entry. num_compared: an entry's score is the mean of so many runs, its first ones, or of all if it
+    has fewer, as what was not trained here.
     """
 
     class_pixels: Fractions
@@ -190,9 +191,8 @@ class BlockSample:
 
     def _mean_over_runs(self, of_runs: Fractions) -> Fractions:
         """(..., L) -> (..., num_entries)"""
-        starts = [runs.where.start for runs in self.entries]
-        of_entries = [of_runs[..., start : start + self.num_compared].mean(axis=-1) for start in starts]
-        return np.stack(of_entries, axis=-1)
+        compared = [of_runs[..., runs.where][..., : self.num_compared] for runs in self.entries]
+        return np.stack([of_entry.mean(axis=-1) for of_entry in compared], axis=-1)
 
 
 @dataclass(frozen=True)

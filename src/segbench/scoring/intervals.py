@@ -36,10 +36,11 @@ class Interval:
 class Estimate:
     """An entry's score as a fraction, and its rank among the entries: 1 is best, equal scores share the better rank.
 
-    The score's interval is [0, 1] if a single block holds the measure's classes. The rank's bounds enclose the middle
-    95 % of resamples; None for a single set of predictions among means over several trainings. seed_spread: sample
-    standard deviation of the score over training seeds, None with one seed. training_share: the share of the score's
-    squared standard error that is due to the choice of seeds, None if no model was trained more than once.
+    The rank's bounds enclose the middle 95 % of resamples; None for a single set of predictions among means over
+    several trainings. If a single block holds the measure's classes, the score's interval is [0, 1], and the rank's
+    bounds are the first and the last place. seed_spread: sample standard deviation of the score over training seeds,
+    None with one seed. training_share: the share of the score's squared standard error that is due to the choice of
+    seeds, None if no model was trained more than once.
     """
 
     score: Interval
@@ -106,7 +107,8 @@ def analyse(
     estimates = {}
     for m, measure in enumerate(measures):
         ranks, resampled_ranks = _ranks(scores[m, ranked]), _ranks(found.resampled_scores[:, m, ranked])
-        rank_of = {e: Interval(float(ranks[r]), *_middle(resampled_ranks[:, r])) for r, e in enumerate(ranked)}
+        bounds = [_middle(of_entry) if is_known[m] else (1.0, float(len(ranked))) for of_entry in resampled_ranks.T]
+        rank_of = {e: Interval(float(rank), *bound) for e, rank, bound in zip(ranked, ranks, bounds, strict=True)}
         for e, (name, of_runs) in enumerate(zip(names, sample.scores_of_runs(measure), strict=True)):
             estimates[name, measure] = Estimate(
                 score=_interval(scores[m, e], margins[m, e], least=0),

@@ -72,7 +72,8 @@ def test_one_model_is_better_than_all_others() -> None:
     assert found[COST] == f"It was trained in 2 min and labels an image in 14.0{SPACE}ms."
     assert found[TIME] == (
         f"fcn (7.0{SPACE}ms per image, 80.0{SPACE}%) and unet (14.0{SPACE}ms per image, 87.0{SPACE}%). Each of these "
-        "is significantly more accurate than every faster model; no other model is."
+        "is significantly more accurate than every faster model; no other model with at least "
+        f"50{SPACE}% of the highest mIoU is."
     )
     assert CHEAP not in found and CRF not in found and DOUBT not in found
 
@@ -116,6 +117,16 @@ def test_the_fastest_of_all_is_none_either_where_it_is_bad() -> None:
     entries = [an_entry_of("colors", 0.3, ms=1), an_entry_of("best", 0.7, ms=9)]
     assert "colors" not in told(entries)[TIME]
     assert "colors" in told([replace(entries[0], scores=an_entry_of("", 0.36).scores), entries[1]])[TIME]
+
+
+def test_models_with_less_than_half_of_the_best_are_not_counted_and_that_is_said() -> None:
+    entries = [
+        an_entry_of("best", 0.6, ms=9), an_entry_of("second", 0.5, ms=5), an_entry_of("poor", 0.2, ms=2),
+        an_entry_of("colors", 0.1, ms=1),
+    ]  # fmt: skip
+    assert told(entries)[TIME].endswith(f"; no other model with at least 50{SPACE}% of the highest mIoU is.")
+    assert told(entries[:2])[TIME].endswith("; no other model is.")
+    assert TIME not in told(entries[:1]), "one model has none to be compared with"
 
 
 def test_models_are_as_published() -> None:
@@ -175,8 +186,10 @@ def test_what_could_change_the_answers() -> None:
 
 
 def test_costs_that_are_not_known_are_left_out() -> None:
-    found = told([an_entry_of("unet", 0.87, ms=None), an_entry_of("fcn", 0.86, ms=5)])
+    untimed, fcn = an_entry_of("unet", 0.87, ms=None), an_entry_of("fcn", 0.86, ms=5)
+    found = told([untimed, fcn, an_entry_of("colors", 0.5, ms=1)])
     assert CHEAP not in found and "unet" not in found[TIME]
+    assert TIME not in told([untimed, fcn])
     theirs = replace(an_entry_of("theirs", 0.9), costs=None, rank=None)
     assert (
         told([theirs, an_entry_of("unet", 0.8)])[ACCURATE] == f"unet has an mIoU of 80.0{SPACE}% [79.0{MISSING}81.0]."

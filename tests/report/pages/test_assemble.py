@@ -92,9 +92,8 @@ def test_an_image_that_looks_mislabelled_says_so(monkeypatch: pytest.MonkeyPatch
 
 
 def worst_models() -> list[ModelResults]:
-    still = pd.DataFrame(
-        {"seed": [0] * 4, "epoch": [1, 2, 3, 4], "val_mean_iou": [nan, 0.3, nan, 0.5], "train_loss": [1.0] * 4}
-    )
+    curve = {"epoch": [1, 2, 3, 4], "val_mean_iou": [nan, 0.3, nan, 0.5], "train_loss": 1.0}
+    still = pd.concat([pd.DataFrame({"seed": seed, **curve}) for seed in range(3)])
     useless = {"score_without": 0.9, "chosen": None}
     unet, window = a_model("unet", seeds=(0, 1, 2)), a_model("window", backbone="none", seeds=(0,))
     return [

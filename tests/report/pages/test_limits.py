@@ -188,6 +188,8 @@ def test_networks_that_were_not_trained_alike_are_named(own: dict[str, Any], exp
         (3.2, nan, "A block holds 2 images in a row; the errors of 3.2 images in a row resemble each other, but longer "
          "blocks would be too few. No interval"),
         (3.2, None, "but longer blocks would be too few. No interval"),
+        (1.0, 1.02, "A block holds 2 images in a row, whose errors do not resemble each other more than those of other "
+         "images. With blocks"),
         (None, None, "parts of 1 group. No interval"),
     ],
 )  # fmt: skip
@@ -264,6 +266,21 @@ def test_costs_are_compared_on_one_machine(other: ModelResults, expected: list[s
         assert part in text
 
 
+def test_a_crf_that_was_timed_elsewhere_than_the_networks_is_named() -> None:
+    def with_latency(device: str) -> ModelResults:
+        return replace(a_model(machine="A GPU of ours, 2 cores"), latency={"latency_device": device})
+
+    assert not limit("Costs", [with_latency("A GPU")])
+    text = limit("Costs", [with_latency("A phone")])
+    assert text.startswith("Costs: the CRF was timed on A GPU of ours, 2 cores, not on the machine of the networks'")
+
+
+def test_latencies_of_images_of_several_sizes_say_so() -> None:
+    rows = [row("test", str(index), group="a", block="a", height_px=2 + index // 2) for index in range(4)]
+    assert "the test images have 2 sizes" in limit("Costs", [a_model()], prepared(*rows))
+    assert not limit("Costs", [a_model()], prepared(*rows[:2]))
+
+
 EPOCHS = (2, 4, 6, 8)
 STILL = Curve("unet", EPOCHS, (nan, 0.50, 0.60, 0.63))
 LEVEL = Curve("fcn_8s", EPOCHS, (0.30, 0.64, 0.60, 0.65))
@@ -287,7 +304,7 @@ BLIND = Curve("blind", EPOCHS, (nan, nan, nan, nan))
             "training may raise its score.",
         ),
         (
-            [STILL] * 6,
+            [replace(STILL, model=f"unet {width}") for width in range(6)],
             "On validation images, every network still gained more than 2 points in the last quarter of its epochs: "
             "longer training may change the order.",
         ),
@@ -307,9 +324,18 @@ def test_models_that_still_learnt_are_named(curves: list[Curve], expected: str) 
     assert text == f"Schedule: 40 epochs for unet. {expected}"
 
 
-def test_the_curves_of_several_trainings_are_said_to_be_the_first_ones() -> None:
-    text = limit("Schedule", [a_model(seeds=(0, 1))], curves=[LEVEL])
-    assert "On validation images, with the first seed, no network gained" in text
+def test_of_several_trainings_the_mean_gain_counts() -> None:
+    falling, level = replace(STILL, mean_iou=(nan, 0.50, 0.60, 0.59)), replace(LEVEL, model="unet")
+    text = limit("Schedule", [a_model(seeds=(0, 1))], curves=[STILL, falling])
+    assert "On validation images, in the mean over trainings, no network gained" in text
+    text = limit("Schedule", [a_model(seeds=(0, 1))], curves=[falling, STILL, STILL, STILL])
+    assert "On validation images, in the mean over trainings, unet still gained" in text
+    text = limit("Schedule", [a_model(seeds=(0, 1))], curves=[level, replace(BLIND, model="unet")])
+    assert "do not tell whether unet would gain" in text
+    names = [f"net {number}" for number in range(6)]
+    twice = [Curve(name, (1, 2, 3, 4), (0.1, 0.2, 0.3, 0.5)) for name in names for _ in range(2)]
+    (text,) = cautions(INDEPENDENT, twice, num_trainings=dict.fromkeys(names, 2))
+    assert "the validation mIoU of all 6 networks rose" in text
 
 
 def test_values_that_a_search_found_for_each_network_are_not_a_difference_in_treatment() -> None:

@@ -116,6 +116,10 @@ def test_a_folder_without_reports_is_told(tmp_path: Path) -> None:
     (tmp_path / "streets/benchmark.md").write_text("# nothing\n")
     with pytest.raises(InputError, match="has no line on the dataset's images"):
         index.main(reports=tmp_path)
+    for file in ("differences.csv", "benchmark.md"):
+        (tmp_path / "streets" / file).unlink()
+        with pytest.raises(InputError, match=rf"streets/{file}: no such file; run dvc repro compare@streets"):
+            index.main(reports=tmp_path)
 
 
 def test_the_page_in_git_is_that_of_the_reports_in_git(tmp_path: Path) -> None:

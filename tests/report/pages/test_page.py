@@ -24,7 +24,7 @@ from segbench.report.drawing.pictures import photo_url
 from segbench.report.pages.page import MAX_BYTES, page_html
 from segbench.report.table.claims import Finding
 from segbench.report.table.content import Answer, Entry, Page, ScoredImage
-from segbench.report.table.numbers import percent
+from segbench.report.table.numbers import MISSING, percent
 from segbench.scoring.intervals import Interval
 from segbench.scoring.metrics import compute_scores, confusion_matrix
 from segbench.sources import source_digests
@@ -557,6 +557,26 @@ def test_ranks_bold_scores_and_the_front_are_those_of_what_is_shown(visit: Visit
         assert visit.rows().first.locator("td.best").count() == 4, name
         assert front.count() == fastest, name
         assert visit.tab.locator("#front").get_attribute("points"), name
+
+
+@in_browser
+def test_what_is_not_ranked_moves_no_rank(browser: Browser, tmp_path: Path) -> None:
+    """As one set of predictions among means over several trainings."""
+    page = a_page(
+        models=("unet", "fcn_8s"), classes=some_classes(3), num_images=2, height_px=12, width_px=16, external="theirs"
+    )
+    *own, theirs = page.entries
+    best = {name: Interval(0.99, 0.98, 1.0) for name in theirs.scores}
+    path = tmp_path / "page.html"
+    path.write_text(page_html(replace(page, entries=(*own, replace(theirs, rank=None, scores=best)))), encoding="utf-8")
+    visiting = Visit(browser, path)
+    ranks = visiting.tab.locator("#benchmark tbody tr:visible td:nth-child(2) .value")
+    for name in ("as published", "both"):
+        visiting.tab.get_by_role("radio", name=name, exact=True).check(force=True)
+        found = sorted(rank.split(" ")[0] for rank in ranks.all_inner_texts())
+        assert found == [*map(str, range(1, len(found))), MISSING], name
+    visiting.tab.close()
+    assert visiting.problems == []
 
 
 @in_browser

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from segbench.errors import InputError
-from segbench.report.table.agreement import check_agreement
+from segbench.report.table.agreement import check_agreement, check_any_trained
 
 REPORT: dict[str, Any] = {
     "machines": ["one"],
@@ -84,3 +84,14 @@ def test_what_a_search_found_may_differ_but_not_what_it_tried() -> None:
 def test_all_trainings_may_not_be_of_other_data_than_the_prepared() -> None:
     with pytest.raises(InputError, match=r"fcn/training.json(?s:.*)unet/training.json(?s:.*)pspnet/training.json"):
         check(lambda r: None, lambda r: r["settings"].update(dataset_fingerprint="f1"))
+
+
+def test_why_nothing_can_be_compared_is_said_of_each_model() -> None:
+    diverged, killed = {"unet": "diverged in epoch 3"}, {"fcn": "failed: memory is full"}
+    check_any_trained({**diverged, "pspnet": ""}, results=Path("reports"))
+    with pytest.raises(
+        InputError, match=r"^reports: no model has scores, .*: unet diverged in epoch 3; lower train.lr$"
+    ):
+        check_any_trained(diverged, results=Path("reports"))
+    with pytest.raises(InputError, match=r": unet diverged in epoch 3, fcn failed: memory is full$"):
+        check_any_trained(diverged | killed, results=Path("reports"))

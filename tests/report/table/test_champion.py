@@ -29,7 +29,7 @@ def a_candidate(
     return replace(
         model, epochs=pd.DataFrame([*not_validated, *rows]), latency={"latency_ms": latency_ms},
         prediction={"peak_memory_mib": memory_mib},
-        crf={"chosen": {"steps": 5} if crf else None, "latency_ms": CRF_MS if crf else 0},
+        crf={"chosen": {"steps": 5} if crf else None, "latency_ms": CRF_MS if crf else 0, "objective": "mean_dice"},
     )  # fmt: skip
 
 
@@ -84,27 +84,32 @@ def test_a_crf_is_left_out_where_it_breaks_the_budget() -> None:
 
 
 def test_the_sentence_names_model_rule_and_address() -> None:
-    candidates = candidates_of([a_candidate("unet", {0: [0.871]}, crf=True)], FREE)
-    assert describe_champion(candidates, FREE, dataset="streets") == (
+    refined = [a_candidate("unet", {0: [0.871]}, crf=True)]
+    assert describe_champion(refined, FREE, dataset="streets") == (
         "Champion: unet. It has the highest mIoU on the validation images, 87.1\N{NO-BREAK SPACE}% before any CRF. "
-        "Its CRF goes with it: on validation images, the CRF raises the score. Scores on test images did not count in "
+        "Its CRF goes with it: on validation images, the CRF raises mDice. Scores on test images did not count in "
         "the choice. To use it: `segbench predict models:/segbench-streets@champion photos/ --out labelled`"
     )
-    tight = params.Champion(score="mean_iou", most_latency_ms=15, most_memory_mib=200)
-    told = describe_champion(candidates_of([a_candidate("unet", {0: [0.871]}, crf=True)], tight), tight, dataset="s")
-    assert told.startswith("Champion: unet. ")
-    assert "among the models that need at most 15 ms per image and at most 200 MiB of memory" in told
-    tight = tight.model_copy(update={"most_latency_ms": 5})
-    told = describe_champion(candidates_of([a_candidate("unet", {0: [0.871]})], tight), tight, dataset="s")
-    assert told == (
+    assert "CRF" not in describe_champion([a_candidate("unet", {0: [0.871]})], FREE, dataset="streets")
+    tight = params.Champion(score="mean_iou", most_latency_ms=5, most_memory_mib=200)
+    assert describe_champion(refined, tight, dataset="s") == (
         "No champion: no model keeps to at most 5 ms per image and at most 200 MiB of memory, as params.yaml asks."
     )
     assert describe_champion([], FREE, dataset="s") == ""
 
 
+def test_the_command_leaves_the_crf_out_where_it_breaks_the_budget() -> None:
+    refined = [a_candidate("unet", {0: [0.871]}, crf=True)]
+    tight = params.Champion(score="mean_iou", most_latency_ms=15, most_memory_mib=200)
+    told = describe_champion(refined, tight, dataset="s")
+    assert told.startswith("Champion: unet. ") and told.endswith("@champion photos/ --out labelled --no-crf`")
+    assert "among the models that need at most 15 ms per image and at most 200 MiB of memory" in told
+    assert " It keeps to at most 15 ms per image and at most 200 MiB of memory only without its CRF. " in told
+    assert "--no-crf" not in describe_champion(refined, FREE, dataset="s")
+
+
 def test_the_file_has_rule_champion_and_candidates() -> None:
-    candidates = candidates_of([a_candidate("unet", {0: [0.5]}), a_candidate("fcn", {4: [0.6]})], FREE)
-    content = champion_content(candidates, FREE)
+    content = champion_content([a_candidate("unet", {0: [0.5]}), a_candidate("fcn", {4: [0.6]})], FREE)
     assert content["rule"] == {"score": "mean_iou", "most_latency_ms": None, "most_memory_mib": None}
     assert (content["champion"]["model"], content["champion"]["seed"]) == ("fcn", 4)
     assert [each["model"] for each in content["candidates"]] == ["fcn", "unet"]

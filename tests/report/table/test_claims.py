@@ -21,6 +21,7 @@ from segbench.report.table.claims import (
 )  # fmt: skip
 from segbench.scoring import metrics
 from segbench.scoring.blocks import Blocks
+from segbench.scoring.intervals import Measure, analyse
 from tests.parameters import PARAMETERS
 from tests.scoring.population import pixels
 
@@ -294,6 +295,31 @@ def test_what_a_search_tried_for_both_is_no_difference_between_them() -> None:
     reports["deeplab_v2"] = {**reports["deeplab_v2"], "search": None}
     found = {name: told_settings(report) for name, report in reports.items()}
     assert set(differences("deeplab_v2", "deeplab_v2_one_rate", found)) == {"atrous_rates", "train.lr", "train.search"}
+
+
+def test_claims_compare_by_as_many_trainings_as_the_table() -> None:
+    """Which is by one training here, since a model that no judged claim is about has one."""
+    thrice = {
+        name: np.concatenate([confusions(right=right + seed) for seed in (0, 5, 10)])
+        for name, right in (("fcn_32s", 60), ("fcn_16s", 80))
+    }
+    found = judged({**thrice, "color_clusters": confusions(right=30)})
+    scores = [
+        analyse({name: pixels(counts[:1])}, measures=[Measure("mIoU", (0, 1))]) for name, counts in thrice.items()
+    ]
+    of_one = [100 * next(iter(each.estimates.values())).score.value for each in scores]
+    (claim,) = [one for one in found if one.first.startswith("fcn_16s ") and one.measure == "mIoU, %"]
+    assert (claim.second, claim.first) == (f"fcn_32s {of_one[0]:.1f}", f"fcn_16s {of_one[1]:.1f}")
+
+
+def test_a_variant_that_diverged_is_named_where_only_it_can_judge() -> None:
+    says, why = "Skip connections improve U-Net", "diverged in epoch 3"
+    counts = {"unet": confusions(right=70), "fcn_32s": confusions(right=60)}
+    found = {one.says: one for one in judged(counts, failed={"unet_no_skips": why})}
+    assert (found[says].verdict, found[says].difference) == ("not run", f"unet_no_skips {why}")
+    assert found["Skip connections help thin classes"].judged_by == "whole models"
+    found = {one.says: one for one in judged({"unet_no_skips": confusions(right=70)}, failed={"unet": why})}
+    assert (found[says].verdict, found[says].difference) == ("not run", f"unet {why}")
 
 
 def test_a_claim_about_a_model_whose_trainings_diverged_is_not_run_and_says_why() -> None:

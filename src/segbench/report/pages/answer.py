@@ -20,7 +20,7 @@ from segbench.report.table.numbers import counted, duration, finite, percent, pe
 from segbench.scoring.intervals import Difference, Pair
 
 LEAST_OF_BEST = 0.5
-"""The fastest model is recommended only with this part of the best one's mIoU."""
+"""A model is recommended for its speed only with this part of the best one's mIoU."""
 SPACE = "\N{NO-BREAK SPACE}"
 TRUST = "What should I know before I trust the order?"
 
@@ -132,15 +132,21 @@ def _when_time_matters(published: Sequence[Entry], best: Entry, differences: Dif
     steps = [
         entry
         for place, entry in enumerate(timed)
-        if entry.mean_iou.value >= LEAST_OF_BEST * best.mean_iou.value
-        and all(differences.is_better(entry, faster) for faster in timed[:place])
+        if all(differences.is_better(entry, faster) for faster in timed[:place])
     ]
-    if not steps:
+    poor = [entry for entry in steps if entry.mean_iou.value < LEAST_OF_BEST * best.mean_iou.value]
+    steps = [entry for entry in steps if entry not in poor]
+    if len(timed) < 2 or not steps:
         return ""
     shown = listed([f"{entry.label} ({_latency(times[entry.label])} per image, {_score(entry)})" for entry in steps])
     if len(steps) == 1:
         return f"{shown}. No slower model is significantly more accurate than everything that is faster."
-    return f"{shown}. Each of these is significantly more accurate than every faster model; no other model is."
+    other = (
+        f"no other model with at least {100 * LEAST_OF_BEST:g}{SPACE}% of the highest mIoU is"
+        if poor
+        else "no other model is"
+    )
+    return f"{shown}. Each of these is significantly more accurate than every faster model; {other}."
 
 
 def _worth_of_crf(entries: Sequence[Entry], differences: Differences) -> str:

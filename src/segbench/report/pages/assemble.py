@@ -1,7 +1,6 @@
 """Everything that a dataset's reports show, in one object."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 from segbench.datasets.catalog import Attribution
 from segbench.datasets.prepared import Prepared
@@ -50,8 +49,7 @@ def assemble_page(
     suspects = find_suspects(contenders, data)
     found = compare(contenders, data, doubtful=[image.name for image in suspects.images])
     entries = found.entries
-    curves = [model.curves for model in models if not model.epochs.empty]
-    of_first_seeds = [first for first, *_ in curves]
+    curves = [curve for model in models if not model.epochs.empty for curve in model.curves]
     longer = error_ratio_with_longer_blocks(contenders, found.blocks)
     num_trainings = {model.name: len(model.seeds) for model in models}
     notes = [
@@ -67,7 +65,7 @@ def assemble_page(
             found.differences,
             longer=found.differences_with_longer_blocks,
             num_images=len(data.split("test")),
-            cautions=cautions(data, of_first_seeds, num_trainings=num_trainings),
+            cautions=cautions(data, curves, num_trainings=num_trainings),
         ),
         trainings=describe_trainings(num_trainings),
         classes=data.classes,
@@ -79,12 +77,12 @@ def assemble_page(
         },
         notes=tuple(note for note in notes if note),
         limits=limits(
-            data, models, curves=of_first_seeds, blocks=found.blocks, longer=longer, suspects=suspects, entries=entries
+            data, models, curves=curves, blocks=found.blocks, longer=longer, suspects=suspects, entries=entries
         ),
         num_compared=found.num_compared,
         crf_choices=crf_choices(models),
         crf_choices_note=describe_crf_choices(models),
-        curves=tuple(chain.from_iterable(curves)),
+        curves=tuple(curves),
         boundary_shares=dict(zip(boundary_widths_px, boundary_shares(contenders[0].counts), strict=True)),
         groups=groups_of(data),
         groups_note=describe_groups(data, entries),

@@ -24,8 +24,8 @@ from segbench.report.table.numbers import percent, points, points_range, probabi
 from segbench.scoring.intervals import Difference
 
 CAPTIONED = (
-    "intervals", "network input", "backbone", "schedule", "backbone's lr", "seeds", "trained at commit", "machine",
-    "other programs",
+    "intervals", "network input", "prediction", "backbone", "schedule", "backbone's lr", "seeds", "trained at commit",
+    "machine", "other programs",
 )  # fmt: skip
 """The part of the protocol that a paper's table must state."""
 

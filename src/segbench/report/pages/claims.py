@@ -13,12 +13,13 @@ from segbench.report.table.numbers import counted, setting
 def claims_markdown(
     findings: Sequence[Finding], *, dataset: str, num_images: int, num_blocks: int, num_trainings: Mapping[str, int],
     left_out: Sequence[str], classes: Mapping[MeasureName, Sequence[str]], absent: Collection[str],
-    results: Mapping[str, Mapping[str, Any]],
+    results: Mapping[str, Mapping[str, Any]], failed: Collection[str],
 ) -> str:  # fmt: skip
     """The page. num_blocks: the test images were resampled in that many blocks; num_trainings: by model.
 
     left_out: names of the test images that scores leave out; classes: names of the classes that each measure averages;
-    absent: those of which the test images have no pixel; results: as for `judge_costs`.
+    absent: those of which the test images have no pixel; results: as for `judge_costs`; failed: models and variants
+    without scores.
     """
     counts = Counter(finding.verdict for finding in findings)
     verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in get_args(Verdict) if counts[verdict])
@@ -45,7 +46,7 @@ def claims_markdown(
         " ".join([
             *_resampling(findings, num_images=num_images, num_blocks=num_blocks),
             *describe_verdicts(findings, repeated=repeated), *_own_settings(results),
-            *_untrained_variants(results),
+            *_untrained_variants(results, failed),
         ]),
         "",
         *(
@@ -115,9 +116,11 @@ def _own_settings(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"These models do not share all settings with the others: {'; '.join(own)}."] if own else []
 
 
-def _untrained_variants(results: Mapping[str, Any]) -> list[str]:
-    """Which variants would make one-factor pairs, and were not trained."""
-    untrained = dict.fromkeys(claim.without for claim in CLAIMS if claim.without and claim.without not in results)
+def _untrained_variants(results: Collection[str], failed: Collection[str]) -> list[str]:
+    """Which variants of the benchmark's models would make one-factor pairs, and were not asked for."""
+    asked_for = {*results, *failed}
+    offered = (claim.without for claim in CLAIMS if claim.without and claim.first in results)
+    untrained = dict.fromkeys(variant for variant in offered if variant not in asked_for)
     if not untrained:
         return []
     return [f"Named under `benchmark.variants`, these would make more one-factor pairs: {', '.join(untrained)}."]

@@ -1,6 +1,7 @@
 """The sentences about the limits of a comparison."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from statistics import mean
 
 import numpy as np
 
@@ -37,7 +38,9 @@ def limits(
         *_limit_of_schedules(networks, curves),
         *_limit_of_settings(networks),
         *_limit_of_resolution(models),
-        *_limits_of_costs(models),
+        *_limit_of_latencies(models),
+        *_limit_of_input_sizes(data),
+        *_limits_of_machines(models),
     )
 
 
@@ -52,8 +55,9 @@ def cautions(data: Prepared, curves: Sequence[Curve], *, num_trainings: Mapping[
         which = "Each model was" if len(once) == len(num_trainings) else f"{listed(once)} were"
         which = f"{once[0]} was" if len(once) == 1 else which
         texts.append(f"{which} trained once: trainings with other seeds may change the order of close models.")
-    if still := _still_learning(curves):
-        which = f"all {len(curves)} networks" if _are_many_and_all(still, curves) else listed(still)
+    gains = _late_gains(curves)
+    if still := _still_learning(gains):
+        which = f"all {len(gains)} networks" if _are_many_and_all(still, gains) else listed(still)
         texts.append(
             f"In the last quarter of training, the validation mIoU of {which} rose by more than "
             f"{100 * STILL_LEARNING:g} points: more epochs may raise it further, and change the order."
@@ -140,8 +144,11 @@ def _describe_length(blocks: Blocks, longer: float | None) -> str:
     """How long the blocks are, how long they should be, and what longer ones would change; empty if not known."""
     if blocks.images_alike is None or blocks.images_per_block is None:
         return ""
-    texts = [f"A block holds {blocks.images_per_block:g} images in a row"]
-    if blocks.images_alike <= blocks.images_per_block:
+    plural = "" if blocks.images_per_block == 1 else "s"
+    texts = [f"A block holds {blocks.images_per_block:g} image{plural} in a row"]
+    if blocks.images_alike <= 1:
+        texts.append(", whose errors do not resemble each other more than those of other images.")
+    elif blocks.images_alike <= blocks.images_per_block:
         texts.append(f", no fewer than the {blocks.images_alike:.1f} whose errors resemble each other.")
     else:
         texts.append(
@@ -191,30 +198,42 @@ def _limit_of_schedules(networks: Sequence[ModelResults], curves: Sequence[Curve
 def _describe_progress(curves: Sequence[Curve], *, is_repeated: bool) -> Iterator[str]:
     """Which models more epochs could improve: the last quarter of them still added much.
 
-    is_repeated: some models have several seeds; the curves are the first one's.
+    is_repeated: some models have several seeds.
     """
-    unknown = [curve.model for curve in curves if curve.late_gain is None]
-    still = _still_learning(curves)
-    on = "On validation images, with the first seed," if is_repeated else "On validation images,"
+    gains = _late_gains(curves)
+    unknown = [model for model, gain in gains.items() if gain is None]
+    still = _still_learning(gains)
+    on = "On validation images, in the mean over trainings," if is_repeated else "On validation images,"
     points = f"more than {100 * STILL_LEARNING:g} points in the last quarter of its epochs"
     if unknown:
         yield f"The validation scores do not tell whether {listed(unknown)} would gain from longer training."
     if still:
-        effect = "change the order" if len(curves) > 1 else "raise its score"
+        effect = "change the order" if len(gains) > 1 else "raise its score"
         which = listed(still) if len(still) == 1 else f"each of {listed(still)}"
-        which = "every network" if _are_many_and_all(still, curves) else which
+        which = "every network" if _are_many_and_all(still, gains) else which
         yield f"{on} {which} still gained {points}: longer training may {effect}."
-    elif len(unknown) < len(curves):
+    elif len(unknown) < len(gains):
         yield f"{on} {'no other' if unknown else 'no'} network gained {points}."
 
 
-def _still_learning(curves: Sequence[Curve]) -> list[str]:
-    return [curve.model for curve in curves if (curve.late_gain or 0.0) > STILL_LEARNING]
+def _late_gains(curves: Sequence[Curve]) -> dict[str, float | None]:
+    """By model, what the last quarter of the epochs added, in the mean over its trainings; None if not known of all."""
+    of_models: dict[str, list[float | None]] = {}
+    for curve in curves:
+        of_models.setdefault(curve.model, []).append(curve.late_gain)
+    known = {model: [gain for gain in gains if gain is not None] for model, gains in of_models.items()}
+    return {
+        model: mean(known[model]) if len(known[model]) == len(gains) else None for model, gains in of_models.items()
+    }
 
 
-def _are_many_and_all(models: Sequence[str], curves: Sequence[Curve]) -> bool:
+def _still_learning(gains: Mapping[str, float | None]) -> list[str]:
+    return [model for model, gain in gains.items() if (gain or 0.0) > STILL_LEARNING]
+
+
+def _are_many_and_all(models: Sequence[str], networks: Collection[str]) -> bool:
     """Whether they are all networks, and too many to be named."""
-    return len(models) == len(curves) > MOST_NAMED
+    return len(models) == len(networks) > MOST_NAMED
 
 
 def _limit_of_settings(networks: Sequence[ModelResults]) -> list[str]:
@@ -238,7 +257,29 @@ def _limit_of_resolution(models: Sequence[ModelResults]) -> list[str]:
     return [f"Resolution: models see the images at {scale:g} of their size, so thin objects are harder to find."]
 
 
-def _limits_of_costs(models: Sequence[ModelResults]) -> list[str]:
+def _limit_of_latencies(models: Sequence[ModelResults]) -> list[str]:
+    """The CRF is timed in a stage of its own, which may have run elsewhere."""
+    timed = [(model.latency.get("latency_device", ""), model.prediction["machine"]) for model in models]
+    elsewhere = dict.fromkeys(machine for device, machine in timed if device not in machine)
+    if not elsewhere:
+        return []
+    return [
+        f"Costs: the CRF was timed on {'; '.join(elsewhere)}, not on the machine of the networks' latencies. With the "
+        "CRF, a latency is the sum of the two."
+    ]
+
+
+def _limit_of_input_sizes(data: Prepared) -> list[str]:
+    sizes = {(row.width_px, row.height_px) for row in data.split("test")}
+    if len(sizes) < 2:
+        return []
+    return [
+        f"Costs: the test images have {len(sizes)} sizes. A latency is the median over a few of them, and the network "
+        "input that is named beside it is that of the first."
+    ]
+
+
+def _limits_of_machines(models: Sequence[ModelResults]) -> list[str]:
     trained = {model.name: model.trained_on for model in models}
     predicted = {model.name: model.prediction["machine"] for model in models}
     return [

@@ -54,6 +54,9 @@ class DatasetReport:
     @classmethod
     def read(cls, folder: Path) -> "DatasetReport":
         """From a folder of reports. InputError if a file is missing or has another form."""
+        for file in ("benchmark.md", "benchmark.csv", "differences.csv"):
+            if not (folder / file).is_file():
+                raise InputError(f"{folder / file}: no such file; run dvc repro compare@{folder.name}")
         text = (folder / "benchmark.md").read_text(encoding="utf-8")
         told = re.search(r"^\S+: .*?(\d+) test images?\b.*$", text, re.MULTILINE)
         if not told:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from segbench.errors import raise_listed
+from segbench.errors import InputError, raise_listed
 
 MOST_SHOWN = 60
 DATA = "dataset_fingerprint"
@@ -33,6 +33,14 @@ def check_agreement(trainings: Mapping[str, dict[str, Any]], *, fingerprint: str
                     f"{results / model / 'training.json'}: {name} {told}, and no deviation says so; run {again}"
                 )
     raise_listed(mistakes)
+
+
+def check_any_trained(failures: Mapping[str, str], *, results: Path) -> None:
+    """Raise InputError if every model failed. failures: by model, why, such as `diverged in epoch 3`; empty if not."""
+    if all(failures.values()):
+        why = ", ".join(f"{model} {failure}" for model, failure in failures.items())
+        lower = "; lower train.lr" if all("diverged" in failure for failure in failures.values()) else ""
+        raise InputError(f"{results}: no model has scores, so there is nothing to compare: {why}{lower}")
 
 
 def _shared(report: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -9,7 +9,7 @@ from segbench.report.table.results import ModelResults
 
 SCORES = {"mean_iou": "val_mean_iou", "pixel_accuracy": "val_pixel_accuracy"}
 """Columns of the learning curves."""
-SCORE_NAMES = {"mean_iou": "mIoU", "pixel_accuracy": "pixel accuracy"}
+SCORE_NAMES = {"mean_iou": "mIoU", "pixel_accuracy": "pixel accuracy", "mean_dice": "mDice"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ def champion_of(candidates: Sequence[Candidate]) -> Candidate | None:
     return next((candidate for candidate in candidates if candidate.keeps_budget), None)
 
 
-def champion_content(candidates: Sequence[Candidate], rule: params.Champion) -> dict[str, Any]:
+def champion_content(models: Sequence[ModelResults], rule: params.Champion) -> dict[str, Any]:
     """The choice for a JSON file: the rule, the champion and all that it was chosen from."""
+    candidates = candidates_of(models, rule)
     champion = champion_of(candidates)
     return {
         "rule": rule.model_dump(),
@@ -84,8 +85,9 @@ def _candidate(model: ModelResults, scores: dict[int, float], rule: params.Champ
     )
 
 
-def describe_champion(candidates: Sequence[Candidate], rule: params.Champion, *, dataset: str) -> str:
+def describe_champion(models: Sequence[ModelResults], rule: params.Champion, *, dataset: str) -> str:
     """The choice in a few sentences, the command between backticks; empty if there was nothing to choose from."""
+    candidates = candidates_of(models, rule)
     if not candidates:
         return ""
     budgets = [
@@ -99,9 +101,14 @@ def describe_champion(candidates: Sequence[Candidate], rule: params.Champion, *,
         return f"No champion: no model keeps to {' and '.join(budgets)}, as params.yaml asks."
     value = f"{100 * champion.score:.1f}\N{NO-BREAK SPACE}%"
     before = " before any CRF" if any(candidate.crf for candidate in candidates) else ""
-    refined = " Its CRF goes with it: on validation images, the CRF raises the score." if champion.crf else ""
+    crf, option = next(model.crf for model in models if model.name == champion.model), ""
+    refined = f" Its CRF goes with it: on validation images, the CRF raises {SCORE_NAMES[crf['objective']]}."
+    if crf["chosen"] and not champion.crf:  # the package has it all the same
+        refined, option = f" It keeps to {' and '.join(budgets)} only without its CRF.", " --no-crf"
+    elif not crf["chosen"]:
+        refined = ""
     return (
         f"Champion: {champion.model}. It has the highest {SCORE_NAMES[rule.score]} on the validation images{within}, "
         f"{value}{before}.{refined} Scores on test images did not count in the choice. "
-        f"To use it: `segbench predict models:/segbench-{dataset}@champion photos/ --out labelled`"
+        f"To use it: `segbench predict models:/segbench-{dataset}@champion photos/ --out labelled{option}`"
     )

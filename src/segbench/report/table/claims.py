@@ -140,19 +140,21 @@ def judge_scores(
 
     classes: the ones that each measure averages. A claim holds if the 95 % interval of the difference lies above zero,
     and does not hold if it lies below. The intervals are simultaneous over all claims judged here. A claim is judged
-    once: by its one-factor pair if that was trained, else by whole models; one that only a pair can judge is left out
-    without it.
-    failed: by model without scores, why, such as `diverged in epoch 3`.
+    once: by its one-factor pair if that was trained, else by whole models. One that only a pair can judge is left out
+    if its variant was not asked for. failed: by model without scores, why, such as `diverged in epoch 3`.
     """
-    against = {claim: second for claim in CLAIMS if (second := _judged_against(claim, counts, settings)) is not None}
+    against = {
+        claim: second for claim in CLAIMS if (second := _judged_against(claim, counts, settings, failed)) is not None
+    }
     missing = {claim: _what_is_missing(claim, second, counts, classes, failed) for claim, second in against.items()}
     pairs = {
         claim: Pair(claim.first, second, Measure("mIoU", tuple(classes[claim.measure])))
         for claim, second in against.items()
         if not missing[claim]
     }
-    compared = {name: counts[name] for pair in pairs.values() for name in (pair.first, pair.second)}
-    found = partial(analyse, compared, pairs=list(pairs.values()), trainings=trainings)
+    found = partial(
+        analyse, counts, pairs=list(pairs.values()), trainings=trainings
+    )  # by as many trainings as the table
     analysis = found(blocks=blocks.ids) if pairs else None
     longer = found(blocks=blocks.twice_as_long) if pairs and blocks.twice_as_long else None
     findings = []
@@ -180,11 +182,16 @@ def judge_scores(
     return findings
 
 
-def _judged_against(claim: Claim, entries: Collection[str], settings: Settings) -> str | None:
-    """The first's variant without the idea, if it was trained and lacks nothing else; or the claim's second entry."""
+def _judged_against(claim: Claim, entries: Collection[str], settings: Settings, failed: Collection[str]) -> str | None:
+    """The first's variant without the idea, if it was trained and lacks nothing else; or the claim's second entry.
+
+    Where there is no second, the variant also if one of the two failed: the finding then says so.
+    """
     variant = claim.without
-    if variant is None or not {claim.first, variant} <= set(entries):
+    if variant is None or not {claim.first, variant} <= {*entries, *failed}:
         return claim.second
+    if {claim.first, variant} & set(failed):
+        return claim.second or variant
     is_one_factor = _is_one_factor(claim.idea, differences(claim.first, variant, settings))
     return variant if is_one_factor else claim.second
 
@@ -279,7 +286,7 @@ def _atrous_costs(results: Mapping[str, Mapping[str, Any]], failed: Mapping[str,
     first, whole, strided = "deeplab_v1", "fcn_32s", "deeplab_v1_strided"
     claim = Claim(says, first, whole, idea=STRIDE, without=strided)
     settings = {name: told_settings(results[name]["training"]) for name in (first, whole, strided) if name in results}
-    second = _judged_against(claim, results, settings) or whole
+    second = _judged_against(claim, results, settings, failed) or whole
     for name in (first, second):
         if name not in results:
             return Finding(says, measure, first, second, _why_missing(name, failed), "not run")

@@ -69,7 +69,7 @@ function filterable(table) {
     const places = shown.map((row) => ({ row, score: value(row, score), cost: value(row, latency) }));
     for (const place of places) {
       if (rank >= 0 && value(place.row, rank)) {
-        const better = places.filter((other) => other.score > place.score).length;
+        const better = places.filter((other) => value(other.row, rank) && other.score > place.score).length;
         text(place.row, rank).textContent = isWhole ? ranks.get(place.row) : better + 1;
       }
       if (front >= 0 && Number.isFinite(place.cost)) {
