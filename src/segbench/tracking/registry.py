@@ -40,9 +40,15 @@ class Registry:
         return self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
 
     def promote(self, logged: LoggedModel, model: ToLog, *, alias: str, tags: Mapping[str, str]) -> None:
-        """Give the alias to the model's version, which is registered unless it is there. Older versions stay."""
+        """Give the alias to the model's version, which is registered unless it is there. Older versions stay.
+
+        tags: of the version; those of one that is there are brought up to date.
+        """
         for version in self._versions():
             if version.tags.get(PACKAGE_TAG) == model.digest:
+                for name, value in tags.items():
+                    if version.tags.get(name) != value:
+                        self._client.set_model_version_tag(self.name, version.version, name, value)
                 break
         else:
             version = self._client.create_model_version(

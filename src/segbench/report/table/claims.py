@@ -152,9 +152,8 @@ def judge_scores(
         for claim, second in against.items()
         if not missing[claim]
     }
-    found = partial(
-        analyse, counts, pairs=list(pairs.values()), trainings=trainings
-    )  # by as many trainings as the table
+    # of all entries, though few are in a claim: all are to be compared by as many trainings as in the table
+    found = partial(analyse, counts, pairs=list(pairs.values()), trainings=trainings)
     analysis = found(blocks=blocks.ids) if pairs else None
     longer = found(blocks=blocks.twice_as_long) if pairs and blocks.twice_as_long else None
     findings = []
