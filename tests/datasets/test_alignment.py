@@ -49,3 +49,9 @@ def test_without_edges_nothing_is_known() -> None:
     assert align(IMAGE, np.zeros_like(LABEL_MAP)) is None
     assert align(np.full_like(IMAGE, 90), LABEL_MAP) is None
     assert align(IMAGE[:1, :1], LABEL_MAP[:1, :1]) is None
+
+
+def test_an_image_narrower_than_a_cell_is_not_compared() -> None:
+    for shape in ((3000, 10), (16, 4096)):
+        labels = np.random.default_rng(0).integers(0, 2, shape, np.uint8)
+        assert align(np.stack([90 * labels] * 3, axis=-1), labels) is None

@@ -197,13 +197,17 @@ def save_turned(path: Path, pixels: NDArray[Any], orientation: int) -> None:
 STORED_MASK = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 0]], np.uint8)
 
 
-def write_turned(root: Path, orientation: int, *, shape: tuple[int, int] = (3, 3), mask_orientation: int = 1) -> Path:
+def write_turned(
+    root: Path, orientation: int, *, shape: tuple[int, int] = (3, 3), mask_orientation: int = 1, suffix: str = ".png"
+) -> Path:
     """Photos that are stored turned, with masks that are drawn on the stored pixels."""
     mask = STORED_MASK if shape == (3, 3) else LABEL_MAP
     write_folder(root, mask=mask * 255)
-    for path in (root / "images").iterdir():
-        save_turned(path, picture("a", shape=(*shape, 3)), orientation)
-        save_turned(root / "masks" / path.name, mask * 255, mask_orientation)
+    for path in list((root / "images").iterdir()):
+        for old in (path, root / "masks" / path.name):
+            old.unlink()
+        save_turned(path.with_suffix(suffix), picture("a", shape=(*shape, 3)), orientation)
+        save_turned((root / "masks" / path.name).with_suffix(suffix), mask * 255, mask_orientation)
     return root
 
 
@@ -213,11 +217,16 @@ TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("shape", [(3, 3), (3, 4)])
 @pytest.mark.parametrize("orientation", TURNS)
-def test_a_mask_that_is_turned_as_its_photo_is_turned_with_it(tmp_path: Path, orientation: int) -> None:
-    image, label_map = loaded(write_turned(tmp_path, orientation, mask_orientation=orientation))
-    np.testing.assert_array_equal(image, TURNS[orientation](picture("a", shape=(3, 3, 3))))
-    np.testing.assert_array_equal(label_map, TURNS[orientation](STORED_MASK))
+def test_a_mask_that_is_turned_as_its_photo_is_turned_with_it(
+    tmp_path: Path, orientation: int, shape: tuple[int, int], suffix: str
+) -> None:
+    root = write_turned(tmp_path, orientation, mask_orientation=orientation, shape=shape, suffix=suffix)
+    image, label_map = loaded(root)
+    np.testing.assert_array_equal(image, TURNS[orientation](picture("a", shape=(*shape, 3))))
+    np.testing.assert_array_equal(label_map, TURNS[orientation](STORED_MASK if shape == (3, 3) else LABEL_MAP))
 
 
 @pytest.mark.parametrize("orientation", TURNS)
@@ -258,6 +267,34 @@ def test_a_photo_of_16_bits_is_turned_too(tmp_path: Path) -> None:
         save_turned(path, levels, 6)
     image, _ = loaded(root, bits=16, masks_drawn_on="stored")
     np.testing.assert_array_equal(image[..., 0], np.rot90(np.arange(9).reshape(3, 3), -1))
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_grey_tiff_is_turned_upright(tmp_path: Path, orientation: int) -> None:
+    pixels = picture("a", shape=(3, 4))
+    save_turned(tmp_path / "a.tif", pixels, orientation)
+    found = read_photo(tmp_path / "a.tif", bits=8)
+    np.testing.assert_array_equal(found.pixels[..., 0], TURNS[orientation](pixels))
+    assert found.orientation == orientation
+
+
+@pytest.mark.parametrize(("suffix", "orientation"), [(".jp2", 1), (".tif", 1), (".tif", 6)])
+def test_grey_of_12_bits_is_scaled(tmp_path: Path, suffix: str, orientation: int) -> None:
+    """As satellites and microscopes write it: JPEG 2000, and TIFF with three bytes for two pixels."""
+    levels = np.array([[0, 100, 255, 256], [1000, 2000, 4000, 4095]], np.uint16)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".jp2":
+        Image.fromarray(levels).save(path)
+    else:
+        pairs = levels.astype(np.uint32).reshape(2, 2, 2)
+        packed = pairs[..., 0] << 12 | pairs[..., 1]
+        three_bytes = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=-1).astype(np.uint8)
+        write_tiff(path, (three_bytes.reshape(2, 6), {256: 4, 258: 12, 274: orientation, 339: 1}))
+    image = read_photo(path, bits=12).pixels
+    expected = np.round(levels * (255 / 4095)).astype(np.uint8)
+    np.testing.assert_array_equal(image, turned(expected, orientation)[..., np.newaxis].repeat(3, axis=2))
+    with pytest.raises(InputError, match=r"level 4095 is above 1023, the most that 10 bits hold; set `bits`"):
+        read_photo(path, bits=10)
 
 
 def test_turning_without_an_orientation_changes_nothing() -> None:
@@ -443,6 +480,20 @@ def test_names_that_differ_by_a_pattern_are_matched_when_told(
         np.testing.assert_array_equal(example.load()[0], picture(example.name))
 
 
+@pytest.mark.parametrize("pattern", ["mask_{name}", "{name}_mask", "m_{name}_k"])
+def test_two_underscores_in_a_name_are_no_folder(tmp_path: Path, pattern: str) -> None:
+    root = write_folder(tmp_path / "mine", dict.fromkeys(("a__1", "2020__night__01", "b", "c"), ""))
+    for kind in ("images", "masks"):
+        (root / kind / "site").mkdir()
+        (root / kind / "b.png").rename(root / kind / "site/b__2.png")
+    for path in [path for path in (root / "masks").rglob("*") if path.is_file()]:
+        path.rename(path.with_stem(pattern.replace("{name}", path.stem)))
+    source = opened(root, mask_names=pattern)
+    assert {example.name for example in source.examples} == {"a__1", "2020__night__01", "site__b__2", "c"}
+    for example in source.examples:
+        np.testing.assert_array_equal(example.load()[1], LABEL_MAP)
+
+
 def test_other_files_beside_the_masks_of_a_pattern_are_left_alone_and_images_are_not(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "mine")
     rename(root, "masks", "{name}_labelIds")
@@ -485,6 +536,10 @@ def test_a_group_of_two_minds_is_refused(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "mine")
     (root / "groups.csv").write_text("name,group\n02,a\n02.png,b\n")
     assert complaint(root, groups="groups.csv") == "groups.csv: 02 has the groups a and b; it must have one"
+    (root / "groups.csv").write_text("name,group\n02,a\n03, \n")
+    assert complaint(root, groups="groups.csv") == (
+        "groups.csv: 03 has no group; name one, or the image itself if it has no other"
+    )
 
 
 def test_fewer_groups_than_splits_are_refused(tmp_path: Path) -> None:

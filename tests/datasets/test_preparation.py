@@ -174,6 +174,17 @@ def test_splits_have_images_and_each_of_them_once(tmp_path: Path, examples: list
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_split_without_a_labelled_pixel_is_refused(tmp_path: Path, split: str) -> None:
+    nothing = np.full_like(LABEL_MAP, RAW_IGNORE_INDEX)
+    examples = [example(it.split, it.name, label_map=nothing) if it.split == split else it for it in GOOD]
+    with pytest.raises(
+        InputError, match=f"^no pixel of the split {split} has a class; label at least one of its images"
+    ):
+        prepare(source(examples), tmp_path / "prepared")
+    assert not (tmp_path / "prepared").exists()
+
+
 @pytest.mark.parametrize(
     ("num_bad", "num_listed", "last"),
     [(3, 3, "train/bad02.png"), (20, 20, "train/bad19.png"), (23, 20, "... and 3 more")],

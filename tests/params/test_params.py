@@ -255,6 +255,11 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("crf.appearance_weight", [-4, 2], ["crf.appearance_weight.0 is -4; it must be greater than 0"]),
     ("crf.appearance_sigma_xy", [0.2, 0.1], ["crf.appearance_sigma_xy is [0.2, 0.1]; it must be in ascending order"]),
     ("crf.appearance_sigma_rgb", [2], ["crf.appearance_sigma_rgb is [2]; it must be a list of at least 2 items"]),
+    (
+        "augment.transforms",
+        [{"Blur": {}}, {"Morphological": {}}],
+        ["augment.transforms", "Morphological cannot be used: it moves"],
+    ),
     ("augment.transforms", [{"Blur": {}, "Rotate": {}}], ["augment.transforms.0 is", "it must be a", "1 item"]),
     ("compare.figure_images", 13, ["compare.figure_images is 13; it must be less than or equal to 12"]),
     ("train.seeds", [], ["train.seeds is []; it must be a list of at least 1 item"]),

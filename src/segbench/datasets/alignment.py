@@ -55,6 +55,8 @@ def align(image: RGBImage, label_map: LabelMap) -> Alignment | None:
     """Compare edges of (H, W, 3) pixels and (H, W) labels. None if the labels or the image have no edges to compare."""
     cell_px = max(1, round(max(label_map.shape) / CELLS))
     height, width = (side // cell_px for side in label_map.shape)
+    if not (height and width):  # narrower than a cell
+        return None
     pixels = np.asarray(Image.fromarray(image).reduce(cell_px), np.float32)[:height, :width]
     labels = label_map[cell_px // 2 :: cell_px, cell_px // 2 :: cell_px][:height, :width]
     across = _spectrum(np.abs(pixels[:, 1:] - pixels[:, :-1]), labels[:, 1:] != labels[:, :-1], (height, width))

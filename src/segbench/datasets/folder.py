@@ -143,13 +143,16 @@ class _Pattern:
         self._before, self._after = (_normal(part) for part in pattern.split(ANY_NAME))
 
     def name_in(self, name: str) -> str | None:
-        """`site__a` of `site__a_mask`; None if the name is of another pattern."""
-        folder, separator, last = name.rpartition("__")
-        if len(last) <= len(self._before) + len(self._after):
-            folder, separator, last = "", "", name
-        fits = last.startswith(self._before) and last.endswith(self._after)
-        found = last[len(self._before) : len(last) - len(self._after)]
-        return f"{folder}{separator}{found}" if fits and found else None
+        """`site__a` of `site__a_mask`; None if the name is of another pattern.
+
+        `__` stands between folders, and may be in a file's own name too: the shortest end that fits is taken for it.
+        """
+        parts, added = name.split("__"), len(self._before) + len(self._after)
+        for start in reversed(range(len(parts))):
+            own = "__".join(parts[start:])
+            if len(own) > added and own.startswith(self._before) and own.endswith(self._after):
+                return "__".join([*parts[:start], own[len(self._before) : len(own) - len(self._after)]])
+        return None
 
     def beside(self, path: Path, *, pattern: "_Pattern", folder: Path, to: Path) -> str:
         """The path in `to` without its suffix that a file of this pattern in `folder` would have by another pattern."""
@@ -313,6 +316,8 @@ def _groups(path: Path, images_named: _Pattern) -> dict[str, str]:
     groups: dict[str, str] = {}
     for record in read_records(path, columns=["name", "group"]):
         listed = _name(Path(record["name"]))
+        if not record["group"].strip():
+            raise InputError(f"{path}: {listed} has no group; name one, or the image itself if it has no other")
         for name in (listed, images_named.name_in(listed) or listed):
             if groups.setdefault(name, record["group"]) != record["group"]:
                 raise InputError(

@@ -51,8 +51,8 @@ def prepare_and_align(source: Source, root: Path) -> tuple[Prepared, tuple[Align
     """Check every example and write it to `root`, which stays as it was until all of them are good.
 
     Returns the dataset, and for each of its rows how well the label map's edges lie on the image's. Raises InputError
-    if a split is empty or has two images of one name; and, with one line per image, if an image or label map is
-    damaged, their sizes differ, or a label is outside the classes.
+    if a split is empty or has two images of one name; with one line per image, if an image or label map is damaged,
+    their sizes differ, or a label is outside the classes; and if no pixel of a split has a class.
     """
     _check_names(source)
     unfinished = root.with_name(f".{root.name}.partial")
@@ -70,6 +70,7 @@ def prepare_and_align(source: Source, root: Path) -> tuple[Prepared, tuple[Align
             rows.append(outcome[0])
             alignments.append(outcome[1])
     raise_listed(errors)
+    _check_labelled(rows)
     if is_resumed:
         _remove_others(unfinished, rows)
     write_manifest(unfinished / "manifest.csv", rows, source.classes)
@@ -93,6 +94,12 @@ def _check_names(source: Source) -> None:
             if count > 1
         ]
     )
+
+
+def _check_labelled(rows: Sequence[Row]) -> None:
+    for split in SPLITS:
+        if not any(sum(row.class_pixels) for row in rows if row.split == split):
+            raise InputError(f"no pixel of the split {split} has a class; label at least one of its images")
 
 
 def _outcomes(source: Source, unfinished: Path) -> Iterator[Outcome | InputError]:

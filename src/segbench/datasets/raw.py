@@ -7,7 +7,7 @@ opacity that hides or holds something.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,14 @@ from PIL import Image, ImageOps
 from segbench.errors import InputError
 from segbench.images import RGBImage, open_image
 
+Level = TypeVar("Level", bound=np.integer)
+
 UPRIGHT = 1
 """The EXIF orientation of an image that is not turned; cameras write 2 to 8 for flips and turns."""
 SWAPPING = (5, 6, 7, 8)
 """Orientations by which height and width change places."""
+BACK = {6: 8, 8: 6}
+"""Orientations that turn back what another turned; all others turn back what they turned themselves."""
 ORIENTATION, PAGE_KIND, BANDS, SAMPLE_FORMAT = 274, 254, 277, 339
 """Tags of TIFF; the first is also EXIF's."""
 SIGNED = 2
@@ -63,7 +67,7 @@ def read_mask(path: Path) -> Mask:
                 pixels = np.asarray(image).astype(np.uint16)
             case mode:
                 raise InputError(f"{path}: mode {mode}; a mask must be grey, palette or RGB, of 8 or 16 bits")
-        return Mask(pixels, _orientation(path, image))
+        return _as_stored(path, image, pixels)
 
 
 def read_colored_mask(path: Path) -> Mask:
@@ -71,7 +75,15 @@ def read_colored_mask(path: Path) -> Mask:
     with _opened(path) as image:
         if image.mode not in ("1", "L", "P", "LA", "PA", "RGB", "RGBA"):
             raise InputError(f"{path}: mode {image.mode}; a mask in colours must be grey, palette or RGB, of 8 bits")
-        return Mask(_mask_colors(path, image), _orientation(path, image))
+        return _as_stored(path, image, _mask_colors(path, image))
+
+
+def _as_stored(path: Path, image: Image.Image, pixels: NDArray[np.integer]) -> Mask:
+    """The mask of a loaded image. pixels: its own, which Pillow has turned upright if it is a TIFF."""
+    orientation = _orientation(path, image)
+    if image.format == "TIFF":
+        pixels = turned(pixels, BACK.get(orientation, orientation))
+    return Mask(pixels, orientation)
 
 
 def _mask_colors(path: Path, image: Image.Image) -> NDArray[np.uint8]:
@@ -94,7 +106,10 @@ def read_photo(path: Path, *, bits: int) -> Photo:
                 raise InputError(f"{path}: mode {image.mode}; an image must have 8 or 16 bits per channel")
             if image.has_transparency_data:
                 _check_opaque(path, np.asarray(image.convert("RGBA").getchannel("A")), opaque=255)
-            return Photo(np.asarray(ImageOps.exif_transpose(image).convert("RGB")), orientation)
+            upright = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I;16"):  # JPEG 2000 and TIFF of 12 bits
+                return Photo(_scaled(path, np.asarray(upright, np.uint16), bits=bits), orientation)
+            return Photo(np.asarray(upright.convert("RGB")), orientation)
         if orientation != UPRIGHT and image.format == "TIFF":  # OpenCV fails on some and turns the others itself
             raise InputError(f"{path}: a TIFF of 16 bits that its tag Orientation turns; save it upright")
     return Photo(turned(_read_deep(path, bits=bits), orientation), orientation)
@@ -109,6 +124,11 @@ def _read_deep(path: Path, *, bits: int) -> RGBImage:
     if deep.ndim == 3 and deep.shape[2] == 4:
         _check_opaque(path, deep[..., 3], opaque=65535)
         deep = deep[..., :3]
+    return _scaled(path, deep, bits=bits)
+
+
+def _scaled(path: Path, deep: NDArray[Any], *, bits: int) -> RGBImage:
+    """(H, W) or (H, W, 3) levels in the order BGR -> (H, W, 3) uint8 RGB."""
     if deep.min() < 0:
         raise InputError(f"{path}: level {deep.min()} is below 0; shift or cut the levels to 0..{2**bits - 1}")
     white = 2**bits - 1
@@ -129,7 +149,7 @@ def strips(*, height_px: int, width_px: int) -> Iterator[slice]:
         yield slice(start, start + rows)
 
 
-def turned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turned(pixels: NDArray[Level], orientation: int) -> NDArray[Level]:
     """(H, W) or (H, W, 3) pixels as stored, upright as an EXIF orientation says."""
     match orientation:
         case 2:
@@ -172,7 +192,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise InputError(
                 f"{path}: a BMP file with a grey palette of few colours, which is read wrongly; save it as PNG"
             )
-        yield image
+        if image.format == "TIFF" and _orientation(path, image) in SWAPPING:
+            # Pillow 13 maps files that it opens by name into memory with the sides of the upright image: scrambled
+            with path.open("rb") as file, Image.open(file) as image:
+                image.load()
+                yield image
+        else:
+            yield image
 
 
 def _bits_of_bmp(path: Path) -> int:
