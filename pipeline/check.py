@@ -99,9 +99,13 @@ def _keys_in_place(parameters: params.Params) -> Iterator[str]:
 
 
 def _folders_of_results() -> Iterator[Path]:
-    """Those in which stages put what they have made; not data/raw, whose files are the user's."""
+    """Those in which stages put what they have made.
+
+    Not data/raw, whose files are the user's, and nothing that is linked, where stages of other machines may be writing.
+    """
     yield Path("data")
-    for made in (path for path in Path("data").glob("*") if path.is_dir() and path.name != "raw"):
+    made_here = (path for path in Path("data").glob("*") if path.is_dir() and not path.is_symlink())
+    for made in (path for path in made_here if path.name != "raw"):
         yield made
         yield from (path for pattern in ("*", "*/*") for path in made.glob(pattern) if path.is_dir())
     for pattern in ("reports", "reports/*", "reports/*/models", "reports/*/models/*"):

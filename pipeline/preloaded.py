@@ -90,7 +90,10 @@ class Forks:
     def _is_edited(self) -> bool:
         """Whether what was imported may differ from the sources, with whose digests DVC records the result."""
         files = (file for folder in SOURCES for file in Path(folder).rglob("*.py"))
-        return any(file.stat().st_mtime >= self._started for file in files)
+        try:
+            return any(file.stat().st_mtime >= self._started for file in files if not file.name.startswith("."))
+        except FileNotFoundError:  # a file was removed meanwhile
+            return True
 
     def _start(self, context: Any, target: Callable[..., None], *arguments: Any) -> BaseProcess:
         process: BaseProcess = context.Process(target=target, args=arguments)

@@ -17,6 +17,7 @@ from playwright.sync_api import sync_playwright
 
 from segbench.cli import main
 from segbench.cli.images import find_inputs
+from segbench.cli.videos import label_video
 from segbench.errors import InputError
 from segbench.images import read_label_map
 from segbench.packages.model import PackagedModel
@@ -293,6 +294,24 @@ def test_a_video_is_labelled_frame_by_frame(work: Path) -> None:
         expected = 0.45 * image + 0.55 * CLASSES.colorize(model.label_map(image, crf=False))
         assert np.abs(frame - expected).mean() < 6
     assert set(rows_of(work / "out")) == {"clip", "rgb"}
+
+
+def test_a_video_may_have_a_colon_in_its_name(work: Path) -> None:
+    write_clip(work / "clip.mp4", num_frames=2)
+    (work / "clip.mp4").rename(work / "12:30.mp4")
+    done = segbench(work, "predict", "streets/colors", "12:30.mp4", "--out", "out", "--no-crf")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (work / "out/videos").iterdir()] == ["12:30.webm"]
+
+
+def test_a_video_that_fails_leaves_no_part_of_itself(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clip(work / "clip.mp4", num_frames=3)
+    model = PackagedModel.open(work / "data/packages/streets/colors")
+    labelled = iter([model.label_map(np.zeros((48, 64, 3), np.uint8), crf=False)])
+    monkeypatch.setattr(PackagedModel, "label_map", lambda *_, **__: next(labelled))
+    with pytest.raises(StopIteration):
+        label_video(model, work / "clip.mp4", work / "out/clip.webm", crf=False)
+    assert list((work / "out").iterdir()) == []
 
 
 def test_videos_without_frames_are_named(work: Path) -> None:

@@ -1,5 +1,6 @@
 """Files as people have them are read rightly or refused by name, and never become another image in silence."""
 
+import struct
 import threading
 import tracemalloc
 import unicodedata
@@ -276,6 +277,16 @@ def test_a_grey_tiff_is_turned_upright(tmp_path: Path, orientation: int) -> None
     found = read_photo(tmp_path / "a.tif", bits=8)
     np.testing.assert_array_equal(found.pixels[..., 0], TURNS[orientation](pixels))
     assert found.orientation == orientation
+
+
+@pytest.mark.parametrize("tag", [0x0100, 0x011A], ids=["ImageWidth", "XResolution"])
+def test_a_photo_with_words_for_numbers_in_its_exif_data_is_turned(tmp_path: Path, tag: int) -> None:
+    word, orientation = struct.pack("<HHI4s", tag, 2, 4, b"640"), struct.pack("<HHIHxx", 0x0112, 3, 1, 6)
+    entries = [word, orientation] if tag < 0x0112 else [orientation, word]
+    content = b"Exif\0\0" + struct.pack("<2sHIH", b"II", 42, 8, 2) + b"".join(entries) + bytes(4)
+    Image.fromarray(picture("a", shape=(3, 4))).save(tmp_path / "a.png", exif=content)
+    found = read_photo(tmp_path / "a.png", bits=8)
+    np.testing.assert_array_equal(found.pixels[..., 0], np.rot90(picture("a", shape=(3, 4)), -1))
 
 
 @pytest.mark.parametrize(("suffix", "orientation"), [(".jp2", 1), (".tif", 1), (".tif", 6)])

@@ -212,6 +212,19 @@ def test_a_model_is_of_the_run_that_trained_it_and_is_fetched_by_each_address(
             pass
 
 
+def test_a_project_that_was_moved_finds_its_models(
+    project: MlflowClient, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(model, digest="first")
+    (tmp_path / "moved").mkdir()
+    for name in ("mlflow.db", "mlartifacts"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    monkeypatch.chdir(tmp_path / "moved")
+    for address in ("models:/segbench-streets@champion", "models:/segbench-streets/1"):
+        with fetched(address) as folder:
+            assert PackagedModel.open(folder).card == PackagedModel.open(model).card
+
+
 def test_a_store_that_fails_costs_one_line(
     project: MlflowClient, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

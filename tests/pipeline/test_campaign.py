@@ -57,13 +57,17 @@ def test_what_a_killed_stage_left_goes_though_it_does_not_run_again(ground: Grou
     )
     left = [ground.root / place / f".a.png.{ended.pid}.partial" for place in places]
     users = ground.root / f"data/raw/mine/.a.png.{ended.pid}.partial"
-    for path in (*left, users):
+    shared = ground.root.parent / "shared" / f".last.ckpt.{ended.pid}.partial"  # of a process of another machine
+    linked = ground.root / "data/linked"
+    for path in (*left, users, shared):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    linked.symlink_to(shared.parent)
     assert ground.dvc("repro", CHECK).code == 0
     assert [path for path in left if path.exists()] == []
-    assert users.exists()
+    assert users.exists() and shared.exists()
     users.unlink()
+    linked.unlink()
 
 
 def test_the_campaign_sees_what_should_not_be(ground: Ground) -> None:

@@ -85,6 +85,8 @@ def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Forks:
 
 def test_sources_that_were_edited_since_are_known(forks: Forks) -> None:
     assert not forks._is_edited()
+    Path("pipeline/.#train.py").symlink_to("nothing: a lock of Emacs")
+    assert not forks._is_edited()
     Path("pipeline/train.py").write_text("print()")
     assert forks._is_edited()
 

@@ -37,9 +37,13 @@ def video_targets(videos: Sequence[Path], *, out: Path) -> dict[Path, Path]:
     return {path: target for target, path in source_of.items()}
 
 
+def _opened(path: Path) -> cv2.VideoCapture:
+    return cv2.VideoCapture(str(path.resolve()))  # in `a:b.mp4`, FFmpeg would take `a` for a protocol
+
+
 def count_frames(path: Path) -> int:
     """As the video says; 0 if it does not, or cannot be read."""
-    video = cv2.VideoCapture(str(path))
+    video = _opened(path)
     try:
         return max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
     finally:
@@ -51,7 +55,7 @@ def label_video(model: PackagedModel, path: Path, target: Path, *, crf: bool) ->
 
     Raises InputError if the video cannot be read or has no frames.
     """
-    video = cv2.VideoCapture(str(path))
+    video = _opened(path)
     try:
         if not video.isOpened():
             raise InputError(f"{path}: not a readable video; convert it to MP4 or WebM")
@@ -93,8 +97,9 @@ def _label_frames(model: PackagedModel, video: cv2.VideoCapture, path: Path, tar
         finally:
             if writer is not None:
                 writer.release()
+            if named.exists():
+                named.replace(temporary)  # which goes if this fails
         if not latencies_ms:
             raise InputError(f"{path}: no frame can be read from it; convert it to MP4 or WebM")
-        named.replace(temporary)
     means = {name: total / len(latencies_ms) for name, total in sums.items()}
     return Row(str(path), *size, round(float(np.median(latencies_ms)), 2), means)

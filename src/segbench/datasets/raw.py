@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from segbench.errors import InputError
 from segbench.images import RGBImage, open_image
@@ -106,10 +106,12 @@ def read_photo(path: Path, *, bits: int) -> Photo:
                 raise InputError(f"{path}: mode {image.mode}; an image must have 8 or 16 bits per channel")
             if image.has_transparency_data:
                 _check_opaque(path, np.asarray(image.convert("RGBA").getchannel("A")), opaque=255)
-            upright = ImageOps.exif_transpose(image)
+            to_turn = UPRIGHT if image.format == "TIFF" else orientation  # Pillow has turned a TIFF
             if image.mode.startswith("I;16"):  # JPEG 2000 and TIFF of 12 bits
-                return Photo(_scaled(path, np.asarray(upright, np.uint16), bits=bits), orientation)
-            return Photo(np.asarray(upright.convert("RGB")), orientation)
+                pixels = _scaled(path, np.asarray(image, np.uint16), bits=bits)
+            else:
+                pixels = np.asarray(image.convert("RGB"))
+            return Photo(turned(pixels, to_turn), orientation)
         if orientation != UPRIGHT and image.format == "TIFF":  # OpenCV fails on some and turns the others itself
             raise InputError(f"{path}: a TIFF of 16 bits that its tag Orientation turns; save it upright")
     return Photo(turned(_read_deep(path, bits=bits), orientation), orientation)

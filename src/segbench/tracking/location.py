@@ -28,8 +28,12 @@ def shown(uri: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
+PLACES = {"runs": "artifact_uri", "logged_models": "artifact_location", "model_versions": "storage_location"}
+"""Columns of MLflow's tables, beside those of its experiments, with whole paths of files."""
+
+
 def follow_the_project() -> None:
-    """Let the runs of mlflow.db find their files, which it names by whole paths, after the project was moved or copied.
+    """Let runs and models in mlflow.db find their files, which it names by whole paths, in a project that was moved.
 
     MLflow remembers paths, so this comes before the first use of a client.
     """
@@ -42,10 +46,11 @@ def follow_the_project() -> None:
             now = (folder / name).as_uri()
             if before != now and before.endswith(now.removeprefix(project_root().as_uri())):
                 store.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (now, number))
-                store.execute(
-                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ?",
-                    (now, len(before) + 1, number),
-                )
+                for table, column in PLACES.items():
+                    store.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                        (now, len(before) + 1, len(before), before),
+                    )
 
 
 def sqlite_path(uri: str) -> Path | None:
