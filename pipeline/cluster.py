@@ -25,7 +25,16 @@ import yaml
 from pipeline import lock
 from pipeline.check import failure_log, reason_of
 from pipeline.command import print_anything
-from pipeline.reproduce import Chain, chains_of, dvc, forget_failures, keep_failures, out_of_date, print_tables
+from pipeline.reproduce import (
+    Chain,
+    chains_of,
+    dvc,
+    follow_champions,
+    forget_failures,
+    keep_failures,
+    out_of_date,
+    print_tables,
+)  # fmt: skip
 from segbench import params
 from segbench.errors import InputError
 from segbench.files import read_json
@@ -143,6 +152,7 @@ def main() -> None:
         report = Path("reports") / chain.dataset / "models" / chain.model / "training.json"
         for record in read_json(report)["trainings"]:
             shutil.rmtree(options.shared / "checkpoints" / record["training_key"], ignore_errors=True)
+    follow_champions()
     print_tables()
 
 

@@ -12,8 +12,7 @@ from typing import Any
 from segbench import params
 from segbench.errors import InputError
 from segbench.files import file_digest, read_json
-from segbench.packages.card import CARD, Card
-from segbench.packages.model import IN_MLFLOW
+from segbench.packages.card import CARD, IN_MLFLOW, Card
 from segbench.tracking.models import ToLog, log_models
 
 

@@ -23,8 +23,10 @@ from pipeline.command import print_anything
 from pipeline.preloaded import Forks
 from segbench import params
 from segbench.errors import InputError
-from segbench.files import replacing
+from segbench.files import file_digest, read_json, replacing
+from segbench.packages.card import CARD, IN_MLFLOW
 from segbench.parallel import available_memory_bytes, num_cores
+from segbench.tracking.models import registered_champion
 
 DVC = (sys.executable, "-m", "pipeline.quick_dvc")
 MOST_JOBS = 4
@@ -130,6 +132,7 @@ def main() -> None:
     keep_failures(failed)
     if len(failed) < len(all_chains):
         dvc("repro")
+        follow_champions()
         print_tables()
     if failed:
         names = ", ".join(f"{chain.model} on {chain.dataset}" for chain in failed)
@@ -150,6 +153,22 @@ def keep_failures(failed: Mapping[Chain, str]) -> None:
     for chain, log in failed.items():
         with replacing(failure_log(chain.dataset, chain.model)) as file:
             file.write_text(log, encoding="utf-8")
+
+
+def follow_champions() -> None:
+    """Let MLflow's alias `champion` follow champion.json.
+
+    The stage `package` does so, but does not run where DVC takes former packages out of its cache.
+    """
+    for dataset in params.load().benchmark.datasets:
+        packages, report = Path("data/packages") / dataset, Path("reports") / dataset / "champion.json"
+        chosen = read_json(report) if report.exists() else {}
+        if chosen.get("champion"):
+            card = packages / chosen["champion"]["model"] / IN_MLFLOW / CARD
+            if card.exists() and file_digest(card) != registered_champion(dataset):
+                from pipeline.register import register  # torch takes seconds to import
+
+                register(dataset, packages=packages, chosen=chosen)
 
 
 def print_tables() -> None:

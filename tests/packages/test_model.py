@@ -9,8 +9,8 @@ import pytest
 from segbench.crf.inference import refined_label_map
 from segbench.crf.tiles import refined_by_tiles
 from segbench.errors import InputError
-from segbench.packages.card import CARD, Card
-from segbench.packages.model import IN_MLFLOW, WEIGHTS, PackagedModel
+from segbench.packages.card import CARD, IN_MLFLOW, Card
+from segbench.packages.model import WEIGHTS, PackagedModel
 from segbench.prediction.predictor import Predictor
 from tests.packages.packaged import card_of, package_at
 
@@ -127,3 +127,5 @@ def test_tiles_are_chosen_by_an_images_size_alone(
     package_at(tmp_path / "model", scale=scale)
     huge = np.broadcast_to(np.uint8(0), (side_px, side_px, 3))  # takes one byte
     assert PackagedModel.open(tmp_path / "model").tile_px(huge) == tile_px
+    views = PackagedModel.open(tmp_path / "model", scales=(0.5, 2.0))
+    assert views.tile_px(huge[: (side_px + 1) // 2, : (side_px + 1) // 2]) == tile_px, "the largest view counts"

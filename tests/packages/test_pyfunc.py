@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -23,10 +24,12 @@ from PIL import Image
 
 import segbench
 from pipeline.package import REQUIRED
+from pipeline.reproduce import follow_champions
 from segbench import tracking
 from segbench.errors import InputError
 from segbench.packages import pyfunc
-from segbench.packages.model import IN_MLFLOW, PackagedModel
+from segbench.packages.card import CARD, IN_MLFLOW
+from segbench.packages.model import PackagedModel
 from segbench.tracking.models import ToLog, fetched, log_models, write_pyfunc
 from tests.packages.packaged import CLASSES, package_at
 
@@ -223,6 +226,30 @@ def test_a_project_that_was_moved_finds_its_models(
     for address in ("models:/segbench-streets@champion", "models:/segbench-streets/1"):
         with fetched(address) as folder:
             assert PackagedModel.open(folder).card == PackagedModel.open(model).card
+
+
+def test_the_alias_follows_the_champion_though_no_package_is_made(
+    project: MlflowClient, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a budget is set and taken back: DVC then takes the former packages out of its cache."""
+    for name in ("small", "large"):
+        package = tmp_path / "data/packages/streets" / name
+        shutil.copytree(model, package)
+        card = json.loads((package / IN_MLFLOW / CARD).read_text())
+        (package / IN_MLFLOW / CARD).write_text(json.dumps({**card, "model": name}))
+    monkeypatch.setattr(
+        "pipeline.reproduce.params.load", lambda: SimpleNamespace(benchmark=SimpleNamespace(datasets=["streets"]))
+    )
+    rule = {"score": "mean_iou", "most_latency_ms": None, "most_memory_mib": None}
+    for name in ("large", "small", "large"):
+        chosen = {"rule": rule, "champion": {"model": name, "score": 0.5, "crf": False}}
+        (tmp_path / "reports/streets").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "reports/streets/champion.json").write_text(json.dumps(chosen))
+        follow_champions()
+        with fetched("models:/segbench-streets@champion") as folder:
+            assert PackagedModel.open(folder).card.model == name
+    monkeypatch.setattr("pipeline.register.register", None)
+    follow_champions()  # nothing is to be done, so MLflow is not asked
 
 
 def test_a_store_that_fails_costs_one_line(

@@ -15,7 +15,8 @@ from segbench.labels import RGB, Classes
 
 FORMAT = 1
 """Changes when packages of an earlier version can no longer be read."""
-CARD = "model.json"
+CARD, IN_MLFLOW = "model.json", Path("data/model")
+"""The file's name, and where an MLflow model that `segbench.tracking` wrote has the package."""
 
 
 class Card(BaseModel):

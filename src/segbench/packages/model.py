@@ -16,7 +16,7 @@ from segbench.errors import InputError
 from segbench.images import RGBImage
 from segbench.labels import LabelMap
 from segbench.models.build import build_model
-from segbench.packages.card import CARD, Card
+from segbench.packages.card import CARD, IN_MLFLOW, Card
 from segbench.prediction.export import OnnxPredictor, export_onnx, export_torch
 from segbench.prediction.predictor import Predictor, Probabilities
 from segbench.prediction.tiles import tile_px_of_large
@@ -30,8 +30,6 @@ LARGE_IMAGES_CRF_TILE_PX = 512
 
 So 10,000x10,000 px with 20 classes need less than 3 GiB; see reports/benchmarks/large_image.md.
 """
-IN_MLFLOW = Path("data/model")
-"""Where an MLflow model that `segbench.tracking` wrote has the package."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,8 @@ class PackagedModel:
         if isinstance(self.predictor, OnnxPredictor):
             return None
         height, width = image.shape[:2]
-        return self.predictor.tile_px or tile_px_of_large((height, width), scale=self.predictor.scale)
+        largest_scale = self.predictor.scale * max(view.scale for view in self.predictor.views)
+        return self.predictor.tile_px or tile_px_of_large((height, width), scale=largest_scale)
 
     def _predictor_for(self, image: RGBImage) -> Predictor | OnnxPredictor:
         tile_px = self.tile_px(image)

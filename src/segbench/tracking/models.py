@@ -3,9 +3,10 @@
 What fails here fails no stage: packages lie in data/packages, and `python -m pipeline.register` tries again.
 """
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from segbench.tracking.trouble import warn
 from segbench.tracking.waiting import send_waiting
 
 ALIAS = "champion"
+PACKAGE_TAG = "segbench.package"
+"""Of a logged model and a registered version: the digest of its card."""
+CHAMPION = """
+SELECT tags.value FROM registered_model_aliases AS aliases JOIN model_version_tags AS tags
+ON tags.name = aliases.name AND tags.version = aliases.version WHERE aliases.name = ? AND aliases.alias = ? AND key = ?
+"""
 NO_TIME = "1970-01-01 00:00:00"
 """Instead of the time of writing, so that the same model is the same files."""
 LATER = "the packages lie in data/packages; when that is mended, python -m pipeline.register logs them"
@@ -82,6 +89,22 @@ def log_models(dataset: str, models: Sequence[ToLog], *, champion: str | None, t
         warn(f"{shown(uri)}: {(str(error).strip() or type(error).__name__).splitlines()[0]}; {LATER}")
         return False
     return True
+
+
+def registered_champion(dataset: str) -> str:
+    """The digest of the champion's card; empty if there is none, or if only MLflow itself could tell."""
+    path = sqlite_path(store_uri())
+    if path is None or not path.exists():
+        return ""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as store:
+        found = store.execute(CHAMPION, (name_of(dataset), ALIAS, PACKAGE_TAG)).fetchone()
+        return str(found[0]) if found else ""
+    return ""
+
+
+def name_of(dataset: str) -> str:
+    """The name of a dataset's registered model."""
+    return f"segbench-{dataset}"
 
 
 @contextmanager

@@ -7,11 +7,8 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from segbench.tracking.models import ToLog
+from segbench.tracking.models import PACKAGE_TAG, ToLog, name_of
 from segbench.tracking.sending import KEY_TAG
-
-PACKAGE_TAG = "segbench.package"
-"""Of a logged model: the digest of its card."""
 
 
 class Registry:
@@ -19,7 +16,7 @@ class Registry:
 
     def __init__(self, uri: str, dataset: str) -> None:
         self._client = MlflowClient(uri)
-        self.name = f"segbench-{dataset}"
+        self.name = name_of(dataset)
         experiment = self._client.get_experiment_by_name(dataset)
         self._experiment_id = str(experiment.experiment_id) if experiment else self._client.create_experiment(dataset)
 
