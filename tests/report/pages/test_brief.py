@@ -65,7 +65,9 @@ def test_the_readmes_table_is_that_of_the_report() -> None:
 
 def test_readme_has_warnings_and_five_answers_before_a_short_table() -> None:
     warnings, _, *answers = brief(PROJECT / "reports/camvid")[:8]
-    assert warnings.startswith("> **Before you trust the order:** 62 of 233 test images come from groups, such as videos,")
+    assert warnings.startswith(
+        "> **Before you trust the order:** 62 of 233 test images come from groups, such as videos"
+    )
     assert [line.split("**")[1] for line in answers if line] == [
         "Which model is the most accurate?", "Which of these costs least?", "Which one if time per image matters?",
         "Is the CRF worth its time?", "Is unet better than fcn_8s?",
