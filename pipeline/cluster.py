@@ -34,7 +34,7 @@ from pipeline.reproduce import (
     keep_failures,
     out_of_date,
     print_tables,
-)  # fmt: skip
+)
 from segbench import params
 from segbench.errors import InputError
 from segbench.files import read_json

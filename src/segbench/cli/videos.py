@@ -38,7 +38,7 @@ def video_targets(videos: Sequence[Path], *, out: Path) -> dict[Path, Path]:
 
 
 def _opened(path: Path) -> cv2.VideoCapture:
-    return cv2.VideoCapture(str(path.resolve()))  # in `a:b.mp4`, FFmpeg would take `a` for a protocol
+    return cv2.VideoCapture(str(path.absolute()))  # in `a:b.mp4`, FFmpeg would take `a` for a protocol
 
 
 def count_frames(path: Path) -> int:
