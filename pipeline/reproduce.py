@@ -24,9 +24,7 @@ from pipeline.preloaded import Forks
 from segbench import params
 from segbench.errors import InputError
 from segbench.files import file_digest, read_json, replacing
-from segbench.packages.card import CARD, IN_MLFLOW
 from segbench.parallel import available_memory_bytes, num_cores
-from segbench.tracking.models import registered_champion
 
 DVC = (sys.executable, "-m", "pipeline.quick_dvc")
 MOST_JOBS = 4
@@ -160,6 +158,9 @@ def follow_champions() -> None:
 
     The stage `package` does so, but does not run where DVC takes former packages out of its cache.
     """
+    from segbench.packages.card import CARD, IN_MLFLOW  # late: processes that were forked before must not have numba
+    from segbench.tracking.models import registered_champion
+
     for dataset in params.load().benchmark.datasets:
         packages, report = Path("data/packages") / dataset, Path("reports") / dataset / "champion.json"
         chosen = read_json(report) if report.exists() else {}
