@@ -3,9 +3,10 @@
 At the end of each stage, DVC itself parses and prints the whole file, in place: two seconds of a core with 120 stages,
 in which a kill leaves half a file. Here DVC's own printer prints the stage that has changed, between the others' lines.
 The bytes are those that DVC would have written. DVC also parses dvc.yaml and dvc.lock again for each stage that it is
-asked for.
+asked for. After each run, it would tell how to add dvc.lock to git: here that is left out, as models run side by side.
 """
 
+import logging
 import pickle
 import re
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dvc import cli, dvcfile
+from dvc.repo import scm_context
 from dvc.stage import Stage, serialize
 from dvc.utils import strictyaml
 from dvc.utils.serialize import dump_yaml
@@ -83,6 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     """DVC's exit code for these arguments of its command line."""
     dvcfile.Lockfile.dump_stages = dump_stages
     strictyaml.parse_yaml = parse_once
+    logging.getLogger(scm_context.__name__).setLevel(logging.WARNING)
     return int(cli.main(list(arguments)))
 
 

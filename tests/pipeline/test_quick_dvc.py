@@ -1,6 +1,8 @@
 """What is written to dvc.lock is what DVC itself would write, byte by byte."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +59,14 @@ def test_a_text_is_parsed_once_and_no_caller_sees_what_another_changed(monkeypat
     assert parse_once(SHORT, "dvc.lock")["stages"]
     assert parsed == [SHORT]
     assert parse_once("a: 1 # why", "dvc.yaml", typ="rt").ca.items, "comments are kept where a file is rewritten"
+
+
+def test_nothing_tells_after_each_model_how_to_add_the_lock_to_git(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {one: {cmd: echo one}}\n", encoding="utf-8")
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    repro = [sys.executable, "-c", f"import sys; sys.path.append({str(PROJECT)!r}); from pipeline import quick_dvc; "]
+    repro[-1] += "sys.exit(quick_dvc.main(['repro']))"
+    printed = subprocess.run(repro, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "Running stage 'one'" in printed.stdout
+    assert "git" not in printed.stdout + printed.stderr
