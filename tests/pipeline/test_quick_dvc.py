@@ -1,5 +1,6 @@
 """What is written to dvc.lock is what DVC itself would write, byte by byte."""
 
+import os
 import re
 import subprocess
 import sys
@@ -65,8 +66,8 @@ def test_nothing_tells_after_each_model_how_to_add_the_lock_to_git(tmp_path: Pat
     (tmp_path / "dvc.yaml").write_text("stages: {one: {cmd: echo one}}\n", encoding="utf-8")
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=tmp_path, check=True)
-    repro = [sys.executable, "-c", f"import sys; sys.path.append({str(PROJECT)!r}); from pipeline import quick_dvc; "]
-    repro[-1] += "sys.exit(quick_dvc.main(['repro']))"
-    printed = subprocess.run(repro, cwd=tmp_path, check=True, capture_output=True, text=True)
+    repro = [sys.executable, "-m", "pipeline.quick_dvc", "repro"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    printed = subprocess.run(repro, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
     assert "Running stage 'one'" in printed.stdout
     assert "git" not in printed.stdout + printed.stderr
