@@ -104,6 +104,9 @@ protocol: $(READY_TO_TEST) ## after reproduce, train with other choices of the p
 	done
 
 ui: $(READY) ## browse the runs in MLflow; PORT=5001 for another port
+	@case "$$MLFLOW_TRACKING_URI" in http*) \
+		echo "error: MLFLOW_TRACKING_URI names a server, which shows its runs itself: open that address in a browser"; \
+		exit 1;; esac
 	@$(VENV)/bin/python -c 'import socket, sys; socket.create_server((sys.argv[1], int(sys.argv[2])))' \
 		"$(HOST)" "$(PORT)" 2>/dev/null || { \
 		echo "error: port $(PORT) of $(HOST) is taken or cannot be used; choose another: make ui PORT=5001"; exit 1; }

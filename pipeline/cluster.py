@@ -29,11 +29,11 @@ from pipeline.reproduce import (
     Chain,
     chains_of,
     dvc,
-    follow_champions,
     forget_failures,
     keep_failures,
+    make_tables,
     out_of_date,
-    print_tables,
+    say_what_failed,
 )
 from segbench import params
 from segbench.errors import InputError
@@ -145,15 +145,14 @@ def main() -> None:
     dvc("repro", "src/dvc.yaml")
     failed = _on_cluster(out_of_date(all_chains), options)
     keep_failures(failed)
-    if failed:
-        print(f"{len(failed)} failed; each log is in reports/DATASET/models/MODEL/failed.log", flush=True)
-    dvc("repro", "--pull")
-    for chain in all_chains:  # what finished trainings have left is in DVC's cache now
+    unmade = make_tables("--pull")
+    for chain in all_chains:
+        if not set(unmade).isdisjoint(chain.stages):
+            continue  # its trainings may go on from there; what the others have left is in DVC's cache now
         report = Path("reports") / chain.dataset / "models" / chain.model / "training.json"
         for record in read_json(report)["trainings"]:
             shutil.rmtree(options.shared / "checkpoints" / record["training_key"], ignore_errors=True)
-    follow_champions()
-    print_tables()
+    say_what_failed(failed, unmade)
 
 
 def _on_cluster(chains: Sequence[Chain], options: argparse.Namespace) -> dict[Chain, str]:

@@ -95,11 +95,16 @@ def chains_of(stages: Mapping[str, Any], benchmark: params.Benchmark) -> list[Ch
 
 def out_of_date(chains: Iterable[Chain]) -> list[Chain]:
     """Those of which a stage has to run."""
+    changed = changed_stages()
+    return [chain for chain in chains if not changed.isdisjoint(chain.stages)]
+
+
+def changed_stages() -> set[str]:
+    """Names of all stages that have to run, such as `compare@scenes`."""
     told = subprocess.run(["dvc", "status", "--json"], stdout=subprocess.PIPE, text=True, check=False)
     if told.returncode:  # DVC has said why
         sys.exit(told.returncode)
-    changed = json.loads(told.stdout)
-    return [chain for chain in chains if not changed.keys().isdisjoint(chain.stages)]
+    return {stage for stage in json.loads(told.stdout) if "@" in stage}  # all but `check`, which always has to
 
 
 def default_jobs() -> int:
@@ -128,16 +133,7 @@ def main() -> None:
     chains = out_of_date(all_chains)
     failed = Jobs(min(jobs or default_jobs(), len(chains))).run(chains) if chains else {}
     keep_failures(failed)
-    if len(failed) < len(all_chains):
-        dvc("repro")
-        follow_champions()
-        print_tables()
-    if failed:
-        names = ", ".join(f"{chain.model} on {chain.dataset}" for chain in failed)
-        sys.exit(
-            f"error: {names}: failed, as said above and in reports/DATASET/models/MODEL/failed.log; the others are "
-            "done. Run again when that is mended: nothing that is done is done twice"
-        )
+    say_what_failed(failed, make_tables() if len(failed) < len(all_chains) else [])
 
 
 def forget_failures(chains: Iterable[Chain]) -> None:
@@ -153,7 +149,34 @@ def keep_failures(failed: Mapping[Chain, str]) -> None:
             file.write_text(log, encoding="utf-8")
 
 
-def follow_champions() -> None:
+def make_tables(*options: str) -> list[str]:
+    """Make all that is left and can be made, and print the tables. Stages that could not be made; DVC has said why.
+
+    options: for `dvc repro`.
+    """
+    code = subprocess.run([*DVC, "repro", "--keep-going", *options], check=False).returncode
+    unmade = changed_stages() if code else set()
+    datasets = [dataset for dataset in params.load().benchmark.datasets if f"compare@{dataset}" not in unmade]
+    follow_champions(datasets)
+    if datasets:
+        print_tables(datasets)
+    return sorted(unmade)
+
+
+def say_what_failed(failed: Iterable[Chain], unmade: Sequence[str]) -> None:
+    """End with an error if there is any. unmade: names of stages that all models share, and that could not be made."""
+    models = ", ".join(f"{chain.model} on {chain.dataset}" for chain in failed)
+    where = {
+        models: "failed, as said above and in reports/DATASET/models/MODEL/failed.log",
+        ", ".join(unmade): "could not be made, as said above",
+    }
+    again = "the others are done. Run again when that is mended: nothing that is done is done twice"
+    errors = [f"error: {names}: {what}; {again}" for names, what in where.items() if names]
+    if errors:
+        sys.exit("\n".join(errors))
+
+
+def follow_champions(datasets: Iterable[str]) -> None:
     """Let MLflow's alias `champion` follow champion.json.
 
     The stage `package` does so, but does not run where DVC takes former packages out of its cache.
@@ -161,21 +184,25 @@ def follow_champions() -> None:
     from segbench.packages.card import CARD, IN_MLFLOW  # late: processes that were forked before must not have numba
     from segbench.tracking.models import registered_champion
 
-    for dataset in params.load().benchmark.datasets:
+    for dataset in datasets:
         packages, report = Path("data/packages") / dataset, Path("reports") / dataset / "champion.json"
-        chosen = read_json(report) if report.exists() else {}
-        if chosen.get("champion"):
-            card = packages / chosen["champion"]["model"] / IN_MLFLOW / CARD
-            if card.exists() and file_digest(card) != registered_champion(dataset):
-                from pipeline.register import register  # torch takes seconds to import
+        if not packages.is_dir() or not report.exists():
+            continue
+        chosen = read_json(report)
+        champion = chosen["champion"]
+        card = packages / champion["model"] / IN_MLFLOW / CARD if champion else None
+        if card and not card.exists():
+            continue
+        if registered_champion(dataset) != (file_digest(card) if card else ""):
+            from pipeline.register import register  # torch takes seconds to import
 
-                register(dataset, packages=packages, chosen=chosen)
+            register(dataset, packages=packages, chosen=chosen)
 
 
-def print_tables() -> None:
-    """Bring the page over all datasets up to date, and print each dataset's table."""
+def print_tables(datasets: Iterable[str]) -> None:
+    """Bring the page over all datasets up to date, and print the tables of some."""
     index.main(reports=Path("reports"))
-    summary.main()
+    summary.main(datasets)
 
 
 def dvc(*arguments: str) -> None:

@@ -111,6 +111,16 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     )
 
 
+def test_a_server_of_mlflow_is_not_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_in(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://runs.example.org")
+    ended = make(tmp_path, "--old-file", ".venv/.ready", "ui")
+    assert ended.returncode != 0
+    assert ended.stdout == (
+        "error: MLFLOW_TRACKING_URI names a server, which shows its runs itself: open that address in a browser\n"
+    )
+
+
 def test_the_port_and_host_are_told_to_mlflow(tmp_path: Path) -> None:
     project_in(tmp_path)
     planned = make(tmp_path, "--dry-run", "--old-file", ".venv/.ready", "ui", "PORT=5001", "HOST=0.0.0.0").stdout

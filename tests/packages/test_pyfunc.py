@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
@@ -176,10 +175,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     return MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
-def log(model: Path, *, digest: str, rule: str = "mean_iou") -> bool:
+def log(model: Path, *, digest: str, rule: str = "mean_iou", champion: str | None = "color_clusters") -> bool:
     packaged = ToLog("color_clusters", model, digest, "a key")
     other = ToLog("unet", model, f"{digest} of unet", "another key, whose run is in another store")
-    return log_models("streets", [packaged, other], champion="color_clusters", tags={"rule": rule})
+    return log_models("streets", [packaged, other], champion=champion, tags={"rule": rule})
 
 
 def test_the_champion_is_registered_once_and_older_versions_stay(project: MlflowClient, model: Path) -> None:
@@ -194,7 +193,14 @@ def test_the_champion_is_registered_once_and_older_versions_stay(project: Mlflow
     assert log(model, digest="first", rule="pixel_accuracy"), "the first is the champion again, by another rule"
     again = project.get_model_version_by_alias("segbench-streets", "champion")
     assert (again.version, again.tags["rule"]) == (first.version, "pixel_accuracy")
+    assert log(model, digest="first", champion=None) and log(model, digest="first", champion=None)
+    assert not project.get_registered_model("segbench-streets").aliases, "no model is the champion"
     assert len(project.search_model_versions("name = 'segbench-streets'")) == 2
+
+
+def test_a_store_without_any_champion_takes_packages(project: MlflowClient, model: Path) -> None:
+    assert log(model, digest="first", champion=None)
+    assert project.search_registered_models() == []
 
 
 def test_a_model_is_of_the_run_that_trained_it_and_is_fetched_by_each_address(
@@ -237,19 +243,20 @@ def test_the_alias_follows_the_champion_though_no_package_is_made(
         shutil.copytree(model, package)
         card = json.loads((package / IN_MLFLOW / CARD).read_text())
         (package / IN_MLFLOW / CARD).write_text(json.dumps({**card, "model": name}))
-    monkeypatch.setattr(
-        "pipeline.reproduce.params.load", lambda: SimpleNamespace(benchmark=SimpleNamespace(datasets=["streets"]))
-    )
     rule = {"score": "mean_iou", "most_latency_ms": None, "most_memory_mib": None}
-    for name in ("large", "small", "large"):
-        chosen = {"rule": rule, "champion": {"model": name, "score": 0.5, "crf": False}}
-        (tmp_path / "reports/streets").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "reports/streets/champion.json").write_text(json.dumps(chosen))
-        follow_champions()
-        with fetched("models:/segbench-streets@champion") as folder:
-            assert PackagedModel.open(folder).card.model == name
+    report = tmp_path / "reports/streets/champion.json"
+    report.parent.mkdir(parents=True)
+    for champion in ("large", "small", None, "large"):
+        chosen = {"model": champion, "score": 0.5, "crf": False} if champion else None
+        report.write_text(json.dumps({"rule": rule, "champion": chosen}))
+        follow_champions(["streets"])
+        if champion:
+            with fetched("models:/segbench-streets@champion") as folder:
+                assert PackagedModel.open(folder).card.model == champion
+        else:  # no model keeps to the budget
+            assert not project.get_registered_model("segbench-streets").aliases
     monkeypatch.setattr("pipeline.register.register", None)
-    follow_champions()  # nothing is to be done, so MLflow is not asked
+    follow_champions(["streets"])  # nothing is to be done, so MLflow is not asked
 
 
 def test_a_store_that_fails_costs_one_line(

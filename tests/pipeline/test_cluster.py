@@ -110,7 +110,6 @@ def kill_machine_that_trains(model: str, checkpoints: Path, command: Popen[str])
 
 
 def test_the_tables_are_made_from_what_the_cluster_trained(outcome: Outcome) -> None:
-    assert outcome.code == 0, outcome.output
     assert "fcn_8s on scenes: done" in outcome.output
     assert "color_clusters on scenes, seed 1: done" in outcome.output
     here = stages_run(outcome.output)
@@ -141,6 +140,8 @@ def test_the_training_of_the_lost_machine_has_continued(outcome: Outcome) -> Non
 
 def test_a_model_that_fails_is_in_the_table_with_its_log(outcome: Outcome) -> None:
     assert "unet on scenes: failed: RuntimeError: out of order" in outcome.output
+    assert outcome.code == 1
+    assert "error: unet on scenes: failed, as said above and in reports/DATASET/" in outcome.output.splitlines()[-1]
     reports = outcome.clone.root / "reports/scenes"
     assert "raise RuntimeError('out of order')" in (reports / "models/unet/failed.log").read_text()
     assert read_json(reports / "models/unet/training.json")["trainings"] == []

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -129,6 +130,26 @@ def test_a_model_beside_others_has_the_weights_that_it_has_alone(project: Projec
     stages = [f"train@scenes-{model}" for model in beside]
     project.run("repro", "--force", "--no-run-cache", "--single-item", *stages)
     assert {path.parent.name: path.read_bytes() for path in folder.glob("*/seed_0.pt")} == beside
+
+
+@pytest.mark.long
+def test_a_dataset_without_any_scores_does_not_stop_the_tables_of_the_others(project: Project) -> None:
+    def add(parameters: dict[str, Any]) -> None:
+        """A dataset before the other, on which every training diverges."""
+        datasets = parameters["datasets"]
+        rate = {"lr": 1e6, "gradient_clip_norm": None, "warmup_epochs": 0}
+        datasets["wild"] = {**datasets["scenes"], "train": {**datasets["scenes"]["train"], **rate}}
+        parameters["benchmark"] |= {"datasets": ["wild", "scenes"], "models": ["fcn_8s"]}
+
+    project.edit(add)
+    code, output = reproduce(project)
+    assert code == 1
+    assert "error: reports/wild/models: no model has scores, so there is nothing to compare: fcn_8s diverged" in output
+    tables, (error,) = output.splitlines()[:-1], output.splitlines()[-1:]
+    assert "the page:  reports/scenes/index.html" in tables and "the page:  reports/wild/index.html" not in tables
+    unmade = ["claims@wild", "compare@wild", "package@wild"]
+    assert error.startswith(f"error: {', '.join(unmade)}: could not be made, as said above; the others are done. ")
+    assert sorted(project.status()) == unmade
 
 
 def test_chains_are_all_that_dvc_yaml_makes_of_a_model_or_a_variant() -> None:

@@ -67,7 +67,8 @@ def write_pyfunc(
 def log_models(dataset: str, models: Sequence[ToLog], *, champion: str | None, tags: Mapping[str, str]) -> bool:
     """Log packages to the runs that trained them, and register the champion as segbench-DATASET, alias `champion`.
 
-    What is there already is not logged again. tags: of the registered version. A warning, and False, if that fails.
+    What is there already is not logged again. champion: None if no model is; the alias is then taken away. tags: of the
+    registered version. A warning, and False, if that fails.
     """
     uri = store_uri()
     if what := problem(uri):
@@ -85,6 +86,8 @@ def log_models(dataset: str, models: Sequence[ToLog], *, champion: str | None, t
             logged = registry.log(model)
             if model.model == champion:
                 registry.promote(logged, model, alias=ALIAS, tags=tags)
+        if champion is None:
+            registry.demote(alias=ALIAS)
     except Exception as error:  # of whatever library: the packages are made
         warn(f"{shown(uri)}: {(str(error).strip() or type(error).__name__).splitlines()[0]}; {LATER}")
         return False

@@ -54,6 +54,14 @@ class Registry:
             )  # fmt: skip
         self._client.set_registered_model_alias(self.name, alias, version.version)
 
+    def demote(self, *, alias: str) -> None:
+        """Take the alias from the version that has it, if any. The version stays."""
+        try:
+            self._client.delete_registered_model_alias(self.name, alias)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+
     def _versions(self) -> list[ModelVersion]:
         try:
             self._client.create_registered_model(self.name)
